@@ -1,0 +1,1 @@
+"""The detection lineage: what the DVC stages call. Imported from the repository root, never installed."""

@@ -1,0 +1,1 @@
+"""Region proposal methods, one file each: `propose(image, ...) -> boxes [N, 4]`."""

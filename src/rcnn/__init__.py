@@ -1,0 +1,1 @@
+"""R-CNN: warped regions, features, SVMs with hard-negative mining, box regression, detection."""

@@ -1,0 +1,98 @@
+"""Files between stages: written whole or not at all, and the same bytes for the same content.
+
+A stage that dies half way leaves no half file (temporary name, then rename), and DVC skips the stages behind an output
+whose bytes did not change (fixed dates, fixed order).
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+from torch import Tensor
+
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
+METRIC_DIGITS = 4
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_zip(path: str | Path, entries: Iterable[tuple[str, bytes]]) -> None:
+    """A zip of uncompressed entries in the order given: random access, and the same bytes each time."""
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in entries:
+            archive.writestr(zipfile.ZipInfo(name, FIXED_DATE), content)
+
+
+def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Arrays under their names, without pickling (`numpy.savez` would date its entries with the present time)."""
+
+    def entries() -> Iterator[tuple[str, bytes]]:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            yield f"{name}.npy", buffer.getvalue()
+
+    write_zip(path, entries())
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """What `write_npz` wrote."""
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(archive.items())
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Indented JSON in the order given, floats rounded to 4 digits. NaN is refused: it is not JSON."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(_rounded(content), indent=2, allow_nan=False) + "\n")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return round(value, METRIC_DIGITS) if isinstance(value, float) else value
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """A table with a header and no index, floats rounded to 4 digits."""
+    with atomic(path) as temporary:
+        table.round(METRIC_DIGITS).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
+    """Weights as safetensors, with `facts` about them as JSON in the header."""
+    # One metadata key only: the order of several is not fixed in the format's library.
+    metadata = {"facts": json.dumps(facts or {}, sort_keys=True)}
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic(path) as temporary:
+        temporary.write_bytes(safetensors.torch.save(content, metadata))
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and facts that `write_tensors` wrote."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
