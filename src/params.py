@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from src.errors import InputError
+
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -221,12 +223,12 @@ class Params(Section):
     evaluate: Evaluate
 
 
-class ParamsError(ValueError):
-    """Parameters that cannot be used; the message has one line for each, with its key, its value and the expectation."""
+class ParamsError(InputError):
+    """Parameters that cannot be used: a line for each, with its key, its value and what was expected."""
 
 
 def read_params(path: str | Path) -> Params:
-    """The parameters of a file, checked; raises `ParamsError` for a file that is no YAML or has a wrong key or value."""
+    """The parameters of a file, checked; `ParamsError` for a file that is no YAML or has a wrong key or value."""
     try:
         content: Any = YAML(typ="safe").load(Path(path).read_text())
     except YAMLError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.errors import InputError
 from src.storage import read_npz, write_npz
 
 Record = dict[str, np.ndarray]
@@ -17,7 +18,7 @@ Record = dict[str, np.ndarray]
 def write_records(path: str | Path, records: Mapping[str, Record]) -> None:
     """Write one record an image, keyed by image id; every record has the same arrays. None at all is refused."""
     if not records:
-        raise ValueError(f"{path}: there is no image to write a record of")
+        raise InputError(f"{path}: there is no image to write a record of")
     lengths = [len(next(iter(record.values()))) for record in records.values()]
     names = next(iter(records.values())).keys()
     columns = {name: np.concatenate([record[name] for record in records.values()]) for name in names}
@@ -32,7 +33,7 @@ def read_records(path: str | Path, image_ids: Sequence[str] | None = None) -> di
     position = {image_id: index for index, image_id in enumerate(known)}
     wanted = known if image_ids is None else image_ids
     if missing := [image_id for image_id in wanted if image_id not in position]:
-        raise KeyError(f"{path} has no record of image {missing[0]} and {len(missing) - 1} more: rerun its stage")
+        raise InputError(f"{path} has no record of image {missing[0]} and {len(missing) - 1} more: rerun its stage")
     return {
         image_id: {name: column[offsets[at] : offsets[at + 1]] for name, column in columns.items()}
         for image_id in wanted

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from src.errors import InputError
 from src.storage import write_zip
 
 Target = dict[str, Any]  # boxes float32 [M, 4], labels int64 [M], difficult bool [M], image_id str
@@ -67,14 +68,14 @@ class Samples:
         """Image ids of the splits, each once, in order; an unknown split is an error that names those there are."""
         for split in splits:
             if split not in self.splits:
-                raise KeyError(f"{self.path} has no split '{split}', only {', '.join(self.splits)}")
+                raise InputError(f"{self.path} has no split '{split}', only {', '.join(self.splits)}")
         return list(dict.fromkeys(image_id for split in splits for image_id in self.splits[split]))
 
     def image(self, image_id: str) -> np.ndarray:
         """RGB image, uint8 [H, W, 3]."""
         image = decode_image(self._zip.read(self._images[image_id]["file"]))
         if image is None:
-            raise ValueError(f"{self.path}: image {image_id} does not decode; run `dvc repro -f prepare@voc`")
+            raise InputError(f"{self.path}: image {image_id} does not decode; run `dvc repro -f prepare@voc`")
         return image
 
     def size(self, image_id: str) -> tuple[int, int]:

@@ -1,0 +1,61 @@
+"""Region proposals by selective search (Uijlings et al. 2013, IJCV 104), as OpenCV implements it.
+
+OpenCV returns the same *set* of boxes at every call, in an order that its `rand()` shuffles (`cv2.setRNGSeed` has no
+hand in it). Here the set is sorted, and then put in an order that depends on the seed and the image id alone: not on
+the call before, on the number of workers, or on the machine's C library.
+"""
+
+import zlib
+
+import cv2
+import numpy as np
+
+MAX_ASPECT = 2.4  # beyond about 2.43 the texture measure leaves the image in some releases (opencv_contrib#2102, #705)
+
+
+def propose(
+    image: np.ndarray,
+    *,
+    mode: str = "fast",
+    min_side: int = 20,
+    max_proposals: int | None = None,
+    seed: int = 0,
+    image_id: str = "",
+) -> np.ndarray:
+    """Boxes that may hold an object, of any class.
+
+    Args:
+        image: RGB, uint8 [H, W, 3].
+        mode: `fast` (2 colour spaces, 3 scales, 2 measures) or `quality` (5, 5, 4), Sec. 5.2.
+        min_side: smallest width and height that is kept, in pixels.
+        max_proposals: as many at most; where there are more, the first of the order, which is a random one.
+        seed, image_id: what the order depends on.
+
+    Returns:
+        float32 [N, 4], no two alike, in the seeded order; [0, 4] where nothing is large enough.
+    """
+    boxes = np.unique(_search(image, mode), axis=0)
+    boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(axis=1)]
+    order = np.random.default_rng([seed, zlib.crc32(image_id.encode())]).permutation(len(boxes))
+    return boxes[order[:max_proposals]]
+
+
+def _search(image: np.ndarray, mode: str) -> np.ndarray:
+    height, width = image.shape[:2]
+    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    search.setBaseImage(cv2.cvtColor(_widened(image), cv2.COLOR_RGB2BGR))
+    if mode == "quality":
+        search.switchToSelectiveSearchQuality()
+    else:
+        search.switchToSelectiveSearchFast()
+    x, y, w, h = search.process().reshape(-1, 4).T
+    boxes = np.stack([x, y, x + w, y + h], axis=1).astype(np.float32)
+    return boxes.clip(0, [width, height, width, height])
+
+
+def _widened(image: np.ndarray) -> np.ndarray:
+    """The image, or where it is too long for OpenCV, the image with its border repeated along the short side."""
+    height, width = image.shape[:2]
+    below = max(0, int(np.ceil(width / MAX_ASPECT)) - height)
+    beside = max(0, int(np.ceil(height / MAX_ASPECT)) - width)
+    return cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE)

@@ -1,0 +1,37 @@
+"""How every stage is called: `python -m stages.NAME --samples FILE ... --out FILE`, with the paths from `dvc.yaml`."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from src.errors import InputError
+from src.params import read_params
+
+PARAMS = "params.yaml"
+
+
+def command(run: Callable[..., None]) -> None:
+    """Call `run(params, name=..., ...)` with one option on the command line for each of its arguments.
+
+    An argument annotated `Path` is a path, a `str` a word, `list[str]` several words. An `InputError` ends the process
+    with its message alone; any other error keeps its traceback, for it is ours.
+    """
+    parser = argparse.ArgumentParser(description=inspect.getmodule(run).__doc__, allow_abbrev=False)  # type: ignore[union-attr]
+    for name, argument in list(inspect.signature(run).parameters.items())[1:]:
+        parser.add_argument(f"--{name.replace('_', '-')}", **_option(argument))
+    try:
+        run(read_params(PARAMS), **vars(parser.parse_args()))
+    except InputError as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
+
+
+def _option(argument: inspect.Parameter) -> dict[str, Any]:
+    options: dict[str, Any] = {"required": argument.default is inspect.Parameter.empty}
+    if not options["required"]:
+        options["default"] = argument.default
+    if argument.annotation == list[str]:
+        return {**options, "nargs": "+"}
+    return {**options, "type": argument.annotation}

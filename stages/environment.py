@@ -1,0 +1,23 @@
+"""What the environment says of the machine: how a stage runs, never what it computes (docs/running.md)."""
+
+import os
+
+from src.errors import InputError
+
+
+def jobs() -> int:
+    """Processes that share the work of a stage: `JOBS`, or one for each CPU that this process may use."""
+    value = os.environ.get("JOBS", str(len(os.sched_getaffinity(0))))
+    if not value.isdigit() or int(value) < 1:
+        raise InputError(f"the environment has JOBS={value}, which must be a number of processes, at least 1")
+    return int(value)
+
+
+def device() -> str:
+    """Where networks run: `DEVICE` (cpu, cuda, cuda:1), or a GPU where there is one."""
+    import torch  # here, not above: the stages that need no network start in a tenth of the time
+
+    value = os.environ.get("DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+    if value.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"the environment has DEVICE={value}, and there is no such device: unset it, or set it to cpu")
+    return value

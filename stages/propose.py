@@ -1,0 +1,33 @@
+"""Selective search over every image of the prepared data set."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from src.parallel import parallel_map
+from src.params import Params
+from src.proposals import selective_search
+from src.records import write_records
+from src.samples import Samples
+from stages.command import command
+from stages.environment import jobs
+
+
+def run(params: Params, *, samples: Path, out: Path) -> None:
+    """Write the proposals of all images that any split names."""
+    data = Samples(samples)
+    ids = data.ids(*data.splits)
+    propose = partial(_propose, data, params)
+    boxes = parallel_map(propose, ids, jobs(), "selective search")
+    write_records(out, {image_id: {"boxes": found} for image_id, found in zip(ids, boxes, strict=True)})
+    print(f"{len(ids)} images, {sum(map(len, boxes)) / len(ids):.0f} proposals an image")
+
+
+def _propose(data: Samples, params: Params, image_id: str) -> np.ndarray:
+    options = params.selective_search.model_dump()
+    return selective_search.propose(data.image(image_id), **options, seed=params.seed, image_id=image_id)
+
+
+if __name__ == "__main__":
+    command(run)
