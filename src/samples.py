@@ -25,6 +25,8 @@ def decode_image(content: bytes) -> np.ndarray | None:
 
     The one place where OpenCV's BGR is left behind. The EXIF rotation is ignored: boxes are drawn on the stored pixels.
     """
+    if not content:  # OpenCV raises for no bytes, and returns None for wrong ones
+        return None
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 

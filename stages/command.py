@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from src.errors import InputError
 from src.params import read_params
 
@@ -19,13 +21,18 @@ def command(run: Callable[..., None]) -> None:
     An argument annotated `Path` is a path, a `str` a word, `list[str]` several words. An `InputError` ends the process
     with its message alone; any other error keeps its traceback, for it is ours.
     """
-    parser = argparse.ArgumentParser(description=inspect.getmodule(run).__doc__, allow_abbrev=False)  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=inspect.getmodule(run).__doc__, allow_abbrev=False)
     for name, argument in list(inspect.signature(run).parameters.items())[1:]:
         parser.add_argument(f"--{name.replace('_', '-')}", **_option(argument))
     try:
-        run(read_params(PARAMS), **vars(parser.parse_args()))
+        run(read_params(PARAMS, _model(run)), **vars(parser.parse_args()))
     except InputError as error:
         sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
+
+
+def _model(run: Callable[..., None]) -> type[BaseModel]:
+    """The sections that the stage reads: the annotation of `run`'s first argument."""
+    return next(iter(inspect.signature(run).parameters.values())).annotation
 
 
 def _option(argument: inspect.Parameter) -> dict[str, Any]:

@@ -21,3 +21,11 @@ def device() -> str:
     if value.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"the environment has DEVICE={value}, and there is no such device: unset it, or set it to cpu")
     return value
+
+
+def workers() -> int:
+    """Processes that prepare batches while a network runs: `WORKERS`, or none."""
+    value = os.environ.get("WORKERS", "0")
+    if not value.isdigit():
+        raise InputError(f"the environment has WORKERS={value}, which must be a number of processes, 0 or more")
+    return int(value)

@@ -6,12 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from src.parallel import parallel_map
-from src.params import Params
+from src.params import Sections, Seed
 from src.proposals import selective_search
 from src.records import write_records
 from src.samples import Samples
 from stages.command import command
 from stages.environment import jobs
+
+
+class Params(Sections):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    selective_search: selective_search.SelectiveSearch
 
 
 def run(params: Params, *, samples: Path, out: Path) -> None:

@@ -6,11 +6,22 @@ the call before, on the number of workers, or on the machine's C library.
 """
 
 import zlib
+from typing import Literal
 
 import cv2
 import numpy as np
 
+from src.params import Count, Section
+
 MAX_ASPECT = 2.4  # beyond about 2.43 the texture measure leaves the image in some releases (opencv_contrib#2102, #705)
+
+
+class SelectiveSearch(Section):
+    """Region proposals by selective search."""
+
+    mode: Literal["fast", "quality"]
+    min_side: Count
+    max_proposals: Count | None
 
 
 def propose(
@@ -48,9 +59,9 @@ def _search(image: np.ndarray, mode: str) -> np.ndarray:
         search.switchToSelectiveSearchQuality()
     else:
         search.switchToSelectiveSearchFast()
-    x, y, w, h = search.process().reshape(-1, 4).T
+    x, y, w, h = np.asarray(search.process()).reshape(-1, 4).T
     boxes = np.stack([x, y, x + w, y + h], axis=1).astype(np.float32)
-    return boxes.clip(0, [width, height, width, height])
+    return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
 
 
 def _widened(image: np.ndarray) -> np.ndarray:

@@ -1,0 +1,99 @@
+"""A sample in the form of the Pascal VOC 2007 archives, drawn rather than photographed (`voc_scenes`).
+
+The files, their names and their fields are those of the devkit (Everingham et al. 2010, IJCV 88), so that what reads
+the sample reads the real data. The same seed gives the same bytes.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+
+from src.datasets.voc_scenes import Object, scene
+from src.datasets.voc_shapes import SHAPES
+from src.storage import atomic
+
+CLASSES = tuple(SHAPES)
+SPLITS = ("train", "val", "test")
+ROOT = "VOCdevkit/VOC2007"
+JPEG_QUALITY = 92
+
+
+def draw(path: Path, sizes: dict[str, int], seed: int) -> None:
+    """Write the sample as an uncompressed tar.
+
+    Image i is the same however many are drawn; the first are for `train`, those behind for `val`, the rest for `test`.
+
+    Args:
+        path: of the tar; a file that is there is replaced once the new one is complete.
+        sizes: images of each of train, val and test.
+        seed: of the scenes.
+    """
+    annotated: dict[str, list[Object]] = {}
+    entries: dict[str, bytes] = {}
+    for index in range(1, sum(sizes[split] for split in SPLITS) + 1):
+        image_id = f"{index:06d}"
+        image, annotated[image_id] = scene(seed, index)
+        entries[f"JPEGImages/{image_id}.jpg"] = _jpeg(image)
+        entries[f"Annotations/{image_id}.xml"] = annotation(image_id, image.shape[:2], annotated[image_id])
+    for name, lines in _image_sets(annotated, sizes):
+        entries[f"ImageSets/Main/{name}.txt"] = "".join(f"{line}\n" for line in lines).encode()
+    with atomic(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted(entries):
+            header = tarfile.TarInfo(f"{ROOT}/{name}")  # no date, no owner
+            header.size = len(entries[name])
+            archive.addfile(header, io.BytesIO(entries[name]))
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    written, content = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not written:
+        raise RuntimeError("OpenCV could not encode a JPEG: this build of it lacks the format")
+    return content.tobytes()
+
+
+def annotation(image_id: str, size: tuple[int, int], objects: list[Object]) -> bytes:
+    """The XML of one image: boxes 1-based with both ends inside, as VOC has them; without objects only its size."""
+    height, width = size
+    root = ElementTree.Element("annotation")
+    _fields(root, folder="VOC2007", filename=f"{image_id}.jpg")
+    _fields(ElementTree.SubElement(root, "source"), database="Drawn sample", annotation="PASCAL VOC2007")
+    _fields(ElementTree.SubElement(root, "size"), width=width, height=height, depth=3)
+    _fields(root, segmented=0)
+    for item in objects:
+        x1, y1, x2, y2 = item.box
+        element = ElementTree.SubElement(root, "object")
+        _fields(element, name=item.name, pose=item.pose, truncated=int(item.truncated), difficult=int(item.difficult))
+        _fields(ElementTree.SubElement(element, "bndbox"), xmin=x1 + 1, ymin=y1 + 1, xmax=x2, ymax=y2)
+    ElementTree.indent(root, "\t")
+    return ElementTree.tostring(root) + b"\n"
+
+
+def _fields(element: ElementTree.Element, **values: object) -> None:
+    for name, value in values.items():
+        ElementTree.SubElement(element, name).text = str(value)
+
+
+def _image_sets(annotated: dict[str, list[Object]], sizes: dict[str, int]) -> Iterator[tuple[str, list[str]]]:
+    """(name, lines) of each list: the ids of every split, and for every class the ids with their flags."""
+    ids, splits, start = list(annotated), {}, 0
+    for split in SPLITS:
+        splits[split] = ids[start : start + sizes[split]]
+        start += sizes[split]
+    splits["trainval"] = splits["train"] + splits["val"]
+    for split, members in splits.items():
+        yield split, members
+        for name in CLASSES:
+            yield f"{name}_{split}", [f"{image_id} {flag(annotated[image_id], name):2d}" for image_id in members]
+
+
+def flag(objects: list[Object], name: str) -> int:
+    """The devkit's flag of a class in an image: 1 present, 0 present but all of it difficult, -1 absent."""
+    found = [item for item in objects if item.name == name]
+    if not found:
+        return -1
+    return 0 if all(item.difficult for item in found) else 1

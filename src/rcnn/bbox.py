@@ -1,0 +1,83 @@
+"""Box regression (R-CNN App. C): for each class, ridge regression from a region's features to the deltas of its object.
+
+P pairs, D numbers a region.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from src.assign import best_match, plain
+from src.boxes import encode
+from src.params import Fraction, Positive, Section
+from src.records import Record
+from src.samples import Target
+
+
+class TrainBbox(Section):
+    """Ridge regression of boxes."""
+
+    iou_thresh: Fraction
+    ridge_lambda: Positive
+
+
+class Pairs(NamedTuple):
+    """What one class's regression learns from."""
+
+    rows: np.ndarray  # [P], rows of the features
+    deltas: np.ndarray  # [P, 4]
+
+
+def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: int, iou_thresh: float) -> Pairs:
+    """Proposals whose IoU with an object of the class is above `iou_thresh`, each with the deltas to its nearest one.
+
+    True boxes themselves are left out: they have nothing to learn. P may be 0.
+    """
+    rows, deltas = [np.zeros(0, int)], [np.zeros((0, 4), np.float32)]
+    start = 0
+    for image_id, record in regions.items():
+        boxes, clear = record["boxes"], plain(targets[image_id])
+        gt_boxes = clear["boxes"][clear["labels"] == label]
+        best, matched = best_match(boxes, gt_boxes)
+        near = np.flatnonzero((best > iou_thresh) & ~record["is_gt"])
+        if len(near):
+            rows.append(start + near)
+            deltas.append(encode(torch.from_numpy(boxes[near]), torch.from_numpy(gt_boxes[matched[near]])).numpy())
+        start += len(boxes)
+    return Pairs(np.concatenate(rows), np.concatenate(deltas))
+
+
+def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [D, T] and intercept [T] that minimise |y - x w - b|^2 + penalty |w|^2; the intercept is not held down.
+
+    Solved in whichever space is smaller: with fewer pairs than features, through the P x P Gram matrix.
+
+    Args:
+        x: [P, D], P at least 1.
+        y: [P, T].
+    """
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    x, y = x - x_mean, y - y_mean
+    if len(x) < x.shape[1]:
+        w = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), y)
+    else:
+        w = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
+    return w, y_mean - x_mean @ w
+
+
+def fit(x: np.ndarray, deltas: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """One class's regression: weights [D, 4] and intercept [4]; zeros where there is no pair.
+
+    The targets are centred and whitened before the fit, as in rcnn's `rcnn_train_bbox_regressor.m`, so that the penalty
+    weighs alike on all four.
+    """
+    if len(x) == 0:
+        return np.zeros((x.shape[1], 4), np.float32), np.zeros(4, np.float32)
+    mean = deltas.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov((deltas - mean).T, bias=True)) + 1e-3 * np.eye(4))
+    whiten, colour = (vectors * values**power @ vectors.T for power in (-0.5, 0.5))
+    w, b = ridge(x, (deltas - mean) @ whiten, penalty)
+    return (w @ colour).astype(np.float32), (b @ colour + mean).astype(np.float32)

@@ -1,0 +1,73 @@
+"""From scores of proposals to detections (R-CNN Sec. 2.2 and App. C)."""
+
+import numpy as np
+import torch
+from torchvision.ops import nms
+
+from src.boxes import clip, decode
+from src.params import Count, Fraction, Section
+from src.records import Record
+
+
+class DetectRcnn(Section):
+    """From scores to detections."""
+
+    score_thresh: float
+    nms_thresh: Fraction
+    max_per_image: Count
+
+
+def select(boxes: np.ndarray, scores: np.ndarray, settings: DetectRcnn) -> np.ndarray:
+    """Indices of the boxes of one class that stay: above `score_thresh`, after NMS, the best `max_per_image`.
+
+    Args:
+        boxes: [N, 4].
+        scores: [N].
+
+    Returns:
+        indices in order of falling score; may be empty.
+    """
+    above = np.flatnonzero(scores > settings.score_thresh)
+    kept = nms(torch.from_numpy(boxes[above]), torch.from_numpy(scores[above]), settings.nms_thresh).numpy()
+    return above[kept[: settings.max_per_image]]
+
+
+def detect(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    settings: DetectRcnn,
+    *,
+    size: tuple[int, int],
+    deltas: np.ndarray | None = None,
+) -> Record:
+    """Detections of one image, of all classes.
+
+    With `deltas`, what stays after NMS is moved onto its object, clipped to the image, and goes through NMS again, for
+    two regions may have been moved onto the same object (as rcnn's evaluation does).
+
+    Args:
+        boxes: [N, 4], proposals.
+        scores: [N, C], a column a class.
+        size: (height, width) of the image.
+        deltas: [N, C, 4], or None for the proposals as they are.
+
+    Returns:
+        {boxes [K, 4], labels [K] from 1, scores [K]}, by class and falling score.
+    """
+    found_boxes, found_labels, found_scores = [np.zeros((0, 4), np.float32)], [np.zeros(0, int)], [np.zeros(0)]
+    for column in range(scores.shape[1]):
+        kept = select(boxes, scores[:, column], settings)
+        moved, kept_scores = boxes[kept], scores[kept, column]
+        if deltas is not None and len(kept):
+            corrected = decode(torch.from_numpy(moved), torch.from_numpy(deltas[kept, column]))
+            moved = clip(corrected, size).numpy()
+            again = select(moved, kept_scores, settings)
+            moved, kept_scores = moved[again], kept_scores[again]
+        found_boxes.append(moved)
+        found_labels.append(np.full(len(moved), column + 1))
+        found_scores.append(kept_scores)
+    return {
+        "boxes": np.concatenate(found_boxes),
+        "labels": np.concatenate(found_labels),
+        "scores": np.concatenate(found_scores).astype(np.float32),
+    }

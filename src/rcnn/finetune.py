@@ -1,0 +1,154 @@
+"""Fine-tuning on warped regions (R-CNN Sec. 2.3): labels of regions, and batches of 32 objects and 96 backgrounds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from src.assign import BACKGROUND, IGNORED, best_match, is_background, near_difficult, plain
+from src.errors import InputError
+from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
+from src.rcnn.warp import Warp, normalize, warp
+from src.samples import Samples, Target
+
+
+class Finetune(Section):
+    """The network that R-CNN takes its features from."""
+
+    backbone: str
+    weights: str
+    hidden: Count
+    dropout: Fraction
+    batches_per_epoch: Count
+    fg_fraction: Fraction
+    fg_iou_thresh: Fraction
+    bg_iou_min: Fraction
+    bg_iou_zero: bool
+    bg_min_area: NonNegative
+    include_gt: bool
+    only_images_with_objects: bool
+    flip: bool
+    new_layer_lr: Positive
+    train: TrainOverrides = TrainOverrides()
+
+
+def label_regions(boxes: np.ndarray, target: Target, rules: Finetune) -> np.ndarray:
+    """What each region teaches the network.
+
+    A region takes the class of the object it overlaps most where that is `fg_iou_thresh` or more; it is background as
+    `is_background` says; all else, and what covers a difficult object, is left out.
+
+    Args:
+        boxes: [N, 4].
+        target: of the image; without objects all regions are background.
+
+    Returns:
+        labels [N]: class, 0 background, -1 left out.
+    """
+    clear = plain(target)
+    best, matched = best_match(boxes, clear["boxes"])
+    background = is_background(
+        boxes,
+        best,
+        clear["boxes"],
+        iou_thresh=rules.fg_iou_thresh,
+        iou_min=rules.bg_iou_min,
+        iou_zero=rules.bg_iou_zero,
+        min_area=rules.bg_min_area,
+    )
+    background &= ~near_difficult(boxes, target, rules.fg_iou_thresh)
+    labels = np.where(background, BACKGROUND, IGNORED)
+    objects = (matched >= 0) & (best >= rules.fg_iou_thresh)
+    labels[objects] = clear["labels"][matched[objects]]
+    return labels
+
+
+class RegionBatches(Dataset[dict[str, Any]]):
+    """Batches of regions; item i is a whole batch, drawn with a generator that (seed, i) alone seeds.
+
+    So a batch does not depend on the number of workers or on the batches before it, and a resumed training sees the
+    batches that an uninterrupted one would have seen. Regions repeat across batches, not within one.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        image_ids: Sequence[str],
+        proposals: Mapping[str, Mapping[str, np.ndarray]],
+        rules: Finetune,
+        *,
+        batch_size: int,
+        num_batches: int,
+        seed: int,
+        flip: bool,
+    ) -> None:
+        self.samples, self.batch_size, self.num_batches = samples, batch_size, num_batches
+        self.seed, self.flip, self.fg_fraction = seed, flip, rules.fg_fraction
+        targets = {image_id: samples.target(image_id) for image_id in image_ids}
+        if rules.only_images_with_objects:
+            image_ids = [image_id for image_id in image_ids if len(plain(targets[image_id])["boxes"])]
+        self.image_ids = list(image_ids)
+        boxes = []
+        for image_id in self.image_ids:
+            gt_boxes = plain(targets[image_id])["boxes"][: None if rules.include_gt else 0]
+            boxes.append(np.concatenate([gt_boxes, proposals[image_id]["boxes"]]))
+        labels = [
+            label_regions(found, targets[image_id], rules)
+            for image_id, found in zip(self.image_ids, boxes, strict=True)
+        ]
+        self.image_index = np.repeat(np.arange(len(boxes)), [len(found) for found in boxes])
+        self.boxes = np.concatenate([np.zeros((0, 4), np.float32), *boxes])
+        self.labels = np.concatenate([np.zeros(0, int), *labels])
+        self.objects = np.flatnonzero(self.labels > BACKGROUND)
+        self.backgrounds = np.flatnonzero(self.labels == BACKGROUND)
+        if not len(self.objects) or not len(self.backgrounds):
+            raise InputError(
+                f"{len(self.image_ids)} images of {samples.path} hold {len(self.objects)} object regions and "
+                f"{len(self.backgrounds)} background regions, and training needs both: check splits, data.voc.classes, "
+                "finetune.fg_iou_thresh and selective_search.min_side in params.yaml"
+            )
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, index])
+        num_objects = min(round(self.batch_size * self.fg_fraction), len(self.objects))
+        num_backgrounds = min(self.batch_size - num_objects, len(self.backgrounds))
+        rows = np.concatenate(
+            [
+                rng.choice(self.objects, num_objects, replace=False),
+                rng.choice(self.backgrounds, num_backgrounds, replace=False),
+            ]
+        )
+        flipped = rng.random(len(rows)) < 0.5 if self.flip else np.zeros(len(rows), bool)
+        images, inverse = np.unique(self.image_index[rows], return_inverse=True)
+        order = np.argsort(inverse, kind="stable")  # regions of one image lie together
+        rows, counts = rows[order], np.bincount(inverse)
+        return {
+            "ids": [self.image_ids[image] for image in images],
+            "images": [
+                torch.from_numpy(self.samples.image(self.image_ids[image])).permute(2, 0, 1) for image in images
+            ],
+            "boxes": torch.from_numpy(self.boxes[rows]).split(counts.tolist()),
+            "flipped": torch.from_numpy(flipped).split(counts.tolist()),
+            "labels": torch.from_numpy(self.labels[rows]),
+        }
+
+
+def crops(batch: Mapping[str, Any], settings: Warp) -> Tensor:
+    """The crops of a batch, [B, 3, size, size], warped on the device where its images lie."""
+    parts = zip(batch["images"], batch["boxes"], batch["flipped"], strict=True)
+    warped = [
+        warp(normalize(image), boxes, size=settings.size, context=settings.context, flipped=flipped)
+        for image, boxes, flipped in parts
+    ]
+    return torch.cat(warped).contiguous(memory_format=torch.channels_last)
+
+
+def region_loss(model: nn.Module, batch: Mapping[str, Any], settings: Warp) -> dict[str, Tensor]:
+    """Cross entropy over the classes and background."""
+    return {"loss": nn.functional.cross_entropy(model(crops(batch, settings)), batch["labels"])}

@@ -1,0 +1,91 @@
+"""The network that describes a region: a torchvision classifier with layers pool5, fc6 and fc7.
+
+AlexNet (Krizhevsky et al. 2012) or a VGG (Simonyan and Zisserman 2015): any torchvision model made of `features`,
+`avgpool` and a `classifier` with three linear layers will do.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import torchvision
+from torch import Tensor, nn
+
+from src.errors import InputError
+
+
+def build(backbone: str, num_classes: int, *, hidden: int = 4096, dropout: float = 0.5) -> nn.Module:
+    """The network with random weights.
+
+    Args:
+        backbone: a torchvision model's name, such as `alexnet` or `vgg16`.
+        num_classes: with background.
+        hidden: width of fc6 and fc7.
+        dropout: share of fc6's and fc7's inputs that training drops.
+    """
+    try:
+        model = torchvision.models.get_model(backbone, weights=None, num_classes=num_classes)
+        first, second, last = (layer for layer in model.classifier if isinstance(layer, nn.Linear))
+    except (ValueError, AttributeError, TypeError):
+        raise InputError(
+            f"params.yaml: finetune.backbone = {backbone!r} is not a torchvision model with `features` and three "
+            "linear layers, as alexnet, vgg11, vgg16 and vgg16_bn are"
+        ) from None
+    widths = {first: (first.in_features, hidden), second: (hidden, hidden), last: (hidden, num_classes)}
+    for index, layer in enumerate(model.classifier):
+        if layer in widths:
+            model.classifier[index] = nn.Linear(*widths[layer])
+        elif isinstance(layer, nn.Dropout):
+            layer.p = dropout
+    model.apply(_initialise)
+    return cast(nn.Module, model)
+
+
+def _initialise(layer: nn.Module) -> None:
+    # He et al. 2015: without it AlexNet, which has no normalisation, takes many epochs to begin to learn.
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def load(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Put weights into the network where name and shape agree.
+
+    Weights of another width or number of classes, as of ImageNet's fc8, do not fit and are left alone; that nothing
+    fits at all is an error.
+
+    Returns:
+        Names of the layers that keep their random values, in the network's order.
+    """
+    state = model.state_dict()
+    fitting = {k: v.to(state[k].dtype) for k, v in weights.items() if k in state and state[k].shape == v.shape}
+    if not fitting:
+        raise InputError(f"finetune.weights: no tensor fits the network; there are {', '.join(list(weights)[:3])}, ...")
+    model.load_state_dict(fitting, strict=False)
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in state if name not in fitting))
+
+
+def describe(model: nn.Module, crops: Tensor, layer: str) -> Tensor:
+    """Features of crops: pool5 (flattened), or fc6 or fc7 after their ReLU (R-CNN Sec. 3.2).
+
+    Args:
+        crops: [N, 3, S, S]; the network is in eval mode, or dropout would act.
+
+    Returns:
+        [N, D].
+    """
+    features = model.avgpool(model.features(crops)).flatten(1)  # type: ignore[operator]
+    return cast(Tensor, head(model, layer)(features))
+
+
+def head(model: nn.Module, layer: str) -> nn.Sequential:
+    """The part of the classifier that leads from pool5 to a layer; empty for pool5."""
+    classifier = cast(nn.Sequential, model.classifier)
+    ends = [index + 2 for index, part in enumerate(classifier) if isinstance(part, nn.Linear)]  # with the ReLU
+    return classifier[: {"pool5": 0, "fc6": ends[0], "fc7": ends[1]}[layer]]
+
+
+def width(model: nn.Module, layer: str) -> int:
+    """Numbers that `layer` gives for a region."""
+    linear = [part for part in cast(nn.Sequential, model.classifier) if isinstance(part, nn.Linear)]
+    return linear[0].in_features if layer == "pool5" else linear[0].out_features

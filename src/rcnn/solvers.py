@@ -1,0 +1,119 @@
+"""Linear SVMs: the hinge loss with L2, and two ways to minimise it. R regions, D numbers each.
+
+    objective = |w|^2 / 2 + C * sum_i weight_i * max(0, 1 - y_i (w x_i + b)),   y_i = +1 or -1
+
+The published tutorial code takes the maximum over *all* classes, the true one with its constant margin term included:
+its loss never falls below 1 and has no gradient once a sample is merely correct. That is a perceptron, not an SVM.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.svm import LinearSVC
+
+from src.params import Count, Positive, Section
+
+
+class Sgd(Section):
+    """The tutorial's schedule for the SVMs."""
+
+    lr: Positive
+    lr_step: Count
+    lr_gamma: Positive
+    epochs: Count
+
+
+class Plane(NamedTuple):
+    """A separating plane: score = x @ weight + bias."""
+
+    weight: np.ndarray  # [D]
+    bias: float
+
+
+class Objective(NamedTuple):
+    """The parts of the objective, as rcnn's `rcnn_train.m` prints them."""
+
+    positives: float
+    negatives: float
+    regularizer: float
+
+    @property
+    def total(self) -> float:
+        """What the solver minimises."""
+        return self.positives + self.negatives + self.regularizer
+
+
+def hinge(margins: np.ndarray) -> np.ndarray:
+    """max(0, 1 - margin) of margins `y * score`: 0 at a margin of 1 or more, 0.7 for a sample correct by 0.3."""
+    return np.maximum(0, 1 - margins)
+
+
+def objective(plane: Plane, positives: np.ndarray, negatives: np.ndarray, *, c: float, weight: float) -> Objective:
+    """The objective's parts at a plane, for positives [P, D] and negatives [N, D]; `weight` is the positives'."""
+    return Objective(
+        c * weight * float(hinge(positives @ plane.weight + plane.bias).sum()),
+        c * float(hinge(-(negatives @ plane.weight + plane.bias)).sum()),
+        float(plane.weight @ plane.weight) / 2,
+    )
+
+
+def liblinear(
+    positives: np.ndarray, negatives: np.ndarray, *, c: float, weight: float, bias_multiplier: float, seed: int
+) -> Plane:
+    """The plane of liblinear's dual solver (Fan et al. 2008), with rcnn's settings as the parameters' defaults.
+
+    Args:
+        positives: [P, D], at least one.
+        negatives: [N, D], at least one.
+        bias_multiplier: value of the constant feature that stands for the bias; the larger, the less the bias is
+            held down by the regulariser.
+    """
+    solver = LinearSVC(
+        loss="hinge",
+        C=c,
+        class_weight={1: weight},
+        intercept_scaling=bias_multiplier,
+        random_state=seed,
+        max_iter=20_000,
+    )
+    labels = np.r_[np.ones(len(positives)), -np.ones(len(negatives))]
+    solver.fit(np.concatenate([positives, negatives]), labels)
+    return Plane(solver.coef_[0].astype(np.float32), float(solver.intercept_[0]))
+
+
+def sgd(
+    positives: np.ndarray,
+    negatives: np.ndarray,
+    *,
+    c: float,
+    weight: float,
+    schedule: Sgd,
+    seed: int,
+    num_objects: int = 32,
+    num_backgrounds: int = 96,
+) -> Plane:
+    """The plane after the tutorial's schedule: batches of 32 + 96, SGD with momentum 0.9, a step down every few epochs.
+
+    The mean hinge loss of a batch and |w|^2 / (2 C n) are summed, which is the objective divided by C n. An epoch
+    passes over as many regions as there are.
+    """
+    x = torch.from_numpy(np.concatenate([positives, negatives]).astype(np.float32))
+    sign = torch.cat([torch.ones(len(positives)), -torch.ones(len(negatives))])
+    importance = torch.where(sign > 0, weight, 1.0)
+    w, b = torch.zeros(x.shape[1], requires_grad=True), torch.zeros((), requires_grad=True)
+    optimizer = torch.optim.SGD([w, b], lr=schedule.lr, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, schedule.lr_step, schedule.lr_gamma)
+    rng = np.random.default_rng(seed)
+    for _ in range(schedule.epochs):
+        for _ in range(-(-len(x) // (num_objects + num_backgrounds))):
+            rows = np.r_[
+                rng.integers(len(positives), size=num_objects),
+                len(positives) + rng.integers(len(negatives), size=num_backgrounds),
+            ]
+            losses = importance[rows] * (1 - sign[rows] * (x[rows] @ w + b)).clamp(min=0)
+            optimizer.zero_grad()
+            (losses.mean() + w @ w / (2 * c * len(x))).backward()
+            optimizer.step()
+        scheduler.step()  # once an epoch: stepped per batch the rate is 0 before anything is learnt
+    return Plane(w.detach().numpy(), float(b.detach()))

@@ -1,0 +1,69 @@
+"""Parameters and machine are sane, before anything is touched: the first stage, and the only one without outputs."""
+
+from importlib.metadata import distributions
+from pathlib import Path
+
+from src.datasets.voc_params import Data
+from src.errors import InputError
+from src.params import Section, Seed, Splits, Train
+from src.proposal_recall import Evaluate
+from src.proposals.selective_search import SelectiveSearch
+from src.rcnn.bbox import TrainBbox
+from src.rcnn.detect import DetectRcnn
+from src.rcnn.features import Features
+from src.rcnn.finetune import Finetune
+from src.rcnn.mining import TrainSvm
+from src.rcnn.warp import Warp
+from stages.command import command
+from stages.environment import device, jobs, workers
+
+
+class Params(Section):
+    """All of params.yaml: here, and here alone, a section that nobody reads is an error."""
+
+    profile: str
+    seed: Seed
+    data: Data
+    splits: Splits
+    selective_search: SelectiveSearch
+    warp: Warp
+    train: Train
+    finetune: Finetune
+    features: Features
+    train_svm: TrainSvm
+    train_bbox: TrainBbox
+    detect_rcnn: DetectRcnn
+    evaluate: Evaluate
+
+
+def run(params: Params) -> None:
+    """Raise for what would stop a later stage: the parameters themselves have been checked on the way here."""
+    _check_opencv()
+    _check_paths(params)
+    print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, device {device()}")
+
+
+def _check_opencv() -> None:
+    names = sorted({name for item in distributions() if (name := item.name.lower()).startswith("opencv")})
+    if names != ["opencv-contrib-python-headless"]:
+        raise InputError(
+            f"installed OpenCV packages: {', '.join(names) or 'none'}; exactly opencv-contrib-python-headless must be "
+            "(two overwrite each other, and only contrib has selective search): uninstall them all, then `make setup`"
+        )
+
+
+def _check_paths(params: Params) -> None:
+    voc = params.data.voc
+    paths = {"data.voc.path": voc.path if voc.source == "local" else None}
+    if params.finetune.weights not in ("none", "imagenet"):
+        paths["finetune.weights"] = params.finetune.weights
+    for key, path in paths.items():
+        if path is not None and not Path(path).exists():
+            raise InputError(
+                f"params.yaml: {key} = {path!r}: there is no such file; give an absolute path "
+                "(`dvc exp run --temp` runs in another folder)"
+            )
+
+
+if __name__ == "__main__":
+    command(run)

@@ -1,0 +1,64 @@
+"""The weights that the R-CNN network starts from, as one safetensors file: ImageNet's, a file's, or none at all."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+import torchvision
+
+from src.errors import InputError
+from src.params import Sections
+from src.rcnn.finetune import Finetune
+from src.storage import write_tensors
+from stages.command import command
+
+
+class Params(Sections):
+    """What this stage reads of params.yaml: `backbone` and `weights`."""
+
+    finetune: Finetune
+
+
+def run(params: Params, *, out: Path) -> None:
+    """Write the weights that `finetune.weights` names; `none` writes a file without tensors."""
+    wanted = params.finetune.weights
+    if wanted == "none":
+        tensors: dict[str, torch.Tensor] = {}
+        facts = {"source": "none"}
+    elif wanted == "imagenet":
+        tensors, facts = _imagenet(params.finetune.backbone)
+    else:
+        tensors, facts = _file(Path(wanted))
+    write_tensors(out, tensors, facts)
+    print(f"{len(tensors)} tensors, source: {facts['source']}")
+
+
+def _imagenet(backbone: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    weights = torchvision.models.get_model_weights(backbone)["DEFAULT"]
+    try:
+        # The file's name holds the start of its SHA-256, which is checked.
+        state = weights.get_state_dict(check_hash=True, progress=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{weights.url} could not be downloaded ({error}): fetch it on a machine that reaches it and give its path "
+            "as finetune.weights in params.yaml, or set none"
+        ) from None
+    return state, {"source": "imagenet", "url": weights.url}
+
+
+def _file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise InputError(
+            f"params.yaml: finetune.weights = {path}: there is no such file; give a path, imagenet or none"
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises several kinds for a file that is none of its own
+        raise InputError(f"{path} is not a state dict that torch.load reads with weights_only: {error}") from None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f"{path} must hold a plain state dict, names to tensors: save model.state_dict()")
+    return state, {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+if __name__ == "__main__":
+    command(run)

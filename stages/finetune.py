@@ -1,0 +1,124 @@
+"""Fine-tune the network on warped regions (R-CNN Sec. 2.3)."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+
+from src.params import Sections, Seed, Splits, Train
+from src.rcnn import network
+from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
+from src.rcnn.warp import Warp
+from src.records import read_records
+from src.samples import Samples
+from src.storage import read_tensors, write_csv, write_json, write_tensors
+from src.training import fingerprint, fit
+from stages.command import command
+from stages.environment import device, workers
+
+
+class Params(Sections):
+    """What this stage reads of params.yaml."""
+
+    seed: Seed
+    splits: Splits
+    warp: Warp
+    train: Train
+    finetune: Finetune
+
+
+def run(
+    params: Params, *, samples: Path, proposals: Path, weights: Path, out: Path, metrics: Path, curve: Path
+) -> None:
+    """Write the network's weights, the figures of the epoch that is kept, and those of every epoch."""
+    data = Samples(samples)
+    rules, settings = params.finetune, params.finetune.train.over(params.train)
+    fabric = Fabric(accelerator=device().partition(":")[0], devices=1)
+    torch.manual_seed(params.seed)
+    model = network.build(rules.backbone, data.num_classes, hidden=rules.hidden, dropout=rules.dropout)
+    fresh = _start(model, weights)
+
+    def regions(split: str, num_batches: int, *, flip: bool) -> RegionBatches:
+        ids = data.ids(split)
+        found = read_records(proposals, ids)
+        return RegionBatches(
+            data,
+            ids,
+            found,
+            rules,
+            batch_size=settings.batch_size,
+            num_batches=num_batches,
+            seed=params.seed,
+            flip=flip,
+        )
+
+    train = regions(params.splits.finetune, settings.epochs * rules.batches_per_epoch, flip=rules.flip)
+    print(f"{len(train.objects)} object and {len(train.backgrounds)} background regions to draw from")
+
+    def batches(epoch: int) -> Iterable[Any]:
+        first = epoch * rules.batches_per_epoch
+        return DataLoader(
+            Subset(train, range(first, first + rules.batches_per_epoch)), batch_size=None, num_workers=workers()
+        )
+
+    validation = params.splits.validation
+    held_out = regions(validation, rules.batches_per_epoch // 4 + 1, flip=False) if validation else None
+    history = fit(
+        fabric,
+        model,
+        batches,
+        lambda net, batch: region_loss(net, batch, params.warp),
+        settings,
+        validate=None if held_out is None else lambda net: _accuracy(fabric, net, held_out, params),
+        best_by=None if held_out is None else "val_accuracy",
+        groups=_groups(model, fresh, rules.new_layer_lr),
+        seed=params.seed,
+        checkpoint=Path(".checkpoints")
+        / f"finetune-{fingerprint(params.model_dump(), [samples, proposals, weights])}.pt",
+    )
+    kept = history[-1] if held_out is None else max(history, key=lambda row: row["val_accuracy"])
+    write_tensors(
+        out, model.state_dict(), {"backbone": rules.backbone, "hidden": rules.hidden, "classes": data.classes}
+    )
+    write_json(metrics, {**kept, "object_regions": len(train.objects), "background_regions": len(train.backgrounds)})
+    write_csv(curve, pd.DataFrame(history))
+
+
+def _start(model: nn.Module, weights: Path) -> list[str]:
+    """Load what weights there are; return the layers that start at random although others do not."""
+    tensors, facts = read_tensors(weights)
+    if not tensors:
+        print("all layers start at random")
+        return []
+    fresh = network.load(model, tensors)
+    print(f"weights: {facts['source']}; these layers start at random: {', '.join(fresh) or 'none'}")
+    return fresh
+
+
+def _groups(model: nn.Module, fresh: list[str], scale: float) -> list[dict[str, Any]]:
+    named = dict(model.named_parameters())
+    new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]
+    old = [value for name, value in named.items() if name.rpartition(".")[0] not in fresh]
+    groups = [{"params": old, "lr_scale": 1.0}, {"params": new, "lr_scale": scale}]
+    return [group for group in groups if group["params"]]
+
+
+def _accuracy(fabric: Fabric, model: nn.Module, data: RegionBatches, params: Params) -> Iterator[tuple[str, float]]:
+    """Accuracy on fixed batches of the validation images, beside that of always saying background."""
+    right = background = total = 0
+    for index in range(len(data)):
+        batch = fabric.to_device(data[index])
+        right += int((model(crops(batch, params.warp)).argmax(1) == batch["labels"]).sum())
+        background += int((batch["labels"] == 0).sum())
+        total += len(batch["labels"])
+    yield "val_accuracy", right / total
+    yield "val_accuracy_always_background", background / total
+
+
+if __name__ == "__main__":
+    command(run)

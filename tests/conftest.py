@@ -1,0 +1,16 @@
+"""Fixtures that several test files share."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the repository, which a stranger's clone does not have."""
+    folder = (ROOT / "../shared/data").resolve()
+    if not folder.is_dir():
+        pytest.skip("needs the real data in ../shared/data, which lie beside this checkout only where it is developed")
+    return folder

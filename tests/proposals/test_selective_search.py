@@ -1,0 +1,200 @@
+import ctypes
+import tarfile
+import xml.etree.ElementTree as ElementTree
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from src.boxes import iou
+from src.parallel import parallel_map
+from src.proposals import selective_search
+from src.proposals.selective_search import propose
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    """Coloured shapes on smooth noise, 60 x 90."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    picture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
+    cv2.rectangle(picture, (10, 10), (30, 40), (255, 0, 0), -1)
+    cv2.circle(picture, (65, 30), 15, (0, 0, 255), -1)
+    return picture
+
+
+def as_set(boxes: np.ndarray) -> set[tuple[float, ...]]:
+    return {tuple(box) for box in boxes.tolist()}
+
+
+def raw(image: np.ndarray) -> np.ndarray:
+    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    search.setBaseImage(image)
+    search.switchToSelectiveSearchFast()
+    return search.process()
+
+
+def test_boxes_are_float32_inside_the_image_and_no_two_are_alike(image: np.ndarray) -> None:
+    boxes = propose(image, min_side=1)
+    assert boxes.dtype == np.float32
+    assert len(as_set(boxes)) == len(boxes) > 20
+    assert (boxes >= 0).all()
+    assert (boxes <= [90, 60, 90, 60]).all()
+    assert ((boxes[:, 2:] - boxes[:, :2]) >= 1).all()
+
+
+def test_opencv_repeats_boxes_that_are_returned_once(image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = np.array([[0, 0, 5, 5], [3, 3, 9, 9]], np.float32)
+    monkeypatch.setattr(selective_search, "_search", lambda *_: once[[1, 0, 1, 1]])
+    np.testing.assert_array_equal(sorted(propose(image, min_side=1).tolist()), once)
+
+
+def test_both_sides_are_at_least_the_smallest(image: np.ndarray) -> None:
+    every = propose(image, min_side=1)
+    sides = every[:, 2:] - every[:, :2]
+    assert as_set(propose(image, min_side=20)) == as_set(every[(sides >= 20).all(axis=1)])
+    assert 0 < len(propose(image, min_side=20)) < len(every)
+    assert propose(image, min_side=200).shape == (0, 4)
+
+
+def test_the_cap_is_a_prefix_of_the_order(image: np.ndarray) -> None:
+    every = propose(image, min_side=5, image_id="a")
+    np.testing.assert_array_equal(propose(image, min_side=5, image_id="a", max_proposals=7), every[:7])
+    np.testing.assert_array_equal(propose(image, min_side=5, image_id="a", max_proposals=10_000), every)
+
+
+def test_the_order_is_of_seed_and_image_id_alone(image: np.ndarray) -> None:
+    first = propose(image, min_side=5, seed=1, image_id="a")
+    assert as_set(first) == as_set(propose(image, min_side=5, seed=2, image_id="b"))
+    assert not np.array_equal(first, propose(image, min_side=5, seed=2, image_id="a"))
+    assert not np.array_equal(first, propose(image, min_side=5, seed=1, image_id="b"))
+    assert not np.array_equal(first, np.unique(first, axis=0))  # a cap must not prefer the top left corner
+
+
+def test_calls_before_have_no_influence(image: np.ndarray) -> None:
+    libc = ctypes.CDLL(None)
+    libc.srand(1)
+    opencv, first = raw(image), propose(image, min_side=5)
+    libc.srand(2)
+    again, second = raw(image), propose(image, min_side=5)
+    assert not np.array_equal(opencv, again)  # the order is what `rand()` makes of it
+    np.testing.assert_array_equal(first, second)
+
+
+def test_the_number_of_workers_has_no_influence(image: np.ndarray) -> None:
+    images = [np.roll(image, shift, axis=1) for shift in range(0, 40, 10)]
+    function = partial(propose, min_side=5)
+    for alone, shared in zip(parallel_map(function, images, 1, ""), parallel_map(function, images, 2, ""), strict=True):
+        np.testing.assert_array_equal(alone, shared)
+
+
+class Recorder:
+    """Stands for OpenCV's class and keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.image = np.zeros(0)
+        self.modes: list[str] = []
+
+    def setBaseImage(self, image: np.ndarray) -> None:  # noqa: N802
+        self.image = image
+
+    def switchToSelectiveSearchFast(self) -> None:  # noqa: N802
+        self.modes.append("fast")
+
+    def switchToSelectiveSearchQuality(self) -> None:  # noqa: N802
+        self.modes.append("quality")
+
+    def process(self) -> np.ndarray:
+        return np.array([[1, 2, 3, 4]])
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    found = Recorder()
+    monkeypatch.setattr(cv2.ximgproc.segmentation, "createSelectiveSearchSegmentation", lambda: found)
+    return found
+
+
+def test_a_red_image_reaches_opencv_as_bgr(recorder: Recorder) -> None:
+    red = np.zeros((10, 12, 3), np.uint8)
+    red[..., 0] = 255  # in RGB
+    boxes = propose(red, min_side=1)
+    assert recorder.image[0, 0].tolist() == [0, 0, 255]
+    assert boxes.tolist() == [[1, 2, 4, 6]]  # x, y, width, height
+
+
+@pytest.mark.parametrize("mode", ["fast", "quality"])
+def test_the_mode_is_opencvs(recorder: Recorder, mode: str) -> None:
+    propose(np.zeros((10, 12, 3), np.uint8), mode=mode)
+    assert recorder.modes == [mode]
+
+
+def test_quality_finds_more(image: np.ndarray) -> None:
+    assert len(propose(image, mode="quality", min_side=5)) > 1.5 * len(propose(image, mode="fast", min_side=5))
+
+
+@pytest.mark.parametrize(
+    "size", [(10, 1000), (400, 4), (1, 1), (1, 60), (60, 1), (2, 2), (227, 640), (100, 240), (100, 243)]
+)
+def test_any_aspect_ratio_is_searched_and_boxes_lie_inside(size: tuple[int, int]) -> None:
+    height, width = size
+    stripes = np.zeros((height, width, 3), np.uint8)
+    stripes[: -(-height // 2), : -(-width // 3)] = (255, 0, 0)
+    stripes[height // 2 :, width // 2 :] = (0, 255, 255)
+    boxes = propose(stripes, min_side=1)
+    assert len(boxes) > 0
+    assert (boxes >= 0).all()
+    assert (boxes <= [width, height, width, height]).all()
+    assert ((boxes[:, 2:] - boxes[:, :2]) >= 1).all()
+
+
+@pytest.mark.parametrize("size", [(10, 1000), (1000, 10), (227, 640), (1, 60), (1, 1)])
+def test_opencv_never_sees_an_aspect_ratio_that_it_crashes_on(recorder: Recorder, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    propose(image, min_side=1)
+    height, width = recorder.image.shape[:2]
+    assert max(height / width, width / height) <= selective_search.MAX_ASPECT
+    np.testing.assert_array_equal(recorder.image[: size[0], : size[1], ::-1], image)
+
+
+def test_an_image_of_common_shape_is_searched_as_it_is(recorder: Recorder, image: np.ndarray) -> None:
+    propose(image)
+    assert recorder.image.shape == image.shape
+
+
+def test_shapes_that_stand_out_are_found(image: np.ndarray) -> None:
+    gt_boxes = np.array([[10, 10, 31, 41], [50, 15, 81, 46]], np.float32)
+    assert _overlaps(propose(image, min_side=5), gt_boxes).min() > 0.8
+
+
+def _overlaps(boxes: np.ndarray, gt_boxes: np.ndarray) -> np.ndarray:
+    return iou(torch.from_numpy(gt_boxes), torch.from_numpy(boxes)).max(dim=1).values.numpy()
+
+
+@pytest.fixture
+def photos(shared_data: Path) -> dict[str, Any]:
+    found = {}
+    with tarfile.open(shared_data / "voc2007-mini.tar") as archive:
+        for name in ("000005", "000012"):
+            jpeg = archive.extractfile(f"VOCdevkit/VOC2007/JPEGImages/{name}.jpg").read()
+            xml = ElementTree.parse(archive.extractfile(f"VOCdevkit/VOC2007/Annotations/{name}.xml"))
+            boxes = [
+                [int(box.find(key).text) for key in ("xmin", "ymin", "xmax", "ymax")] for box in xml.iter("bndbox")
+            ]
+            rgb = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+            found[name] = rgb, np.array(boxes, np.float32) - [1, 1, 0, 0]
+    return found
+
+
+@pytest.mark.real
+def test_photos_give_hundreds_of_boxes_that_cover_most_objects(photos: dict[str, Any]) -> None:
+    best = []
+    for image_id, (rgb, gt_boxes) in photos.items():
+        boxes = propose(rgb, min_side=20, image_id=image_id)
+        assert 300 < len(boxes) < 5000
+        assert (boxes <= [rgb.shape[1], rgb.shape[0]] * 2).all()
+        best.append(_overlaps(boxes, gt_boxes.astype(np.float32)))
+    assert (np.concatenate(best) >= 0.5).mean() > 0.6

@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from src.boxes import decode, encode, flip, iou
+from src.rcnn.bbox import fit, pairs, ridge
+from src.rcnn.warp import warp
+from src.records import Record
+from src.samples import Target
+
+
+def target(boxes: list[list[float]], labels: list[int], difficult: list[bool] | None = None) -> Target:
+    return {
+        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
+        "labels": np.array(labels, np.int64),
+        "difficult": np.array(difficult or [False] * len(labels), bool),
+        "image_id": "",
+    }
+
+
+def record(gt_boxes: list[list[float]], boxes: list[list[float]]) -> Record:
+    every = np.array([*gt_boxes, *boxes], np.float32).reshape(-1, 4)
+    return {"boxes": every, "is_gt": np.arange(len(every)) < len(gt_boxes)}
+
+
+CAR, DOG = [0.0, 0, 10, 10], [30.0, 30, 50, 50]
+TARGETS = {"a": target([CAR, DOG], [1, 2]), "none": target([], []), "b": target([CAR], [1])}
+REGIONS = {
+    "a": record([CAR, DOG], [[1, 0, 11, 10], [5, 0, 15, 10], [31, 30, 50, 50]]),
+    "none": record([], [[0, 0, 10, 10]]),
+    "b": record([CAR], [[40, 40, 50, 50], [0, 1, 10, 11]]),
+}
+
+
+def test_pairs_are_the_near_proposals_of_the_class_with_the_deltas_to_its_object() -> None:
+    found = pairs(REGIONS, TARGETS, 1, 0.6)
+    assert found.rows.tolist() == [2, 8]  # an image without the class, or without objects, shifts nothing
+    boxes = np.concatenate([entry["boxes"] for entry in REGIONS.values()])
+    moved = decode(torch.from_numpy(boxes[found.rows]), torch.from_numpy(found.deltas))
+    torch.testing.assert_close(moved, torch.tensor([CAR, CAR]), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(found.deltas, [[-0.1, 0, 0, 0], [0, -0.1, 0, 0]], atol=1e-6)
+    assert pairs(REGIONS, TARGETS, 2, 0.6).rows.tolist() == [4]
+
+
+def test_true_boxes_teach_nothing_and_the_threshold_itself_is_out() -> None:
+    regions = {"a": record([CAR], [[0, 0, 10, 6], [0, 0, 10, 5], [0, 0, 10, 7]])}  # IoU 0.6, 0.5, 0.7
+    found = pairs(regions, {"a": target([CAR], [1])}, 1, float(np.float32(0.6)))
+    assert found.rows.tolist() == [3]
+
+
+def test_difficult_objects_teach_nothing() -> None:
+    regions = {"a": record([], [[1, 0, 11, 10]])}
+    assert len(pairs(regions, {"a": target([CAR], [1], [True])}, 1, 0.6).rows) == 0
+
+
+def test_no_object_is_no_pair() -> None:
+    found = pairs({"none": REGIONS["none"]}, TARGETS, 1, 0.6)
+    assert found.rows.shape == (0,)
+    assert found.deltas.shape == (0, 4)
+    assert pairs({}, {}, 1, 0.6).deltas.shape == (0, 4)
+
+
+@pytest.mark.parametrize(("count", "width"), [(60, 8), (8, 60), (20, 20), (1, 5), (5, 1)])
+@pytest.mark.parametrize("penalty", [0.5, 1000.0])
+def test_ridge_agrees_with_scikit_learn_with_more_and_with_fewer_pairs_than_features(
+    count: int, width: int, penalty: float
+) -> None:
+    rng = np.random.default_rng(count)
+    x, y = rng.normal(3, 2, (count, width)), rng.normal(-1, 1, (count, 4))
+    w, b = ridge(x, y, penalty)
+    oracle = Ridge(alpha=penalty).fit(x, y)
+    np.testing.assert_allclose(w, oracle.coef_.T, atol=1e-8)
+    np.testing.assert_allclose(b, oracle.intercept_, atol=1e-8)
+
+
+def test_ridge_takes_half_precision_and_computes_in_double() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(100, 1, (50, 6)).astype(np.float16), rng.normal(size=(50, 4)).astype(np.float32)
+    w, _ = ridge(x, y, 1.0)
+    np.testing.assert_allclose(w, Ridge(alpha=1.0).fit(x.astype(float), y.astype(float)).coef_.T, atol=1e-8)
+
+
+@pytest.mark.parametrize("width", [5, 80])
+def test_a_linear_map_is_recovered_where_the_penalty_is_tiny(width: int) -> None:
+    rng = np.random.default_rng(0)
+    x, w, b = rng.normal(size=(40, width)), rng.normal(size=(width, 4)), np.array([0.1, -0.2, 0.5, 0.0])
+    deltas = (x @ w + b).astype(np.float32)
+    found_w, found_b = fit(x, deltas, 1e-9)
+    np.testing.assert_allclose(x @ found_w + found_b, deltas, atol=1e-3)
+    if width < len(x):
+        np.testing.assert_allclose(found_w, w, atol=1e-3)
+
+
+def test_a_large_penalty_leaves_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    deltas = rng.normal([0.5, 0, -0.2, 0.1], 0.1, (30, 4)).astype(np.float32)
+    w, b = fit(rng.normal(size=(30, 6)), deltas, 1e12)
+    np.testing.assert_allclose(w, 0, atol=1e-6)
+    np.testing.assert_allclose(b, deltas.mean(0), atol=1e-5)
+
+
+def test_the_penalty_weighs_alike_on_targets_of_any_spread() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 6))
+    deltas = x @ rng.normal(size=(6, 4)) + rng.normal(size=(200, 4))
+    narrow = np.array([1, 1, 20, 20])
+    w, _ = fit(x, deltas, 100.0)
+    w_wide, _ = fit(x, deltas * narrow, 100.0)
+    np.testing.assert_allclose(w_wide / narrow, w, rtol=0.02, atol=1e-3)
+
+
+def test_no_pair_leaves_boxes_where_they_are() -> None:
+    w, b = fit(np.zeros((0, 6), np.float16), np.zeros((0, 4), np.float32), 1000.0)
+    assert w.shape == (6, 4)
+    assert not w.any()
+    assert not b.any()
+
+
+def test_one_pair_and_pairs_all_alike_are_fitted_too() -> None:
+    for count in (1, 5):
+        w, b = fit(np.ones((count, 3)), np.full((count, 4), 0.2, np.float32), 10.0)
+        np.testing.assert_allclose(np.ones((1, 3)) @ w + b, 0.2, atol=1e-6)
+
+
+def _profiles(crops: torch.Tensor) -> np.ndarray:
+    """Features that say where in its crop an object lies: means of columns and of rows."""
+    return torch.cat([crops.mean((1, 2)), crops.mean((1, 3))], dim=1).numpy()
+
+
+def test_a_flip_without_negated_tx_teaches_the_wrong_targets() -> None:
+    """The published code flips half of the crops and leaves their targets: x is not learnt, y is."""
+    rng = np.random.default_rng(0)
+    image, gt_box = torch.zeros(3, 100, 100), torch.tensor([[40.0, 40, 60, 60]])
+    image[:, 40:60, 40:60] = 1
+    shifts = torch.from_numpy(rng.uniform(-4, 4, (200, 4)).astype(np.float32))
+    boxes = gt_box + shifts
+    deltas = encode(boxes, gt_box.expand(200, 4)).numpy()
+    features = _profiles(warp(image, boxes, size=24, context=6))
+
+    def left(w: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.abs(features @ w + b - deltas).mean(0) / np.abs(deltas).mean(0)
+
+    assert (left(*fit(features, deltas, 0.01)) < 0.2).all()
+    flipped = torch.from_numpy(rng.random(200) < 0.5)
+    mirrored = _profiles(warp(image, boxes, size=24, context=6, flipped=flipped))
+    assert left(*fit(mirrored, deltas, 0.01))[0] > 0.7
+    turned = encode(flip(boxes, 100), flip(gt_box, 100).expand(200, 4)).numpy()
+    np.testing.assert_allclose(turned, deltas * [-1, 1, 1, 1], atol=1e-5)
+    right = np.where(flipped.numpy()[:, None], turned, deltas)
+    assert (left(*fit(mirrored, right, 0.01)) < 0.2).all()
+
+
+def test_regression_moves_boxes_that_it_has_not_seen_onto_their_object() -> None:
+    rng = np.random.default_rng(1)
+    image, car = torch.zeros(3, 100, 100), [40.0, 40, 60, 60]
+    image[:, 40:60, 40:60] = 1
+    near = (np.array(car) + rng.uniform(-3, 3, (150, 4))).astype(np.float32)
+    regions = {"a": record([car], near[:100].tolist())}
+    found = pairs(regions, {"a": target([car], [1])}, 1, 0.6)
+    assert len(found.rows) > 50
+    features = _profiles(warp(image, torch.from_numpy(regions["a"]["boxes"]), size=24, context=6))
+    w, b = fit(features[found.rows], found.deltas, 0.01)
+    unseen = torch.from_numpy(near[100:])
+    moved = decode(unseen, torch.from_numpy(_profiles(warp(image, unseen, size=24, context=6)) @ w + b))
+    before, after = (iou(boxes, torch.tensor([car])).mean() for boxes in (unseen, moved))
+    assert after > 0.92 > 0.85 > before

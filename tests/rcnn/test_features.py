@@ -1,0 +1,177 @@
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from src.errors import InputError
+from src.rcnn import network
+from src.rcnn.features import check_space, extract, read_first, rows
+from src.rcnn.warp import Warp, normalize, warp
+from src.records import Record, write_records
+from src.samples import Samples
+
+SETTINGS = Warp(size=63, context=8)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def regions() -> dict[str, Record]:
+    """Of the first image 3, of the second none, of the last 4, which share a rectangle with the first."""
+    first = [[10, 10, 40, 40], [50, 20, 70, 50], [0, 0, 80, 60]]
+    last = [[10, 10, 40, 40], [5, 5, 25, 35], [-3, 40, 20, 70], [60, 1, 79, 9]]
+    boxes = {"two_classes": first, "empty": [], "difficult": last}
+    return {
+        name: {"boxes": np.array(found, np.float32).reshape(-1, 4), "is_gt": np.arange(len(found)) < 1}
+        for name, found in boxes.items()
+    }
+
+
+def one_by_one(model: nn.Module, samples: Samples, image_id: str, boxes: np.ndarray, layer: str) -> np.ndarray:
+    image = normalize(torch.from_numpy(samples.image(image_id)).permute(2, 0, 1))
+    with torch.inference_mode():
+        crops = [warp(image, torch.from_numpy(box)[None], size=63, context=8) for box in boxes]
+        return torch.cat([network.describe(model.eval(), crop, layer) for crop in crops]).numpy()
+
+
+def extracted(
+    model: nn.Module, samples: Samples, regions: dict[str, Record], path: Path, layer: str = "fc7", batch_size: int = 4
+) -> np.ndarray:
+    extract(model, samples, regions, path, layer=layer, settings=SETTINGS, batch_size=batch_size, device=CPU)
+    return np.load(path)
+
+
+@pytest.mark.parametrize("layer", ["pool5", "fc6", "fc7"])
+def test_rows_are_those_of_their_regions_across_images(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, layer: str
+) -> None:
+    found = extracted(tiny_net, samples, regions, tmp_path / "f.npy", layer)
+    assert found.dtype == np.float16
+    assert found.shape == (7, network.width(tiny_net, layer))
+    assert {name: (at.start, at.stop) for name, at in rows(regions).items()} == {
+        "two_classes": (0, 3),
+        "empty": (3, 3),
+        "difficult": (3, 7),
+    }
+    for image_id in ("two_classes", "difficult"):
+        alone = one_by_one(tiny_net, samples, image_id, regions[image_id]["boxes"], layer)
+        np.testing.assert_allclose(found[rows(regions)[image_id]], alone, atol=2e-3)
+    assert np.abs(found[0] - found[3]).max() > 0.01  # one rectangle, two images
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 100])
+def test_where_a_batch_ends_has_no_influence(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, batch_size: int
+) -> None:
+    sizes: list[int] = []
+    tiny_net.features.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    found = extracted(tiny_net, samples, regions, tmp_path / "f.npy", batch_size=batch_size)
+    np.testing.assert_allclose(found, extracted(tiny_net, samples, regions, tmp_path / "g.npy"), atol=2e-3)
+    whole, rest = divmod(7, batch_size)
+    assert sizes[:-2] == [batch_size] * whole + [rest] * (rest > 0)
+
+
+def test_extraction_has_no_dropout_even_from_a_network_that_was_being_trained(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path
+) -> None:
+    boxes = regions["two_classes"]["boxes"]
+    expected = one_by_one(tiny_net, samples, "two_classes", boxes, "fc7")
+    tiny_net.train()
+    image = normalize(torch.from_numpy(samples.image("two_classes")).permute(2, 0, 1))
+    with torch.inference_mode():
+        dropped = network.describe(tiny_net, warp(image, torch.from_numpy(boxes), size=63, context=8), "fc7")
+    assert np.abs(dropped.numpy() - expected).max() > 0.01  # the bug
+    found = extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    np.testing.assert_allclose(found[:3], expected, atol=2e-3)
+
+
+def test_extraction_flips_nothing_and_is_the_same_again(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    torch.manual_seed(2)
+    extracted(tiny_net, samples, regions, tmp_path / "g.npy")
+    assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "g.npy").read_bytes()
+    boxes = torch.from_numpy(regions["difficult"]["boxes"])
+    image = normalize(torch.from_numpy(samples.image("difficult")).permute(2, 0, 1))
+    with torch.inference_mode():
+        crops = warp(image, boxes, size=63, context=8, flipped=torch.ones(4, dtype=torch.bool))
+        mirrored = network.describe(tiny_net, crops, "fc7").numpy()
+    assert (np.abs(np.load(tmp_path / "f.npy")[3:] - mirrored).max(axis=1) > 5e-3).all()
+
+
+def test_the_network_is_given_rgb_normalised_as_imagenet(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red = np.zeros((60, 80, 3), np.uint8)
+    red[..., 0] = 255
+    monkeypatch.setattr(samples, "image", lambda _: red)
+    seen: list[torch.Tensor] = []
+    tiny_net.features.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    pixel = seen[0][0, :, 31, 31]
+    torch.testing.assert_close(pixel, torch.tensor([(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225]))
+
+
+def test_no_region_at_all_is_an_array_without_rows(tiny_net: nn.Module, samples: Samples, tmp_path: Path) -> None:
+    none: dict[str, Record] = {"empty": {"boxes": np.zeros((0, 4), np.float32), "is_gt": np.zeros(0, bool)}}
+    assert extracted(tiny_net, samples, none, tmp_path / "f.npy").shape == (0, 8)
+    assert extracted(tiny_net, samples, {}, tmp_path / "g.npy").shape == (0, 8)
+
+
+def _disk(free: int) -> Any:
+    return lambda _: namedtuple("Usage", "total used free")(10**12, 0, free)
+
+
+def test_a_disk_that_would_not_hold_the_features_is_refused_with_the_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", _disk(3_000_000_000))
+    with pytest.raises(InputError, match=r"needs 36\.9 GB for 2000000 regions of 9216 numbers and has 3\.0 GB free"):
+        check_space(tmp_path, 2_000_000, 9216)
+    check_space(tmp_path / "new", 1000, 9216)
+    monkeypatch.setattr(shutil, "disk_usage", _disk(2 * 1000 * 9216))
+    check_space(tmp_path, 1000, 9216)  # exactly enough
+    with pytest.raises(InputError, match=r"lower selective_search\.max_proposals"):
+        check_space(tmp_path, 1001, 9216)
+
+
+def test_a_refusal_comes_before_any_work_and_leaves_the_old_file(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f.npy").write_bytes(b"old")
+    monkeypatch.setattr(shutil, "disk_usage", _disk(10))
+    monkeypatch.setattr(samples, "image", lambda _: pytest.fail("an image was read"))
+    with pytest.raises(InputError, match="make room"):
+        extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    assert (tmp_path / "f.npy").read_bytes() == b"old"
+
+
+def test_a_failure_half_way_leaves_the_old_file_and_no_rest(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f.npy").write_bytes(b"old")
+    image = samples.image
+    monkeypatch.setattr(samples, "image", lambda name: image(name) if name == "two_classes" else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        extracted(tiny_net, samples, regions, tmp_path / "f.npy", batch_size=2)
+    assert (tmp_path / "f.npy").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["f.npy"]
+
+
+def test_the_first_images_are_read_as_a_view_of_the_file(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path
+) -> None:
+    every = extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    write_records(tmp_path / "r.npz", regions)
+    found, first = read_first(tmp_path / "f.npy", tmp_path / "r.npz", ["two_classes", "empty"])
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, every[:3])
+    assert list(first) == ["two_classes", "empty"]
+    with pytest.raises(InputError, match=r"r\.npz does not begin with the training images"):
+        read_first(tmp_path / "f.npy", tmp_path / "r.npz", ["empty", "two_classes"])

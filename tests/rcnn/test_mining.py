@@ -1,0 +1,276 @@
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.rcnn import mining
+from src.rcnn.mining import Candidates, TrainSvm, candidates, mine, scores, update
+from src.rcnn.solvers import Plane, liblinear, objective
+from src.records import Record
+from src.samples import Target
+
+
+def target(boxes: list[list[float]], labels: list[int], difficult: list[bool] | None = None) -> Target:
+    return {
+        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
+        "labels": np.array(labels, np.int64),
+        "difficult": np.array(difficult or [False] * len(labels), bool),
+        "image_id": "",
+    }
+
+
+def record(gt_boxes: list[list[float]], boxes: list[list[float]]) -> Record:
+    every = np.array([*gt_boxes, *boxes], np.float32).reshape(-1, 4)
+    return {"boxes": every, "is_gt": np.arange(len(every)) < len(gt_boxes)}
+
+
+CAR, DOG, FAR = [0.0, 0, 10, 10], [30.0, 30, 50, 50], [80.0, 80, 90, 90]
+TARGETS = {
+    "car_and_dog": target([CAR, DOG], [1, 2]),
+    "none": target([], []),
+    "all_positive": target([CAR], [1]),
+    "dog": target([DOG], [2]),
+}
+REGIONS = {
+    "car_and_dog": record([CAR, DOG], [FAR, [0, 0, 10, 3], [0, 0, 10, 2], [0, 0, 10, 9]]),
+    "none": record([], [FAR, CAR]),
+    "all_positive": record([CAR], []),
+    "dog": record([DOG], [CAR]),
+}
+ROWS = [(image_id, tuple(box)) for image_id, entry in REGIONS.items() for box in entry["boxes"].tolist()]
+
+
+def test_rows_are_those_of_the_right_boxes_in_spite_of_images_without_positives_or_negatives(
+    svm_rules: TrainSvm,
+) -> None:
+    """The published code counts an image without negatives on the side of the positives, and shifts all behind it."""
+    cars, dogs = (candidates(REGIONS, TARGETS, label, svm_rules) for label in (1, 2))
+    assert [ROWS[row] for row in cars.positives] == [("car_and_dog", tuple(CAR)), ("all_positive", tuple(CAR))]
+    assert [ROWS[row] for row in dogs.positives] == [("car_and_dog", tuple(DOG)), ("dog", tuple(DOG))]
+    assert [ROWS[row] for row in cars.pool] == [
+        ("car_and_dog", tuple(DOG)),
+        ("car_and_dog", tuple(FAR)),
+        ("car_and_dog", (0, 0, 10, 2)),  # IoU 0.2; that of 0.3 is none, nor that of 0.9
+        ("none", tuple(FAR)),
+        ("none", tuple(CAR)),
+        ("dog", tuple(DOG)),
+        ("dog", tuple(CAR)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"neg_iou_zero": False}, [("car_and_dog", (0, 0, 10, 2))]),
+        ({"only_images_with_objects": True}, [("car_and_dog", tuple(b)) for b in (DOG, FAR, [0, 0, 10, 2])]),
+        ({"only_images_with_objects": True, "neg_min_area": 0.2}, [("car_and_dog", tuple(b)) for b in (DOG, FAR)]),
+    ],
+)
+def test_the_tutorials_rules_leave_negatives_out(svm_rules: TrainSvm, changes: dict, kept: list) -> None:
+    pool = candidates(REGIONS, TARGETS, 1, svm_rules.model_copy(update=changes)).pool
+    assert [ROWS[row] for row in pool] == kept
+
+
+def test_difficult_objects_are_neither_positive_nor_negative(svm_rules: TrainSvm) -> None:
+    targets = {"a": target([CAR, DOG, [60, 60, 70, 70]], [1, 2, 1], [True, True, False])}
+    near_car, near_dog = [0, 0, 10, 8], [30, 30, 50, 48]
+    regions = {"a": record([[60, 60, 70, 70]], [CAR, near_car, near_dog, FAR])}
+    found = candidates(regions, targets, 1, svm_rules)
+    assert found.positives.tolist() == [0]
+    assert found.pool.tolist() == [3, 4]  # a difficult dog is a fair negative of the cars
+    assert candidates(regions, targets, 2, svm_rules).positives.tolist() == []
+
+
+def test_a_class_without_objects_has_negatives_alone_and_no_image_has_neither(svm_rules: TrainSvm) -> None:
+    found = candidates({"none": REGIONS["none"]}, TARGETS, 1, svm_rules)
+    assert (found.positives.tolist(), found.pool.tolist()) == ([], [0, 1])
+    found = candidates({}, {}, 1, svm_rules)
+    assert (len(found.positives), len(found.pool)) == (0, 0)
+
+
+def test_the_same_rectangle_in_two_images_is_two_negatives(svm_rules: TrainSvm) -> None:
+    targets = {"a": target([CAR], [1]), "b": target([], [])}
+    regions = {"a": record([CAR], [FAR]), "b": record([], [FAR])}
+    pool = candidates(regions, targets, 1, svm_rules).pool
+    held, newly_hard, _ = update(np.zeros(0, int), pool, np.array([2.0, 0.5, 0.5]), svm_rules)
+    assert held.tolist() == [1, 2]
+    assert newly_hard == 2
+    boxes = np.concatenate([entry["boxes"] for entry in regions.values()])
+    assert len({tuple(box) for box in boxes[held]}) == 1  # as many as the published key would keep
+
+
+def test_a_negative_that_is_held_is_not_held_twice(svm_rules: TrainSvm) -> None:
+    held, newly_hard, evicted = update(np.array([1, 3]), np.arange(5), np.full(5, 0.5), svm_rules)
+    assert held.tolist() == [0, 1, 2, 3, 4]
+    assert (newly_hard, evicted) == (3, 0)
+
+
+@given(seed=st.integers(0, 1000), rows=st.integers(2, 60), max_new=st.sampled_from([None, 1, 5]))
+def test_an_update_is_what_sets_say(seed: int, rows: int, max_new: int | None) -> None:
+    rng = np.random.default_rng(seed)
+    row_scores = rng.normal(-1.1, 0.3, rows)
+    pool = np.flatnonzero(rng.random(rows) < 0.8)
+    held = pool[rng.random(len(pool)) < 0.4]
+    rules = TrainSvm.model_construct(hard_margin=-1.0, easy_margin=-1.2, max_new=max_new)
+    kept = {row for row in held.tolist() if row_scores[row] >= -1.2}
+    hard = {row for row in pool.tolist() if row_scores[row] > -1.0} - set(held.tolist())
+    hardest = set(sorted(hard, key=lambda row: -row_scores[row])[:max_new])
+    found, newly_hard, evicted = update(held, pool, row_scores, rules)
+    expected = kept | hardest or set(held[:1].tolist())
+    assert found.tolist() == sorted(expected)
+    assert newly_hard == len(hardest)
+    assert evicted == len(held) - len(expected - hardest)
+
+
+def test_no_more_than_the_hardest_are_taken(svm_rules: TrainSvm) -> None:
+    rules = svm_rules.model_copy(update={"max_new": 2})
+    held, newly_hard, _ = update(np.array([0]), np.arange(5), np.array([-1.0, 0.1, 0.9, -0.5, 0.3]), rules)
+    assert held.tolist() == [0, 2, 4]
+    assert newly_hard == 2
+
+
+def test_easy_ones_are_dropped_and_one_is_left_where_nothing_else_is(svm_rules: TrainSvm) -> None:
+    held, newly_hard, evicted = update(np.array([0, 1]), np.arange(3), np.array([-1.3, -1.1, -1.1]), svm_rules)
+    assert (held.tolist(), newly_hard, evicted) == ([1], 0, 1)
+    held, newly_hard, evicted = update(np.array([0, 1]), np.arange(3), np.full(3, -9.0), svm_rules)
+    assert (held.tolist(), newly_hard, evicted) == ([0], 0, 1)
+
+
+def test_a_pool_of_two_hundred_thousand_is_updated_at_once(svm_rules: TrainSvm) -> None:
+    pool = np.arange(200_000)
+    held = pool[::5]
+    row_scores = np.where(pool % 2 == 0, 0.5, -1.1)
+    start = time.perf_counter()
+    found, newly_hard, _ = update(held, pool, row_scores, svm_rules)
+    assert time.perf_counter() - start < 1  # with membership in a list: minutes
+    assert newly_hard == 80_000
+    assert len(found) == 120_000
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 27])
+def test_scores_by_blocks_are_one_product(count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mining, "BLOCK", 8)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(count, 6)).astype(np.float16)
+    np.save(tmp_path / "features.npy", features)
+    planes = [Plane(rng.normal(size=6).astype(np.float32), float(bias)) for bias in range(3)]
+    whole = 0.5 * features.astype(np.float64) @ np.stack([plane.weight for plane in planes], 1) + np.arange(3)
+    stored = np.load(tmp_path / "features.npy", mmap_mode="r")
+    found = scores(stored, planes, 0.5)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+def fixed(_: np.ndarray, __: np.ndarray) -> Plane:
+    """A plane whose scores are the features themselves."""
+    return Plane(np.ones(1, np.float32), 0.0)
+
+
+def line(values: list[float]) -> np.ndarray:
+    return np.array(values, np.float16)[:, None]
+
+
+def run(
+    values: list[float], pool: range, rules: TrainSvm, solver: Callable[[np.ndarray, np.ndarray], Plane] = fixed
+) -> list[mining.Round]:
+    """Rounds of one class whose only positive is row 0."""
+    kind = Candidates(np.array([0]), np.array(pool))
+    return [table[0] for _, table in mine(line(values), 1.0, [kind], solver, rules, seed=0)]
+
+
+def test_hard_negatives_are_found_in_the_first_block_and_in_the_last_partial_one(
+    svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mining, "BLOCK", 8)
+    values = [3.0, 0.5, *[-1.1] * 24, 0.5]  # 27 rows: three whole blocks and three rows
+    rules = svm_rules.model_copy(update={"first_negatives": 2})
+    rounds = run(values, range(1, 27), rules)
+    assert rounds[0].newly_hard == 2  # the last block alone, or without it: 1
+    assert [row.negatives for row in rounds] == [2, 4]
+
+
+def test_the_pools_accuracy_counts_its_last_rows(svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mining, "BLOCK", 4)
+    values = [3.0, *[-2.0] * 8, 0.5, 0.5]  # row 8 ends the second block; the two that are wrong lie behind it
+    assert run(values, range(1, 11), svm_rules)[0].pool_accuracy == pytest.approx(8 / 10)
+
+
+def test_mining_stops_when_nothing_is_new(svm_rules: TrainSvm) -> None:
+    rounds = run([3.0, *[-5.0] * 20], range(1, 21), svm_rules)
+    assert [row.newly_hard for row in rounds] == [0]
+    rounds = run([3.0, 0.5, *[-1.1] * 40], range(1, 42), svm_rules.model_copy(update={"first_negatives": 3}))
+    assert [row.newly_hard for row in rounds] == [1, 0]
+
+
+def drifting() -> Callable[[np.ndarray, np.ndarray], Plane]:
+    """Each fit moves the plane by one, so that every round finds something."""
+    biases = iter(np.arange(100.0))
+    return lambda *_: Plane(np.ones(1, np.float32), float(next(biases)))
+
+
+def test_after_the_last_round_there_is_one_more_fit_to_what_was_found(svm_rules: TrainSvm) -> None:
+    values = [9.0, *[-0.5 - index for index in range(12)]]  # the first is hard, then one more at each step
+    rules = svm_rules.model_copy(update={"rounds": 3, "first_negatives": 1, "easy_margin": -100.0})
+    seen: list[int] = []
+    solver = drifting()
+
+    def counted(positives: np.ndarray, negatives: np.ndarray) -> Plane:
+        seen.append(len(negatives))
+        return solver(positives, negatives)
+
+    rounds = run(values, range(1, 13), rules, counted)
+    assert len(rounds) == 3 + 1
+    assert [row.round for row in rounds] == [1, 2, 3, 4]
+    assert seen == [row.negatives for row in rounds]
+    for before, after in zip(rounds, rounds[1:], strict=False):
+        assert after.negatives == before.negatives + before.newly_hard - before.evicted
+    assert rounds[-1].newly_hard > 0  # what another round would have added
+
+
+def test_rows_of_the_table_are_those_of_the_fit(svm_rules: TrainSvm) -> None:
+    row = run([3.0, *[-0.5] * 4], range(1, 5), svm_rules)[0]
+    assert (row.round, row.label, row.positives, row.negatives, row.evicted) == (1, 1, 1, 4, 0)
+    assert row.objective == pytest.approx(
+        objective(fixed(*[np.zeros(0)] * 2), line([3.0]), line([-0.5] * 4), c=svm_rules.c, weight=2.0)
+    )
+
+
+def two_classes(count: int = 400) -> tuple[np.ndarray, list[Candidates]]:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(count, 6)).astype(np.float16)
+    features[:20, 0] += 3
+    features[20:40, 1] += 3
+    every = np.arange(count)
+    return features, [Candidates(every[:20], every[20:]), Candidates(every[20:40], np.r_[every[:20], every[40:]])]
+
+
+def test_classes_are_mined_side_by_side_as_they_would_be_alone(svm_rules: TrainSvm) -> None:
+    features, classes = two_classes()
+    solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
+    first = list(mine(features, 0.5, classes, solver, svm_rules, seed=0, jobs=1))
+    shared = list(mine(features, 0.5, classes, solver, svm_rules, seed=0, jobs=2))
+    assert [table for _, table in first] == [table for _, table in shared]
+    assert [row.label for row in first[0][1]] == [1, 2]
+    for one, other in zip(first[-1][0], shared[-1][0], strict=True):
+        np.testing.assert_array_equal(one.weight, other.weight)
+
+
+def test_mining_makes_the_plane_that_all_negatives_at_once_would(svm_rules: TrainSvm) -> None:
+    features, classes = two_classes()
+    solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
+    rules = svm_rules.model_copy(update={"rounds": 8})
+    *_, (planes, table) = mine(features, 0.5, classes, solver, rules, seed=0)
+    x = 0.5 * features.astype(np.float32)
+    for kind, plane, row in zip(classes, planes, table, strict=True):
+        assert row.newly_hard == 0
+        assert row.negatives < len(kind.pool)
+        whole = solver(x[kind.positives], x[kind.pool])
+        mined, best = (
+            objective(found, x[kind.positives], x[kind.pool], c=1.0, weight=2.0).total for found in (plane, whole)
+        )
+        assert mined == pytest.approx(best, rel=0.01)

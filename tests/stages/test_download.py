@@ -1,0 +1,117 @@
+import hashlib
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from src.archives import open_archive
+from src.datasets import voc, voc_sample
+from src.errors import InputError
+from stages import download
+from tests.datasets.test_voc import members
+from tests.test_archives import contents, write_folder, write_tar, write_zip
+from tests.test_download import CONTENT, mirror  # noqa: F401 (a fixture)
+
+
+def params(**changes: object) -> download.Params:
+    section = {
+        "source": "local",
+        "path": None,
+        "years": [2007],
+        "classes": None,
+        "other_classes": "drop",
+        "limit": None,
+        "sample": {"train": 1, "val": 1, "test": 1},
+    }
+    return download.Params.model_validate({"seed": 3, "data": {"voc": {**section, **changes}}})
+
+
+def run(out: Path, **changes: object) -> list[str]:
+    download.run(params(**changes), dataset="voc", out=out)
+    return sorted(path.name for path in out.iterdir())
+
+
+@pytest.fixture
+def official(mirror, monkeypatch):  # noqa: F811
+    """The official files, as another content at a server of our own."""
+    server = mirror()
+    checksum = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+    files = {year: dict.fromkeys(names, checksum) for year, names in voc.OFFICIAL.items()}
+    monkeypatch.setattr(voc, "OFFICIAL", files)
+    monkeypatch.setattr(voc, "MIRRORS", [server.url.replace("voc2007", "voc{year}").rsplit("/", 1)[0] + "/{name}"])
+    return server
+
+
+@pytest.mark.parametrize("write", [write_folder, write_tar, write_zip, partial(write_tar, mode="w:gz")])
+def test_local_is_copied_and_not_altered(tmp_path, write) -> None:
+    source = write(tmp_path / "mine", members())
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_nlink) for path in [source, *source.rglob("*")]}
+    names = run(tmp_path / "raw", path=str(source))
+    assert names == (["local.zip"] if write is write_zip else ["local.tar"])
+    assert contents(tmp_path / "raw" / names[0]) == members()
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_nlink) for path in before} == before
+
+
+def test_a_path_that_is_not_there_is_an_error_that_says_how_to_give_it(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"data\.voc\.path = data/mine\.tar: .*absolute path"):
+        run(tmp_path / "raw", path="data/mine.tar")
+
+
+def test_data_of_ones_own_in_the_folder_that_is_cleared_are_refused_and_stay(tmp_path) -> None:
+    source = write_tar(tmp_path / "mine.tar", members())
+    for path, out in ((source, tmp_path), (tmp_path, tmp_path / "raw")):
+        with pytest.raises(InputError, match="overlaps"):
+            run(out, path=str(path))
+    assert source.exists()
+
+
+def test_official_files_are_fetched_once(official, tmp_path) -> None:
+    expected = ["VOCtest_06-Nov-2007.tar", "VOCtrainval_06-Nov-2007.tar"]
+    for _ in range(2):
+        assert run(tmp_path, source="official") == expected
+    assert len(official.ranges) == 2
+    assert run(tmp_path, source="official", years=[2012, 2007]) == [*expected, "VOCtrainval_11-May-2012.tar"]
+    assert len(official.ranges) == 3
+
+
+def test_an_official_part_is_resumed(official, tmp_path) -> None:
+    (tmp_path / "VOCtrainval_06-Nov-2007.tar.part").write_bytes(CONTENT[:1000])
+    run(tmp_path, source="official")
+    assert official.ranges == ["bytes=1000-", None]
+
+
+def test_all_mirrors_dead_says_how_to_use_local_and_leaves_everything(official, tmp_path) -> None:
+    official.status = 404
+    before = {"sample.tar": b"sample", "VOCtest_06-Nov-2007.tar.part": b"part"}
+    write_folder(tmp_path, before)
+    with pytest.raises(InputError, match=r"VOCtrainval_06-Nov-2007\.tar.*404.*data\.voc\.source to local"):
+        run(tmp_path, source="official")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_another_source_left_is_removed_at_the_end(official, tmp_path) -> None:
+    raw = tmp_path / "raw"
+    run(raw, source="official")
+    write_folder(raw, {"VOCtest_06-Nov-2007.tar.part": b"part", ".local.tar.7.tmp": b"killed"})
+    broken = tmp_path / "broken.tar"
+    broken.write_bytes(b"no tar")
+    with pytest.raises(InputError, match=r"broken\.tar"):
+        run(raw, path=str(broken))
+    assert len(list(raw.iterdir())) == 4
+    assert run(raw, path=str(write_zip(tmp_path / "mine.zip", members()))) == ["local.zip"]
+    assert run(raw, path=str(write_tar(tmp_path / "mine.tar", members()))) == ["local.tar"]
+
+
+def test_the_sample_is_drawn_in_the_layout(tmp_path) -> None:
+    assert run(tmp_path, source="sample") == ["sample.tar"]
+    data = voc.load([open_archive(tmp_path / "sample.tar")], classes=None, other_classes="drop", limit=None, jobs=1)
+    assert {name: len(ids) for name, ids in data.splits.items()} == {"train": 1, "val": 1, "trainval": 2, "test": 1}
+
+
+def test_the_sample_depends_on_the_seed_alone(tmp_path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        voc_sample, "draw", lambda path, sizes, seed: asked.append((sizes, seed)) or path.write_bytes(b"")
+    )
+    run(tmp_path, source="sample")
+    assert asked == [({"train": 1, "val": 1, "test": 1}, 3)]

@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.errors import InputError
+from src.samples import Samples
+from stages import prepare
+from tests.datasets.test_voc import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
+from tests.test_archives import write_tar, write_zip
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBS", "1")
+
+
+def run(raw: Path, out: Path, **changes: object) -> Samples:
+    section = {
+        "source": "local",
+        "path": "mine.tar",
+        "years": [2007],
+        "classes": None,
+        "other_classes": "drop",
+        "limit": None,
+        "sample": {"train": 1, "val": 1, "test": 1},
+    }
+    params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}})
+    prepare.run(params, raw=raw, out=out)
+    return Samples(out)
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    (tmp_path / "raw").mkdir()
+    write_tar(tmp_path / "raw" / "local.tar", members())
+    return tmp_path / "raw"
+
+
+def test_what_is_written_can_be_read(raw, tmp_path, capsys) -> None:
+    data = run(raw, tmp_path / "voc.zip")
+    assert data.classes == ["car", "dog", "person"]
+    assert data.ids("trainval") == ["000001", "000002", "000003"]
+    assert data.ids("test") == ["000005", "000004"]
+    target = data.target("000001")
+    np.testing.assert_array_equal(target["boxes"], [[4, 5, 15, 16], [0, 0, WIDTH, HEIGHT]])
+    np.testing.assert_array_equal(target["labels"], [1, 2])
+    assert data.target("000002")["difficult"].tolist() == [True]
+    assert data.target("000003")["boxes"].shape == (0, 4)
+    assert data.image("000003").shape == (*data.size("000003"), 3) == (HEIGHT, WIDTH, 3)
+    assert capsys.readouterr().out == (
+        "5 images (test 2, train 2, trainval 3, val 1), 5 objects (1 difficult) of 3 classes\n"
+    )
+
+
+def test_the_parameters_reach_the_reader(raw, tmp_path) -> None:
+    data = run(raw, tmp_path / "voc.zip", classes=["dog"], limit=1)
+    assert data.classes == ["dog"]
+    assert data.ids("train", "val", "test") == ["000003", "000002", "000005"]
+    with pytest.raises(InputError, match="'car'"):
+        run(raw, tmp_path / "voc.zip", classes=["dog"], other_classes="error")
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_several_archives_are_joined_in_the_order_of_their_names(raw, tmp_path, monkeypatch, backwards) -> None:
+    later = {
+        name.replace("VOC2007", "VOC2012").replace("00000", "2008_00000"): content
+        for name, content in members().items()
+        if "ImageSets" not in name
+    }
+    write_tar(raw / "z.tar", {**later, "VOCdevkit/VOC2012/ImageSets/Main/val.txt": b"2008_000004"})
+    order = sorted(raw.iterdir(), reverse=backwards)
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(order))
+    assert run(raw, tmp_path / "voc.zip").ids("val") == ["000002", "2008_000004"]
+
+
+def test_the_same_content_makes_the_same_bytes(raw, tmp_path) -> None:
+    (tmp_path / "other").mkdir()
+    write_zip(tmp_path / "other" / "local.zip", dict(reversed(members().items())))
+    run(raw, tmp_path / "first.zip")
+    run(raw, tmp_path / "again.zip")
+    run(tmp_path / "other", tmp_path / "other.zip")
+    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "again.zip").read_bytes()
+    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content", [{IMAGE: b"no image"}, {ANNOTATION: b"<"}, {f"{ROOT}/../x": b""}, {f"{ROOT}/x": None}]
+)
+def test_a_failure_leaves_the_earlier_output_and_the_raw_archive(raw, tmp_path, content) -> None:
+    out = tmp_path / "prepared" / "voc.zip"
+    run(raw, out)
+    before = out.read_bytes()
+    bad = {name: value for name, value in {**members(), **content}.items() if value is not None}
+    archive = write_tar(raw / "local.tar", bad)
+    if None in content.values():
+        archive.write_bytes(archive.read_bytes()[:-12_000])
+    content_before = archive.read_bytes()
+    with pytest.raises(InputError, match=r"local\.tar.*dvc repro -f download@voc"):
+        run(raw, out)
+    assert out.read_bytes() == before
+    assert archive.read_bytes() == content_before
+    assert [path.name for path in out.parent.iterdir()] == ["voc.zip"]
+
+
+def test_advice_on_data_of_ones_own_is_kept_from_other_sources(raw, tmp_path) -> None:
+    (raw / "local.tar").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        run(raw, tmp_path / "voc.zip", source="sample")
+    assert "download@voc" not in str(caught.value)
+
+
+@pytest.mark.real
+def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "local.tar").symlink_to(shared_data / "voc2007-subset.tar")
+    data = run(tmp_path / "raw", tmp_path / "voc.zip")
+    assert "460 images (test 190, train 160, trainval 270, val 110), 1418 objects" in capsys.readouterr().out
+    assert data.num_classes == 21
+    assert data.image(data.ids("test")[0]).dtype == np.uint8

@@ -1,0 +1,187 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.ops import box_area, box_iou, clip_boxes_to_image
+
+from src.boxes import MAX_LOG_SCALE, area, clip, decode, encode, flip, iou
+
+SQUARE = [0.0, 0.0, 10.0, 10.0]
+EMPTY = torch.zeros(0, 4)
+WIDTH = 500.0
+
+
+def boxes_of(*rows):
+    return torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
+
+
+@st.composite
+def boxes(draw, min_size=0, max_size=8, count=None):
+    """Boxes with sides of at least 1 within 400 pixels; on whole pixels, so that touching and equal ones turn up."""
+    size = draw(st.integers(min_size, max_size)) if count is None else count
+    corner, side = st.integers(0, 300), st.integers(1, 100)
+    rows = draw(st.lists(st.tuples(corner, corner, side, side), min_size=size, max_size=size))
+    return boxes_of(*[[x, y, x + w, y + h] for x, y, w, h in rows])
+
+
+@st.composite
+def pairs(draw):
+    """As many proposals as true boxes."""
+    first = draw(boxes(min_size=1))
+    return first, draw(boxes(count=len(first)))
+
+
+# Area and IoU
+
+
+def test_area_has_no_plus_one():
+    assert area(boxes_of(SQUARE, [2, 3, 5, 4])).tolist() == [100, 3]
+
+
+def test_area_of_a_box_turned_inside_out_is_zero():
+    # Both sides negative: their product alone would be positive.
+    assert area(boxes_of([10, 10, 0, 0], [10, 0, 0, 10], [5, 5, 5, 9])).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (SQUARE, 1.0),
+        ([0, 0, 10, 5], 0.5),
+        ([2, 2, 4, 4], 4 / 100),  # inside
+        ([4, -5, 6, 15], 20 / 120),  # a cross: no corner of either lies in the other
+        ([5, 5, 15, 15], 25 / 175),
+        ([10, 0, 20, 10], 0.0),  # they share an edge; with `+ 1` they would overlap
+        ([20, 20, 30, 30], 0.0),  # apart along both axes, where two negative sides would make an area
+        ([3, 3, 3, 3], 0.0),
+    ],
+)
+def test_iou_by_hand(other, expected):
+    assert iou(boxes_of(SQUARE), boxes_of(other)).item() == pytest.approx(expected)
+
+
+def test_iou_of_two_boxes_without_area_is_zero():
+    assert iou(boxes_of([3, 3, 3, 3]), boxes_of([3, 3, 3, 3])).item() == 0
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 3), (3, 0), (0, 0)])
+def test_iou_with_an_empty_side(first, second):
+    assert iou(boxes_of(*[SQUARE] * first), boxes_of(*[SQUARE] * second)).shape == (first, second)
+
+
+@given(boxes(), boxes())
+def test_iou_and_area_are_those_of_torchvision(first, second):
+    torch.testing.assert_close(iou(first, second), box_iou(first, second))
+    torch.testing.assert_close(area(first), box_area(first))
+
+
+@given(boxes(), boxes())
+def test_iou_is_symmetric_within_bounds_and_one_on_itself(first, second):
+    overlaps = iou(first, second)
+    assert torch.equal(overlaps, iou(second, first).T)
+    assert ((overlaps >= 0) & (overlaps <= 1)).all()
+    assert (iou(first, first).diagonal() == 1).all()
+
+
+@given(boxes(), boxes(), st.integers(-50, 50), st.sampled_from([0.5, 2.0]))
+def test_iou_does_not_change_when_both_move_or_grow(first, second, shift, scale):
+    # Scale is what an IoU with `+ 1` fails.
+    torch.testing.assert_close(iou((first + shift) * scale, (second + shift) * scale), iou(first, second))
+
+
+# Regression deltas
+
+
+def test_encode_by_hand():
+    # Centre (10, 20) and sides 20 x 40; the true box has centre (15, 10) and sides 10 x 80.
+    deltas = encode(boxes_of([0, 0, 20, 40]), boxes_of([10, -30, 20, 50]))
+    torch.testing.assert_close(deltas, torch.tensor([[5 / 20, -10 / 40, math.log(0.5), math.log(2)]]))
+
+
+def test_decode_by_hand():
+    deltas = torch.tensor([[5 / 20, -10 / 40, math.log(0.5), math.log(2)]])
+    torch.testing.assert_close(decode(boxes_of([0, 0, 20, 40]), deltas), boxes_of([10, -30, 20, 50]))
+
+
+@given(pairs())
+def test_decode_undoes_encode(pair):
+    proposals, gt_boxes = pair
+    # Beyond a factor of 62.5 a side `decode` stops; these sides differ by 100 at most.
+    reached = encode(proposals, gt_boxes)[:, 2:].amax(dim=1) <= MAX_LOG_SCALE
+    back = decode(proposals, encode(proposals, gt_boxes))
+    torch.testing.assert_close(back[reached], gt_boxes[reached], atol=1e-3, rtol=1e-5)
+
+
+@given(boxes(min_size=1))
+def test_deltas_of_zero_leave_a_box_as_it_is(proposals):
+    assert not encode(proposals, proposals).any()
+    torch.testing.assert_close(decode(proposals, torch.zeros(len(proposals), 4)), proposals)
+
+
+@given(pairs())
+def test_encode_and_decode_are_those_of_torchvision(pair):
+    proposals, gt_boxes = pair
+    coder = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
+    expected = coder.encode_single(gt_boxes, proposals)
+    torch.testing.assert_close(encode(proposals, gt_boxes), expected, atol=1e-5, rtol=1e-5)
+    there = coder.decode_single(expected, proposals)
+    torch.testing.assert_close(decode(proposals, expected), there, atol=1e-3, rtol=1e-5)
+
+
+def test_decode_limits_growth():
+    grown = decode(boxes_of(SQUARE), torch.tensor([[0.0, 0, 200, 200]]))
+    assert grown.isfinite().all()
+    torch.testing.assert_close(grown[:, 2:] - grown[:, :2], torch.full((1, 2), 625.0))
+
+
+def test_no_boxes_through_everything():
+    for result in (encode(EMPTY, EMPTY), decode(EMPTY, EMPTY), flip(EMPTY, WIDTH), clip(EMPTY, (10, 10))):
+        assert result.shape == (0, 4)
+    assert area(EMPTY).shape == (0,)
+
+
+# Flip and clip
+
+
+def test_flip_by_hand():
+    assert flip(boxes_of([10, 20, 40, 50]), 100).tolist() == [[60, 20, 90, 50]]
+
+
+def test_flip_is_that_of_the_pixels():
+    image = torch.zeros(6, 9)
+    image[1:4, 2:7] = 1
+    (x1, y1, x2, y2) = flip(boxes_of([2, 1, 7, 4]), 9)[0].int().tolist()
+    mirrored = torch.zeros(6, 9)
+    mirrored[y1:y2, x1:x2] = 1
+    assert torch.equal(mirrored, image.flip(1))
+
+
+@given(boxes())
+def test_flip_twice_is_nothing(given_boxes):
+    assert torch.equal(flip(flip(given_boxes, WIDTH), WIDTH), given_boxes)
+
+
+@settings(max_examples=50)
+@given(pairs())
+def test_flip_negates_tx_and_nothing_else(pair):
+    proposals, gt_boxes = pair
+    deltas = encode(proposals, gt_boxes)
+    flipped = encode(flip(proposals, WIDTH), flip(gt_boxes, WIDTH))
+    torch.testing.assert_close(flipped, deltas * torch.tensor([-1.0, 1, 1, 1]), atol=1e-5, rtol=1e-5)
+
+
+def test_clip_cuts_at_width_and_height():
+    # Size is (height, width): 30 wide, 20 high.
+    clipped = clip(boxes_of([-5, -5, 50, 50], [1, 2, 3, 4], [40, 25, 50, 30]), (20, 30))
+    assert clipped.tolist() == [[0, 0, 30, 20], [1, 2, 3, 4], [30, 20, 30, 20]]
+
+
+@given(boxes(), st.integers(1, 300), st.integers(1, 300), st.integers(-150, 150))
+def test_clip_is_that_of_torchvision(given_boxes, height, width, shift):
+    moved = given_boxes + shift
+    clipped = clip(moved, (height, width))
+    assert torch.equal(clipped, clip_boxes_to_image(moved, (height, width)))
+    assert torch.equal(clip(clipped, (height, width)), clipped)

@@ -1,0 +1,141 @@
+"""The pipeline itself, run by DVC in a small copy of this repository: what a user does, from an empty cache."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.pipeline import ROOT
+
+SMALL = {
+    "data.voc.sample": {"train": 10, "val": 4, "test": 6},
+    "selective_search.max_proposals": 40,
+    "train.epochs": 1,
+    "train.batch_size": 32,
+    "finetune.batches_per_epoch": 2,
+    "finetune.hidden": 16,
+    "train_svm.first_negatives": 50,
+    "train_svm.rounds": 1,
+}
+
+
+class Repository:
+    """A copy with few images and short trainings, under git and DVC of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        files = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split()
+        for name in files:
+            if name.startswith(("src/", "stages/", ".dvc/", "profiles/")) or name in (
+                *("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "requirements.txt"),
+            ):
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                (path / name).write_bytes((ROOT / name).read_bytes())
+        for key, value in SMALL.items():
+            self.set(key, value)
+        self("git", "init", "-q")
+        self.commit()
+
+    def __call__(self, *command: str, fails: bool = False) -> str:
+        bin_folder = str(Path(sys.executable).parent)
+        environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "PYTHONPATH": ""}
+        done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, env=environment)
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def set(self, key: str, value: object) -> None:
+        yaml = YAML()
+        content = yaml.load((self.path / "params.yaml").read_text())
+        *parts, last = key.split(".")
+        section = content
+        for part in parts:
+            section = section[part]
+        assert last in section
+        section[last] = value
+        with (self.path / "params.yaml").open("w") as file:
+            yaml.dump(content, file)
+
+    def commit(self) -> None:
+        self("git", "add", "-A")
+        self("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "state", "--allow-empty")
+
+    def stale(self) -> set[str]:
+        """Stages that `dvc repro` would run."""
+        return {line.split("'")[1] for line in self("dvc", "repro", "--dry").splitlines() if "Running stage" in line}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    made = Repository(tmp_path_factory.mktemp("repository"))
+    made("dvc", "repro")
+    made.commit()
+    return made
+
+
+@pytest.fixture
+def clean(repository: Repository) -> Iterator[Repository]:
+    yield repository
+    repository("git", "checkout", "-q", ".")
+    repository("dvc", "checkout", "-q")
+
+
+def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(clean: Repository) -> None:
+    metrics = json.loads((clean.path / "metrics/rcnn.json").read_text())
+    assert list(metrics)[:5] == ["map_voc07", "map_voc12", "map_coco", "map_voc07_no_bbox", "map_voc07_random"]
+    assert metrics["images"] == 6
+    start = time.monotonic()
+    assert "up to date" in clean("dvc", "repro")
+    assert time.monotonic() - start < 3
+    assert clean("git", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("train.lr=abc", ["train.lr", "'abc'", "valid number"]),
+        ("selective_search.max_proposals=-1", ["selective_search.max_proposals", "-1", "greater than or equal to 1"]),
+        ("+train.speed=1", ["train.speed", "there is no such parameter"]),
+        ("data.voc.source=local", ["data.voc", "path must name"]),
+        ("train_svm.easy_margin=0.5", ["train_svm", "easy_margin must not be above hard_margin"]),
+    ],
+)
+def test_a_wrong_parameter_stops_at_check_and_loses_nothing(clean: Repository, flag: str, words: list[str]) -> None:
+    said = clean("dvc", "exp", "run", "-S", flag, fails=True)
+    for word in words:
+        assert word in said
+    assert "Traceback" not in said
+    for path in ("models/svm.npz", "metrics/rcnn.json", "data/prepared/voc.zip", "data/features/rcnn.npy"):
+        assert (clean.path / path).exists()
+
+
+def test_an_unknown_key_is_refused(clean: Repository) -> None:
+    assert "train.nope" in clean("dvc", "exp", "run", "-S", "train.nope=1", fails=True).replace("'nope'", "train.nope")
+
+
+def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repository) -> None:
+    clean("dvc", "exp", "run", "-S", "train.lr=1e-5")  # which YAML 1.1 would read back as a string
+    assert "1e-05" in (clean.path / "params.yaml").read_text()
+    assert "train.lr" in clean("dvc", "params", "diff")
+    assert "metrics/finetune.json" in clean("dvc", "metrics", "diff")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("detect_rcnn.nms_thresh", 0.4, {"check", "detect_rcnn", "evaluate_detections@rcnn"}),
+        ("train_bbox.ridge_lambda", 10.0, {"check", "train_bbox", "detect_rcnn", "evaluate_detections@rcnn"}),
+        ("evaluate.recall_at", [5], {"check", "evaluate_proposals@selective_search"}),
+        ("profile", "other", {"check"}),
+    ],
+)
+def test_a_parameter_reaches_only_what_it_acts_on(clean: Repository, key: str, value: object, stages: set[str]) -> None:
+    clean.set(key, value)
+    assert clean.stale() == stages

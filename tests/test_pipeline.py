@@ -1,0 +1,100 @@
+"""dvc.yaml against the code: what DVC cannot know, since it follows no imports."""
+
+import importlib
+import inspect
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from src.params import read_params
+from stages.check import Params
+from tests.pipeline import ROOT, closure, imports
+
+PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
+
+
+def script(stage: dict) -> str:
+    return stage["cmd"].split()[2].removeprefix("stages.")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_deps_are_the_closure_of_the_imports(name: str) -> None:
+    code = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
+    assert code == closure(ROOT / f"stages/{script(STAGES[name])}.py")
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name != "check"])
+def test_params_are_the_sections_that_the_stage_reads(name: str) -> None:
+    run = importlib.import_module(f"stages.{script(STAGES[name])}").run
+    model = next(iter(inspect.signature(run).parameters.values())).annotation
+    assert {key.split(".")[0] for key in STAGES[name].get("params", [])} == set(model.model_fields)
+
+
+def test_every_tracked_parameter_exists() -> None:
+    content = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    for stage in STAGES.values():
+        for key in stage.get("params", []):
+            value = content
+            for part in key.replace("${item}", "voc").split("."):
+                assert part in value, key
+                value = value[part]
+
+
+def test_params_yaml_is_valid_and_every_section_is_read_by_a_stage() -> None:
+    read_params(ROOT / "params.yaml", Params)
+    read = {key.split(".")[0] for stage in STAGES.values() for key in stage.get("params", [])}
+    assert set(Params.model_fields) - read == {"profile"}, "profile is a label, all else must act"
+
+
+def test_the_command_names_every_dependency_and_output() -> None:
+    for name, stage in STAGES.items():
+        data = [dep for dep in stage["deps"] if dep.startswith(("data/", "models/"))]
+        for kind in ("outs", "metrics", "plots"):
+            data += [next(iter(out)) if isinstance(out, dict) else out for out in stage.get(kind, [])]
+        for path in data:
+            assert path in stage["cmd"].split(), f"{name}: {path}"
+
+
+def test_git_ignores_every_cached_output_and_no_metric() -> None:
+    cached, tracked = [], []
+    for stage in STAGES.values():
+        cached += [next(iter(out)) if isinstance(out, dict) else out for out in stage.get("outs", [])]
+        tracked += [next(iter(out)) for kind in ("metrics", "plots") for out in stage.get(kind, [])]
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", *cached, *tracked], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
+    assert ignored == cached
+
+
+LAYERS = [  # imports point down: from a later layer to the same or an earlier one
+    ["errors", "boxes", "params", "storage", "parallel"],
+    ["records", "samples", "training", "assign", "average_precision", "proposal_recall", "download", "archives"],
+    ["datasets", "proposals", "rcnn"],
+]
+
+
+def layer(path: Path) -> int:
+    part = path.relative_to(ROOT / "src").parts[0].removesuffix(".py")
+    return next(number for number, names in enumerate(LAYERS) if part in names)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    if path.name == "__init__.py":
+        assert not imports(path)
+        return
+    for other in imports(path):
+        assert other.is_relative_to(ROOT / "src"), f"{path} imports {other}"
+        assert layer(other) <= layer(path), f"{path} imports {other}"
+        if layer(path) == len(LAYERS) - 1 and layer(other) == layer(path):
+            assert other.parent == path.parent, f"plug-ins never import one another: {path} imports {other}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> None:
+    text = path.read_text()
+    for word in ("os.environ", "os.getenv", '"params.yaml"', '"data/', '"models/', '"metrics/'):
+        assert word not in text
