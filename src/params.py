@@ -15,10 +15,11 @@ from ruamel.yaml.error import YAMLError
 from src.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy, PyTorch and liblinear all take
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+UNSET: Any = None
 
 
 class Section(BaseModel):
@@ -57,16 +58,16 @@ class Train(Section):
 
 
 class TrainOverrides(Section):
-    """Keys of `train` that one trainer sets for itself."""
+    """Keys of `train` that one trainer sets for itself; a key that is not set is not there, rather than null."""
 
-    optimizer: Literal["sgd", "adam", "adamw"] | None = None
-    lr: Positive | None = None
-    momentum: Fraction | None = None
-    weight_decay: NonNegative | None = None
-    batch_size: Count | None = None
-    epochs: Count | None = None
+    optimizer: Literal["sgd", "adam", "adamw"] = UNSET
+    lr: Positive = UNSET
+    momentum: Fraction = UNSET
+    weight_decay: NonNegative = UNSET
+    batch_size: Count = UNSET
+    epochs: Count = UNSET
     lr_step: Count | None = None
-    lr_gamma: Positive | None = None
+    lr_gamma: Positive = UNSET
     grad_clip: Positive | None = None
 
     def over(self, base: Train) -> Train:

@@ -48,7 +48,7 @@ def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     def entries() -> Iterator[tuple[str, bytes]]:
         for name in sorted(arrays):
             buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            np.lib.format.write_array(buffer, np.asarray(arrays[name], order="C"), allow_pickle=False)
             yield f"{name}.npy", buffer.getvalue()
 
     write_zip(path, entries())

@@ -58,7 +58,7 @@ def fit(
     model, optimizer = fabric.setup(model, optimizer)
     history, best = _resume(checkpoint, model, optimizer, fabric)
     for epoch in range(len(history), settings.epochs):
-        fabric.seed_everything(seed * 1_000_003 + epoch, verbose=False)
+        fabric.seed_everything((seed * 1_000_003 + epoch) % 2**32, verbose=False)
         lr = _set_rate(optimizer, settings, epoch)
         row: Row = {"epoch": epoch + 1, "lr": lr, **_epoch(fabric, model, optimizer, batches(epoch), losses, settings)}
         if validate is not None:

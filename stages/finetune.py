@@ -67,7 +67,7 @@ def run(
         )
 
     validation = params.splits.validation
-    held_out = regions(validation, rules.batches_per_epoch // 4 + 1, flip=False) if validation else None
+    held_out = regions(validation, rules.batches_per_epoch // 8 + 1, flip=False) if validation else None
     history = fit(
         fabric,
         model,
@@ -83,7 +83,9 @@ def run(
     )
     kept = history[-1] if held_out is None else max(history, key=lambda row: row["val_accuracy"])
     write_tensors(
-        out, model.state_dict(), {"backbone": rules.backbone, "hidden": rules.hidden, "classes": data.classes}
+        out,
+        model.state_dict(),
+        {"backbone": rules.backbone, "hidden": rules.hidden, "classes": data.classes},
     )
     write_json(metrics, {**kept, "object_regions": len(train.objects), "background_regions": len(train.backgrounds)})
     write_csv(curve, pd.DataFrame(history))

@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is slow, and a failure must be one that the next run shows again.
+settings.register_profile("plain", deadline=None, derandomize=True)
+settings.load_profile("plain")
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,7 @@ from src.datasets.voc_clutter import CLUTTER
 from src.datasets.voc_shapes import SHAPES, Colour, Part, Rng, disc, pick, shade
 
 SCALE = 2  # canvas pixels for one image pixel, each way
-NUM_OBJECTS = (0.05, 0.2, 0.3, 0.25, 0.2)  # probability of 0, 1, ... objects in an image
+NUM_OBJECTS = (0.05, 0.2, 0.35, 0.25, 0.15)  # probability of 0, 1, ... objects in an image
 DROPPED, DIFFICULT = 0.25, 0.5  # visible share below which an object is left out, or marked difficult
 TRUNCATED = 0.85  # visible box over whole box, below which VOC's guidelines call an object truncated
 SMALL = 16  # pixels: an object with a shorter side is difficult
@@ -54,7 +54,7 @@ def scene(seed: int, index: int) -> tuple[np.ndarray, list[Object]]:
     """Image `index` of the sample; it depends on nothing but `seed` and `index`.
 
     Returns:
-        the image, RGB uint8 [H, W, 3] with sides of 180 to 320, and its objects, nearest first; there may be none.
+        the image, RGB uint8 [H, W, 3] with sides of 160 to 260, and its objects, nearest first; there may be none.
     """
     rng = np.random.default_rng([seed, index])
     size = _size(rng)
@@ -73,7 +73,7 @@ def scene(seed: int, index: int) -> tuple[np.ndarray, list[Object]]:
 
 
 def _size(rng: Rng) -> tuple[int, int]:
-    short, long = int(rng.integers(180, 241)), int(rng.integers(240, 321))
+    short, long = int(rng.integers(160, 201)), int(rng.integers(200, 261))
     return (long, short) if rng.random() < 0.25 else (short, long)
 
 
@@ -85,8 +85,8 @@ def _things(rng: Rng, index: int, size: tuple[int, int], horizon: float) -> list
     wanted = int(rng.choice(len(NUM_OBJECTS), p=NUM_OBJECTS))
     chosen = [names[first if k == 0 else rng.integers(len(names))] for k in range(wanted)]
     things = []
-    for name in chosen + [""] * int(rng.integers(3, 9)):
-        limits = (44, 0.7 * max(size)) if name else (16, 0.4 * min(size))
+    for name in chosen + [""] * int(rng.integers(2, 6)):
+        limits = (52, 0.7 * max(size)) if name else (16, 0.4 * min(size))
         side = float(np.exp(rng.uniform(*np.log(limits))))
         depth = np.clip(side / (0.7 * min(size)) + rng.uniform(-0.25, 0.25), 0.05, 1.05)  # the larger, the nearer
         things.append((name, side, horizon + depth * (height - horizon)))

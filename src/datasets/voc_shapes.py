@@ -27,18 +27,16 @@ RUBBER: tuple[Colour, ...] = ((40, 40, 42), (60, 58, 55))
 METAL: tuple[Colour, ...] = ((190, 192, 196), (120, 122, 126))
 GLASS: tuple[Colour, ...] = ((60, 75, 95), (150, 185, 205), (35, 40, 45), (225, 215, 150))
 WOOD: tuple[Colour, ...] = ((105, 75, 50), (80, 65, 55), (150, 120, 85))
-LEAVES: tuple[Colour, ...] = (
-    (70, 120, 50),
-    (40, 90, 60),
-    (120, 150, 60),
-    (190, 120, 40),
-    (170, 60, 40),
-    (225, 160, 185),
-)
+LEAVES: tuple[Colour, ...] = ((70, 120, 50), (40, 90, 60), (120, 150, 60), (190, 120, 40))
 TILES: tuple[Colour, ...] = ((165, 75, 55), (95, 60, 50), (85, 90, 100), (190, 130, 80), (60, 95, 85))
+ANTIFOULING: tuple[Colour, ...] = ((135, 50, 42), (45, 50, 65))
 CLOTH: tuple[Colour, ...] = ((240, 238, 228), (225, 205, 165), (185, 60, 50), (70, 100, 160), (215, 150, 60))
 
 Shape = Callable[[Rng], list[Part]]
+# What things are painted in, as outdoors: a tendency of each class that overlaps the others' and does not decide.
+PAINT = ((190, 30, 35), (30, 70, 170), (195, 198, 202), (225, 185, 40))  # of cars
+HULLS = ((235, 236, 232), (30, 50, 100), (150, 60, 40))
+WALLS = ((222, 205, 170), (165, 85, 65), (238, 232, 222), (205, 160, 110))
 
 
 def colour(rng: Rng, value: tuple[float, float] = (0.3, 0.95)) -> Colour:
@@ -81,7 +79,7 @@ def bands(x1: float, y1: float, x2: float, y2: float, count: int, tone: Colour) 
 
 def car(rng: Rng) -> list[Part]:
     """A car from the side: saloon, hatchback, van or pick-up; it faces right."""
-    body, glass, tyre, hub = colour(rng), pick(rng, GLASS), pick(rng, RUBBER), pick(rng, METAL)
+    body, glass, tyre, hub = pick(rng, PAINT), pick(rng, GLASS), pick(rng, RUBBER), pick(rng, METAL)
     low, belt, top = -rng.uniform(0.06, 0.09), -rng.uniform(0.24, 0.31), -rng.uniform(0.42, 0.54)
     # x of the cabin's four corners: rear foot, rear roof, front roof, front foot
     feet = [(-0.42, -0.26, 0.08, 0.24), (-0.49, -0.44, 0.06, 0.24), (-0.5, -0.48, 0.3, 0.4), (-0.08, -0.04, 0.14, 0.26)]
@@ -113,39 +111,26 @@ def car(rng: Rng) -> list[Part]:
 
 
 def boat(rng: Rng) -> list[Part]:
-    """A boat from the side: under sail, with a cabin, or both; its bow points right."""
-    hull, trim, cloth = colour(rng), colour(rng), pick(rng, CLOTH)
+    """A boat from the side, under sail, some with a cabin; its bow points right."""
+    hull, trim, cloth = pick(rng, HULLS), colour(rng), pick(rng, CLOTH)
     depth, sheer = rng.uniform(0.15, 0.24), rng.uniform(0.02, 0.08)
     stern, keel = -0.5 + rng.uniform(0.0, 0.08), rng.uniform(0.25, 0.4)
-    side = [[-0.5, -depth], [0.1, -depth], [0.5, -depth - sheer], [keel, 0.0], [stern, 0.0]]
+    share = rng.uniform(0.25, 0.4)  # of the hull that is under water when it floats
     parts: list[Part] = []
-    sails = rng.random() < 0.6
-    if not sails or rng.random() < 0.3:
-        parts += _cabin(rng, -depth, 0.09 if sails else rng.uniform(0.16, 0.28), shade(trim, 1.1))
-    if sails:
-        parts += _rig(rng, -depth, cloth)
-    parts += [Part(np.array(side), hull)]
-    parts += [
-        Part(
-            np.array(
-                [
-                    [-0.5, -depth],
-                    [0.1, -depth],
-                    [0.5, -depth - sheer],
-                    [0.47, -depth - sheer + 0.05],
-                    [0.1, -depth + 0.04],
-                    [-0.49, -depth + 0.04],
-                ]
-            ),
-            trim,
-        )
-    ]
+    if rng.random() < 0.4:
+        parts += _cabin(rng, -depth, 0.09, shade(trim, 1.1))
+    parts += _rig(rng, -depth, cloth)
+    rail = [[-0.5, -depth], [0.1, -depth], [0.5, -depth - sheer]]
+    parts += [Part(np.array([*rail, [keel, 0.0], [stern, 0.0]]), hull)]
+    under = [[0.47, 0.05 - depth - sheer], [0.1, 0.04 - depth], [-0.49, 0.04 - depth]]
+    parts += [Part(np.array(rail + under), trim)]
     if rng.random() < 0.5:
         parts += [
-            Part(disc(x, -0.5 * depth, 0.02), shade(hull, 0.5)) for x in np.linspace(-0.3, 0.2, rng.integers(3, 6))
+            Part(disc(x, -0.65 * depth, 0.02), shade(hull, 0.5)) for x in np.linspace(-0.3, 0.2, rng.integers(3, 6))
         ]
-    if rng.random() < 0.5:
-        parts += bands(stern + 0.01, -0.6 * depth, keel, 0, 2, shade(hull, 0.8))
+    aft, fore = stern - share * (0.5 + stern), keel + share * (0.5 - keel)
+    bottom = [[aft, -share * depth], [fore, -share * (depth + sheer)], [keel, 0.0], [stern, 0.0]]
+    parts += [Part(np.array(bottom), pick(rng, ANTIFOULING))]
     return parts
 
 
@@ -182,7 +167,7 @@ def _rig(rng: Rng, deck: float, cloth: Colour) -> list[Part]:
 
 def house(rng: Rng) -> list[Part]:
     """A house from the front: gable or hipped roof, one or two storeys, perhaps a chimney or a lower wing."""
-    wall, roof, frame = colour(rng), pick(rng, TILES), colour(rng, (0.7, 1.0))
+    wall, roof, frame = pick(rng, WALLS), pick(rng, TILES), colour(rng, (0.7, 1.0))
     half, storeys = rng.uniform(0.36, 0.46), int(rng.integers(1, 3))
     eaves = -0.36 * storeys - rng.uniform(0.0, 0.1)
     ridge, over = eaves - rng.uniform(0.2, 0.42), rng.uniform(0.03, 0.07)

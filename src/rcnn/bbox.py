@@ -71,13 +71,10 @@ def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, np.
 def fit(x: np.ndarray, deltas: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """One class's regression: weights [D, 4] and intercept [4]; zeros where there is no pair.
 
-    The targets are centred and whitened before the fit, as in rcnn's `rcnn_train_bbox_regressor.m`, so that the penalty
-    weighs alike on all four.
+    Differs: rcnn's `rcnn_train_bbox_regressor.m` whitens the four targets first. Ridge with one penalty for all is
+    linear in its targets, so that changes nothing but the rounding, and is left out.
     """
     if len(x) == 0:
         return np.zeros((x.shape[1], 4), np.float32), np.zeros(4, np.float32)
-    mean = deltas.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov((deltas - mean).T, bias=True)) + 1e-3 * np.eye(4))
-    whiten, colour = (vectors * values**power @ vectors.T for power in (-0.5, 0.5))
-    w, b = ridge(x, (deltas - mean) @ whiten, penalty)
-    return (w @ colour).astype(np.float32), (b @ colour + mean).astype(np.float32)
+    w, b = ridge(x, deltas, penalty)
+    return w.astype(np.float32), b.astype(np.float32)

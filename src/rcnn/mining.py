@@ -141,18 +141,13 @@ def mine(
     rng = np.random.default_rng(seed)
     held = [np.sort(rng.permutation(kind.pool)[: rules.first_negatives]) for kind in classes]
 
-    def rows(index: np.ndarray) -> np.ndarray:
-        return features[index].astype(np.float32) * np.float32(scale)
-
-    def fit(kind: Candidates, negatives: np.ndarray) -> tuple[Plane, Objective]:
-        x_pos, x_neg = rows(kind.positives), rows(negatives)
-        plane = solver(x_pos, x_neg)
-        return plane, objective(plane, x_pos, x_neg, c=rules.c, weight=rules.positive_weight)
-
     for number in range(1, rules.rounds + 2):
-        # Threads: liblinear releases the interpreter's lock, and the features need not be copied to a process.
-        work = (delayed(fit)(kind, index) for kind, index in zip(classes, held, strict=True))
-        planes, objectives = zip(*Parallel(n_jobs=jobs, prefer="threads")(work), strict=True)
+        # Processes: in threads the fits would share liblinear's one random generator, and race for its numbers.
+        fits = [
+            delayed(_fit)(features, scale, kind.positives, index, solver, rules)
+            for kind, index in zip(classes, held, strict=True)
+        ]
+        planes, objectives = zip(*Parallel(n_jobs=jobs)(fits), strict=True)
         pool_scores = scores(features, planes, scale)
         table = []
         for column, (kind, value) in enumerate(zip(classes, objectives, strict=True)):
@@ -163,6 +158,14 @@ def mine(
         yield list(planes), table
         if not any(row.newly_hard for row in table):
             return
+
+
+def _fit(
+    features: np.ndarray, scale: float, positives: np.ndarray, negatives: np.ndarray, solver: Solver, rules: TrainSvm
+) -> tuple[Plane, Objective]:
+    x_pos, x_neg = (features[index].astype(np.float32) * np.float32(scale) for index in (positives, negatives))
+    plane = solver(x_pos, x_neg)
+    return plane, objective(plane, x_pos, x_neg, c=rules.c, weight=rules.positive_weight)
 
 
 def update(held: np.ndarray, pool: np.ndarray, row_scores: np.ndarray, rules: TrainSvm) -> tuple[np.ndarray, int, int]:

@@ -37,6 +37,7 @@ def build(backbone: str, num_classes: int, *, hidden: int = 4096, dropout: float
         elif isinstance(layer, nn.Dropout):
             layer.p = dropout
     model.apply(_initialise)
+    nn.init.normal_(model.classifier[-1].weight, std=0.01)  # R-CNN's fc8: no class is favoured at the start
     return cast(nn.Module, model)
 
 

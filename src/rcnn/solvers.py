@@ -95,8 +95,8 @@ def sgd(
 ) -> Plane:
     """The plane after the tutorial's schedule: batches of 32 + 96, SGD with momentum 0.9, a step down every few epochs.
 
-    The mean hinge loss of a batch and |w|^2 / (2 C n) are summed, which is the objective divided by C n. An epoch
-    passes over as many regions as there are.
+    A batch's mean hinge loss and |w|^2 / (2 C n) are summed: the objective divided by C n, but with positives and
+    negatives weighed 1:3 whatever their numbers, as in the tutorial. An epoch draws as many regions as there are.
     """
     x = torch.from_numpy(np.concatenate([positives, negatives]).astype(np.float32))
     sign = torch.cat([torch.ones(len(positives)), -torch.ones(len(negatives))])

@@ -136,9 +136,16 @@ def test_the_box_is_the_extent_of_what_is_visible() -> None:
     whole = Patch(np.zeros((60, 60, 3), np.uint8), np.ones((60, 60), bool))
     item = voc_scenes._object("car", visible, whole, mirror=True)
     assert item == Object("car", (5, 10, 35, 31), "Left", True, False)  # 41 of 60 rows: truncated, not difficult
-    assert voc_scenes._object(
-        "tree", visible & (np.arange(100) < 30), whole, mirror=True
-    ).difficult  # a third is visible
+    assert voc_scenes._object("car", visible & (np.arange(100) < 44), whole, mirror=True).difficult  # 39 % are visible
+
+
+def test_what_is_seen_whole_is_neither_truncated_nor_difficult_unless_it_is_small() -> None:
+    for side, difficult in ((32, False), (30, True)):  # 16 and 15 pixels of the image
+        visible = np.zeros((80, 100), bool)
+        visible[10 : 10 + side, 20:60] = True
+        whole = Patch(np.zeros((side, 40, 3), np.uint8), np.ones((side, 40), bool))
+        item = voc_scenes._object("tree", visible, whole, mirror=True)
+        assert item == Object("tree", (10, 5, 30, 5 + side // 2), "Unspecified", False, difficult)
 
 
 def test_what_stands_behind_is_covered_and_what_is_hidden_is_left_out() -> None:

@@ -3,7 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.datasets.voc import VocData
 from src.errors import InputError
+from src.params import Splits
 from src.samples import Samples
 from stages import prepare
 from tests.datasets.test_voc import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
@@ -25,7 +27,8 @@ def run(raw: Path, out: Path, **changes: object) -> Samples:
         "limit": None,
         "sample": {"train": 1, "val": 1, "test": 1},
     }
-    params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}})
+    splits = {"finetune": "train", "validation": None, "train": "train", "test": "train"}
+    params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}, "splits": splits})
     prepare.run(params, raw=raw, out=out)
     return Samples(out)
 
@@ -118,3 +121,10 @@ def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
     assert "460 images (test 190, train 160, trainval 270, val 110), 1418 objects" in capsys.readouterr().out
     assert data.num_classes == 21
     assert data.image(data.ids("test")[0]).dtype == np.uint8
+
+
+def test_split_that_the_data_lack_shows_here_and_not_hours_later():
+    data = VocData(["car"], {"train": ["a"], "test": []}, {}, [])
+    splits = Splits(finetune="train", validation=None, train="train", test="test")
+    with pytest.raises(InputError, match=r"splits.test = 'test': the data have no such images,.* train \(1 images\)"):
+        prepare._check_splits(splits, data)

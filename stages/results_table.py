@@ -1,0 +1,45 @@
+"""Print the README's table of results from metrics/.
+
+python -m stages.results_table
+"""
+
+import json
+from pathlib import Path
+
+METRICS = Path("metrics")
+
+
+def main() -> None:
+    """Print the table."""
+    print(table(METRICS))
+
+
+def table(metrics: Path) -> str:
+    """The detectors' and the proposals' figures as a Markdown table, baselines beside them."""
+    rcnn = json.loads((metrics / "rcnn.json").read_text())
+    proposals = json.loads((metrics / "proposals_selective_search.json").read_text())
+    rows = [
+        ("R-CNN, VOC07 mAP at IoU 0.5", rcnn["map_voc07"], rcnn["map_voc07_random"], "random ranking"),
+        ("... without box regression", rcnn["map_voc07_no_bbox"], rcnn["map_voc07_random"], "random ranking"),
+        ("R-CNN, VOC12 mAP at IoU 0.5", rcnn["map_voc12"], None, ""),
+        ("R-CNN, COCO mAP at IoU 0.50:0.95", rcnn["map_coco"], None, ""),
+        *(
+            (
+                f"selective search, recall at IoU {iou}",
+                proposals[key],
+                proposals[f"{key}_sliding_window"],
+                "sliding window",
+            )
+            for iou, key in (("0.5", "recall_50"), ("0.7", "recall_70"))
+        ),
+        ("selective search, MABO", proposals["mabo"], None, ""),
+    ]
+    lines = ["| measure | test | baseline |", "|---|---|---|"]
+    for name, value, baseline, kind in rows:
+        lines.append(f"| {name} | {value:.3f} | {'' if baseline is None else f'{baseline:.3f} ({kind})'} |")
+    images, objects = rcnn["images"], rcnn["objects"]
+    return "\n".join([*lines, "", f"{images} test images, {objects} objects that are not difficult."])
+
+
+if __name__ == "__main__":
+    main()
