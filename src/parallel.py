@@ -17,8 +17,8 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs
     Send ids rather than images: what crosses to a worker costs more than to read it there. joblib runs it on a Dask
     cluster as it is, inside `joblib.parallel_config("dask")`.
     """
-    results = Parallel(n_jobs=jobs, return_as="generator")(delayed(_alone)(function, item) for item in items)
-    return list(tqdm(results, total=len(items), desc=label, mininterval=1.0))
+    bar = tqdm(items, desc=label, mininterval=1.0)  # counts what is handed out, a few items ahead of what is done
+    return list(Parallel(n_jobs=jobs)(delayed(_alone)(function, item) for item in bar))
 
 
 def _alone(function: Callable[[Item], Result], item: Item) -> Result:

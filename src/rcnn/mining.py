@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from joblib import Parallel, delayed
 from pydantic import model_validator
 
 from src.assign import best_match, is_background, near_difficult, plain
@@ -123,7 +122,6 @@ def mine(
     rules: TrainSvm,
     *,
     seed: int,
-    jobs: int = 1,
 ) -> Iterator[tuple[list[Plane], list[Round]]]:
     """Rounds of fitting and mining.
 
@@ -132,7 +130,6 @@ def mine(
         scale: factor of the features.
         classes: candidates of class 1, 2, ...; each with a positive and a negative.
         solver: (positives [P, D], negatives [N, D]) -> plane.
-        jobs: classes that are fitted at once.
 
     Yields:
         After each round the planes of all classes and a row for each. `rules.rounds` rounds of mining, fewer if one
@@ -142,12 +139,12 @@ def mine(
     held = [np.sort(rng.permutation(kind.pool)[: rules.first_negatives]) for kind in classes]
 
     for number in range(1, rules.rounds + 2):
-        # Processes: in threads the fits would share liblinear's one random generator, and race for its numbers.
+        # One after the other: side by side they would race for the numbers of liblinear's one random generator.
         fits = [
-            delayed(_fit)(features, scale, kind.positives, index, solver, rules)
+            _fit(features, scale, kind.positives, index, solver, rules)
             for kind, index in zip(classes, held, strict=True)
         ]
-        planes, objectives = zip(*Parallel(n_jobs=jobs)(fits), strict=True)
+        planes, objectives = zip(*fits, strict=True)
         pool_scores = scores(features, planes, scale)
         table = []
         for column, (kind, value) in enumerate(zip(classes, objectives, strict=True)):

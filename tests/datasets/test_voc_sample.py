@@ -67,7 +67,7 @@ def test_annotations_agree_with_images_and_class_lists(drawn: Path) -> None:
 def test_the_jpeg_shows_the_scene_in_its_colours(drawn: Path) -> None:
     content = read(drawn)["JPEGImages/000002.jpg"]
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-    assert np.abs(image.astype(int) - scene(0, 2)[0]).mean() < 4
+    assert np.abs(image.astype(int) - scene(0, 2)[0]).mean() < 6
 
 
 def test_boxes_are_written_one_based_with_both_ends_inside() -> None:
@@ -118,7 +118,7 @@ def test_every_split_holds_every_class_and_the_hard_cases(scenes: list[tuple[np.
 def test_boxes_lie_inside_their_images_and_are_of_many_sizes(scenes: list[tuple[np.ndarray, list[Object]]]) -> None:
     sides = []
     for image, objects in scenes:
-        assert 180 <= min(image.shape[:2]) <= max(image.shape[:2]) <= 320
+        assert 160 <= min(image.shape[:2]) <= max(image.shape[:2]) <= 260
         for item in objects:
             x1, y1, x2, y2 = item.box
             assert 0 <= x1 < x2 <= image.shape[1]
