@@ -1,4 +1,4 @@
-# `make repro` and `make test` set up what they need on a bare machine with Python 3.11+, git and make.
+# `make repro` and `make test` set up all they need on a machine with Python 3.11+, git and make.
 PYTHON ?= python3
 BIN := .venv/bin
 
