@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.errors import InputError
+from src.params import read_params
+from src.rcnn import network
+from src.storage import read_tensors
+from stages.download_weights import Params, run
+from tests.pipeline import ROOT
+
+
+def params(weights: str) -> Params:
+    found = read_params(ROOT / "params.yaml", Params)
+    return found.model_copy(update={"finetune": found.finetune.model_copy(update={"weights": weights})})
+
+
+def test_none_is_a_file_without_tensors(tmp_path: Path) -> None:
+    run(params("none"), out=tmp_path / "out.safetensors")
+    assert read_tensors(tmp_path / "out.safetensors") == ({}, {"source": "none"})
+
+
+def test_state_dict_is_taken_with_its_hash(tmp_path: Path) -> None:
+    torch.save({"features.0.weight": torch.ones(2, 3)}, tmp_path / "mine.pth")
+    run(params(str(tmp_path / "mine.pth")), out=tmp_path / "out.safetensors")
+    tensors, facts = read_tensors(tmp_path / "out.safetensors")
+    assert tensors["features.0.weight"].equal(torch.ones(2, 3))
+    assert facts["source"] == "mine.pth"
+    assert len(facts["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "there is no such file"), (b"<html>", "is not a state dict"), ([1, 2], "must hold a plain state dict")],
+)
+def test_file_that_is_no_state_dict(tmp_path: Path, content: object, message: str) -> None:
+    path = tmp_path / "mine.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(InputError, match=message):
+        run(params(str(path)), out=tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.real
+def test_imagenet_features_without_fc_layers_leave_those_at_random(shared_data: Path, tmp_path: Path) -> None:
+    run(params(str(shared_data / "weights/alexnet_imagenet_features.pth")), out=tmp_path / "out.safetensors")
+    model = network.build("alexnet", 21, hidden=8)
+    fresh = network.load(model, read_tensors(tmp_path / "out.safetensors")[0])
+    assert fresh == ["classifier.1", "classifier.4", "classifier.6"]
