@@ -14,8 +14,7 @@ Result = TypeVar("Result")
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs: int, label: str) -> list[Result]:
     """`[function(item) for item in items]` in `jobs` processes, with a progress bar.
 
-    Send ids rather than images: what crosses to a worker costs more than to read it there. joblib runs it on a Dask
-    cluster as it is, inside `joblib.parallel_config("dask")`.
+    Send ids rather than images: what crosses to a worker costs more than to read it there.
     """
     bar = tqdm(items, desc=label, mininterval=1.0)  # counts what is handed out, a few items ahead of what is done
     return list(Parallel(n_jobs=jobs)(delayed(_alone)(function, item) for item in bar))
