@@ -47,8 +47,9 @@ def run(
         image_scores = scores(x, planes, float(learnt["scale"]))
         chance = rng.normal(size=image_scores.shape).astype(np.float32)
         size = data.size(image_id)
-        deltas = np.einsum("nd,cdk->nck", x.astype(np.float32) * regression["scale"], regression["weights"])
-        deltas = (deltas + regression["biases"]).astype(np.float32)
+        # [N, D] x [C, D, 4] -> [N, C, 4] as one matrix product, which einsum does not make of it (100 times as long)
+        deltas = np.tensordot(x.astype(np.float32) * np.float32(regression["scale"]), regression["weights"], ([1], [1]))
+        deltas += regression["biases"]
         found["detections"][image_id] = detect(boxes, image_scores, settings, size=size, deltas=deltas)
         found["no_bbox"][image_id] = detect(boxes, image_scores, settings, size=size)
         found["random"][image_id] = detect(boxes, chance, settings, size=size)

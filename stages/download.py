@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from src.archives import store
-from src.datasets import voc, voc_sample
+from src.datasets import voc
 from src.datasets.voc_params import Data
 from src.download import download
+from src.drawn import voc as drawn_voc
 from src.errors import InputError
 from src.params import Sections, Seed
 from stages.command import command
@@ -38,7 +39,7 @@ def _voc(params: Params, out: Path) -> list[Path]:
         return [store(_local(section.path, out), out, "local")]
     if section.source == "sample":
         drawn = out / "sample.tar"
-        voc_sample.draw(drawn, section.sample.model_dump(), params.seed)
+        drawn_voc.draw(drawn, section.sample.model_dump(), params.seed)
         return [drawn]
     files = [(year, name) for year in sorted(section.years) for name in voc.OFFICIAL[year]]
     for year, name in files:

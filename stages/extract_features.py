@@ -14,7 +14,7 @@ from src.records import Record, read_records, write_records
 from src.samples import Samples
 from src.storage import read_tensors
 from stages.command import command
-from stages.environment import device
+from stages.environment import device, jobs
 
 BATCH_SIZE = 128  # no parameter: it changes the speed, not the features
 
@@ -50,6 +50,7 @@ def run(params: Params, *, samples: Path, proposals: Path, weights: Path, out: P
         settings=params.warp,
         batch_size=BATCH_SIZE,
         device=torch.device(device()),
+        jobs=jobs(),
     )
     write_records(regions, table)
 

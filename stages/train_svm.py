@@ -14,6 +14,7 @@ from src.rcnn.mining import Candidates, Round, Solver, TrainSvm, candidates, min
 from src.samples import Samples
 from src.storage import write_csv, write_json, write_npz
 from stages.command import command
+from stages.environment import jobs
 
 
 class Params(Sections):
@@ -38,7 +39,7 @@ def run(
     scale = norm_scale(described, params.features.norm, params.seed)
     history: list[Round] = []
     planes: list[solvers.Plane] = []
-    for fitted, found in mine(described, scale, classes, _solver(params), rules, seed=params.seed):
+    for fitted, found in mine(described, scale, classes, _solver(params), rules, seed=params.seed, jobs=jobs()):
         planes, history = fitted, history + found
         print(f"round {found[0].round}: {sum(row.newly_hard for row in found)} newly hard negatives")
     weights = np.stack([plane.weight for plane in planes])

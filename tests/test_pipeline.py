@@ -72,7 +72,7 @@ def test_git_ignores_every_cached_output_and_no_metric() -> None:
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
     ["errors", "boxes", "params", "storage", "parallel"],
     ["records", "samples", "training", "assign", "average_precision", "proposal_recall", "download", "archives"],
-    ["datasets", "proposals", "rcnn"],
+    ["datasets", "drawn", "proposals", "rcnn"],
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from src.params import Count, Section
+from src.params import Count, Fraction, Section
 
 MAX_ASPECT = 2.4  # beyond about 2.43 the texture measure leaves the image in some releases (opencv_contrib#2102, #705)
 
@@ -21,6 +21,7 @@ class SelectiveSearch(Section):
 
     mode: Literal["fast", "quality"]
     min_side: Count
+    nms_thresh: Fraction | None
     max_proposals: Count | None
 
 
@@ -29,6 +30,7 @@ def propose(
     *,
     mode: str = "fast",
     min_side: int = 20,
+    nms_thresh: float | None = None,
     max_proposals: int | None = None,
     seed: int = 0,
     image_id: str = "",
@@ -39,6 +41,9 @@ def propose(
         image: RGB, uint8 [H, W, 3].
         mode: `fast` (2 colour spaces, 3 scales, 2 measures) or `quality` (5, 5, 4), Sec. 5.2.
         min_side: smallest width and height that is kept, in pixels.
+        nms_thresh: a box whose IoU with one before it in the order is above this is left out as a near duplicate; None
+            leaves out exact duplicates alone. On VOC photos 0.8 halves the boxes and costs a hundredth of the recall at
+            IoU 0.5, where a random half costs five (docs/results.md).
         max_proposals: as many at most; where there are more, the first of the order, which is a random one.
         seed, image_id: what the order depends on.
 
@@ -47,8 +52,17 @@ def propose(
     """
     boxes = np.unique(_search(image, mode), axis=0)
     boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(axis=1)]
-    order = np.random.default_rng([seed, zlib.crc32(image_id.encode())]).permutation(len(boxes))
-    return boxes[order[:max_proposals]]
+    boxes = boxes[np.random.default_rng([seed, zlib.crc32(image_id.encode())]).permutation(len(boxes))]
+    if nms_thresh is not None:
+        boxes = boxes[_distinct(boxes, nms_thresh)]
+    return boxes[:max_proposals]
+
+
+def _distinct(boxes: np.ndarray, nms_thresh: float) -> np.ndarray:
+    """Rows of the boxes that stay, in their order. OpenCV's NMS, for torchvision's would cost each worker seconds."""
+    xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    falling = np.arange(len(boxes), 0, -1, dtype=np.float32)
+    return np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), falling.tolist(), 0.0, nms_thresh), int)
 
 
 def _search(image: np.ndarray, mode: str) -> np.ndarray:

@@ -6,15 +6,16 @@ follow them in order. The array is written and read as a memory map, so memory s
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from src.errors import InputError
+from src.parallel import parallel_map
 from src.params import Positive, Section
 from src.rcnn import network
 from src.rcnn.warp import Warp, normalize, warp
@@ -22,6 +23,7 @@ from src.records import Record, read_records
 from src.samples import Samples
 from src.storage import atomic
 
+CHUNK = 8  # images that one process takes at a time
 BYTES = 2  # of a half-precision number
 
 
@@ -55,35 +57,62 @@ def extract(
     settings: Warp,
     batch_size: int,
     device: torch.device,
+    jobs: int = 1,
 ) -> None:
     """Write the features of all regions, in their order, as float16 [R, D].
 
-    Crops of neighbouring images fill a batch together, so that the network always runs on whole batches.
+    On a CPU, `jobs` processes take `CHUNK` images at a time on one thread each: nothing then waits for the slowest
+    thread of an operator, and the features do not depend on the number of processes. On another device there is one
+    process. Crops of neighbouring images fill a batch together.
     """
     total, width = sum(len(record["boxes"]) for record in regions.values()), network.width(model, layer)
     check_space(path.parent, total, width)
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    row = 0
-    with atomic(path) as temporary, torch.inference_mode(), tqdm(total=total, desc="regions", mininterval=2.0) as bar:
-        features = np.lib.format.open_memmap(temporary, "w+", np.float16, (total, width))
-        for crops in _batches(samples, regions, settings, batch_size, device):
-            found = network.describe(model, crops, layer).half().cpu().numpy()
-            features[row : row + len(found)] = found
-            row += len(found)
-            bar.update(len(found))
-        features.flush()
+    at, ids = rows(regions), list(regions)
+    with atomic(path) as temporary:
+        np.lib.format.open_memmap(temporary, "w+", np.float16, (total, width)).flush()
+        describe = partial(_describe, model, samples, temporary, layer, settings, batch_size, device)
+        chunks = [
+            (at[part[0]].start, {image_id: regions[image_id]["boxes"] for image_id in part})
+            for part in (ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK))
+        ]
+        parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {CHUNK} images at a time")
+
+
+def _describe(
+    model: nn.Module,
+    samples: Samples,
+    path: Path,
+    layer: str,
+    settings: Warp,
+    batch_size: int,
+    device: torch.device,
+    chunk: tuple[int, Mapping[str, np.ndarray]],
+) -> None:
+    """Fill in the rows of a chunk: the first of them, and the boxes by image."""
+    row, boxes = chunk
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            for crops in _batches(samples, boxes, settings, batch_size, device):
+                found = network.describe(model, crops, layer).half().cpu().numpy()
+                np.load(path, mmap_mode="r+")[row : row + len(found)] = found
+                row += len(found)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _batches(
-    samples: Samples, regions: Mapping[str, Record], settings: Warp, batch_size: int, device: torch.device
+    samples: Samples, boxes: Mapping[str, np.ndarray], settings: Warp, batch_size: int, device: torch.device
 ) -> Iterator[torch.Tensor]:
     waiting: list[torch.Tensor] = []
     count = 0
-    for image_id, record in regions.items():
+    for image_id, found in boxes.items():
         image = normalize(torch.from_numpy(samples.image(image_id)).permute(2, 0, 1).to(device))
-        for boxes in torch.from_numpy(record["boxes"]).to(device).split(batch_size):
-            waiting.append(warp(image, boxes, size=settings.size, context=settings.context))
-            count += len(boxes)
+        for some in torch.from_numpy(found).to(device).split(batch_size):
+            waiting.append(warp(image, some, size=settings.size, context=settings.context))
+            count += len(some)
             while count >= batch_size:
                 full = torch.cat(waiting)
                 yield full[:batch_size].contiguous(memory_format=torch.channels_last)

@@ -8,12 +8,14 @@ last row, and may be larger than memory.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
 
 from src.assign import best_match, is_background, near_difficult, plain
+from src.parallel import parallel_map
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn.solvers import Objective, Plane, Sgd, objective
 from src.records import Record
@@ -122,6 +124,7 @@ def mine(
     rules: TrainSvm,
     *,
     seed: int,
+    jobs: int = 1,
 ) -> Iterator[tuple[list[Plane], list[Round]]]:
     """Rounds of fitting and mining.
 
@@ -130,6 +133,8 @@ def mine(
         scale: factor of the features.
         classes: candidates of class 1, 2, ...; each with a positive and a negative.
         solver: (positives [P, D], negatives [N, D]) -> plane.
+        jobs: processes that fit side by side, a class each. Not threads: liblinear has one random generator a process,
+            for whose numbers threads race. A memory map is handed to them by its file's name.
 
     Yields:
         After each round the planes of all classes and a row for each. `rules.rounds` rounds of mining, fewer if one
@@ -139,11 +144,8 @@ def mine(
     held = [np.sort(rng.permutation(kind.pool)[: rules.first_negatives]) for kind in classes]
 
     for number in range(1, rules.rounds + 2):
-        # One after the other: side by side they would race for the numbers of liblinear's one random generator.
-        fits = [
-            _fit(features, scale, kind.positives, index, solver, rules)
-            for kind, index in zip(classes, held, strict=True)
-        ]
+        rows = [(kind.positives, index) for kind, index in zip(classes, held, strict=True)]
+        fits = parallel_map(partial(_fit, features, scale, solver, rules), rows, jobs, f"SVMs, round {number}")
         planes, objectives = zip(*fits, strict=True)
         pool_scores = scores(features, planes, scale)
         table = []
@@ -158,9 +160,9 @@ def mine(
 
 
 def _fit(
-    features: np.ndarray, scale: float, positives: np.ndarray, negatives: np.ndarray, solver: Solver, rules: TrainSvm
+    features: np.ndarray, scale: float, solver: Solver, rules: TrainSvm, rows: tuple[np.ndarray, np.ndarray]
 ) -> tuple[Plane, Objective]:
-    x_pos, x_neg = (features[index].astype(np.float32) * np.float32(scale) for index in (positives, negatives))
+    x_pos, x_neg = (features[index].astype(np.float32) * np.float32(scale) for index in rows)
     plane = solver(x_pos, x_neg)
     return plane, objective(plane, x_pos, x_neg, c=rules.c, weight=rules.positive_weight)
 

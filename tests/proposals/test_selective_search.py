@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torchvision.ops import nms
 
 from src.boxes import iou
 from src.parallel import parallel_map
@@ -64,6 +65,21 @@ def test_the_cap_is_a_prefix_of_the_order(image: np.ndarray) -> None:
     every = propose(image, min_side=5, image_id="a")
     np.testing.assert_array_equal(propose(image, min_side=5, image_id="a", max_proposals=7), every[:7])
     np.testing.assert_array_equal(propose(image, min_side=5, image_id="a", max_proposals=10_000), every)
+
+
+@pytest.mark.parametrize("nms_thresh", [0.0, 0.5001, 0.8001])  # at exactly 4/5 the two round differently
+def test_near_duplicates_go_in_favour_of_the_first_in_the_order(image: np.ndarray, nms_thresh: float) -> None:
+    every = torch.from_numpy(propose(image, min_side=5, image_id="a"))
+    found = torch.from_numpy(propose(image, min_side=5, image_id="a", nms_thresh=nms_thresh))
+    kept = nms(every, -torch.arange(len(every), dtype=torch.float32), nms_thresh)
+    torch.testing.assert_close(found, every[kept])
+    assert 0 < len(found) < len(every)
+    capped = propose(image, min_side=5, image_id="a", nms_thresh=nms_thresh, max_proposals=3)
+    np.testing.assert_array_equal(capped, found[:3])  # the cap comes last
+
+
+def test_no_near_duplicate_among_no_boxes(image: np.ndarray) -> None:
+    assert propose(image, min_side=200, nms_thresh=0.8).shape == (0, 4)
 
 
 def test_the_order_is_of_seed_and_image_id_alone(image: np.ndarray) -> None:

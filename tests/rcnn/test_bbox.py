@@ -6,23 +6,7 @@ from sklearn.linear_model import Ridge
 from src.boxes import decode, encode, flip, iou
 from src.rcnn.bbox import fit, pairs, ridge
 from src.rcnn.warp import warp
-from src.records import Record
-from src.samples import Target
-
-
-def target(boxes: list[list[float]], labels: list[int], difficult: list[bool] | None = None) -> Target:
-    return {
-        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
-        "labels": np.array(labels, np.int64),
-        "difficult": np.array(difficult or [False] * len(labels), bool),
-        "image_id": "",
-    }
-
-
-def record(gt_boxes: list[list[float]], boxes: list[list[float]]) -> Record:
-    every = np.array([*gt_boxes, *boxes], np.float32).reshape(-1, 4)
-    return {"boxes": every, "is_gt": np.arange(len(every)) < len(gt_boxes)}
-
+from tests.rcnn.regions import record, target
 
 CAR, DOG = [0.0, 0, 10, 10], [30.0, 30, 50, 50]
 TARGETS = {"a": target([CAR, DOG], [1, 2]), "none": target([], []), "b": target([CAR], [1])}

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from src.errors import InputError
-from src.rcnn import network
+from src.rcnn import features, network
 from src.rcnn.features import check_space, extract, read_first, rows
 from src.rcnn.warp import Warp, normalize, warp
 from src.records import Record, write_records
@@ -122,6 +122,20 @@ def test_no_region_at_all_is_an_array_without_rows(tiny_net: nn.Module, samples:
     none: dict[str, Record] = {"empty": {"boxes": np.zeros((0, 4), np.float32), "is_gt": np.zeros(0, bool)}}
     assert extracted(tiny_net, samples, none, tmp_path / "f.npy").shape == (0, 8)
     assert extracted(tiny_net, samples, {}, tmp_path / "g.npy").shape == (0, 8)
+
+
+def test_features_are_the_same_bytes_from_any_number_of_processes(
+    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "CHUNK", 1)
+    threads_before = torch.get_num_threads()
+    for jobs in (1, 2):
+        path = tmp_path / f"{jobs}.npy"
+        extract(tiny_net, samples, regions, path, layer="fc7", settings=SETTINGS, batch_size=2, device=CPU, jobs=jobs)
+    assert (tmp_path / "1.npy").read_bytes() == (tmp_path / "2.npy").read_bytes()
+    assert np.load(tmp_path / "1.npy").any(axis=1).all()
+    assert torch.get_num_threads() == threads_before
+    np.testing.assert_allclose(extracted(tiny_net, samples, regions, tmp_path / "f.npy"), np.load(path), atol=2e-3)
 
 
 def _disk(free: int) -> Any:

@@ -11,23 +11,7 @@ from hypothesis import strategies as st
 from src.rcnn import mining
 from src.rcnn.mining import Candidates, TrainSvm, candidates, mine, scores, update
 from src.rcnn.solvers import Plane, liblinear, objective
-from src.records import Record
-from src.samples import Target
-
-
-def target(boxes: list[list[float]], labels: list[int], difficult: list[bool] | None = None) -> Target:
-    return {
-        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
-        "labels": np.array(labels, np.int64),
-        "difficult": np.array(difficult or [False] * len(labels), bool),
-        "image_id": "",
-    }
-
-
-def record(gt_boxes: list[list[float]], boxes: list[list[float]]) -> Record:
-    every = np.array([*gt_boxes, *boxes], np.float32).reshape(-1, 4)
-    return {"boxes": every, "is_gt": np.arange(len(every)) < len(gt_boxes)}
-
+from tests.rcnn.regions import record, target
 
 CAR, DOG, FAR = [0.0, 0, 10, 10], [30.0, 30, 50, 50], [80.0, 80, 90, 90]
 TARGETS = {
@@ -164,6 +148,20 @@ def test_scores_by_blocks_are_one_product(count: int, monkeypatch: pytest.Monkey
     found = scores(stored, planes, 0.5)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+def test_classes_are_fitted_side_by_side_as_one_after_the_other(svm_rules: TrainSvm, tmp_path: Path) -> None:
+    """Fitted in threads they would differ: liblinear has one random generator a process."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "features.npy", rng.normal(size=(600, 30)).astype(np.float16))
+    stored = np.load(tmp_path / "features.npy", mmap_mode="r")
+    classes = [Candidates(np.arange(10 * n, 10 * n + 10), np.arange(40, 600)) for n in range(4)]
+    rules = svm_rules.model_copy(update={"first_negatives": 100, "rounds": 1})
+    solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
+    alone, together = (list(mine(stored, 1.0, classes, solver, rules, seed=0, jobs=jobs)) for jobs in (1, 2))
+    assert [table for _, table in alone] == [table for _, table in together]
+    for plane, other in zip(alone[-1][0], together[-1][0], strict=True):
+        np.testing.assert_array_equal(plane.weight, other.weight)
 
 
 def fixed(_: np.ndarray, __: np.ndarray) -> Plane:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from src.archives import open_archive
-from src.datasets import voc, voc_sample
+from src.datasets import voc
+from src.drawn import voc as drawn_voc
 from src.errors import InputError
 from stages import download
 from tests.datasets.test_voc import members
@@ -111,7 +112,7 @@ def test_the_sample_is_drawn_in_the_layout(tmp_path) -> None:
 def test_the_sample_depends_on_the_seed_alone(tmp_path, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(
-        voc_sample, "draw", lambda path, sizes, seed: asked.append((sizes, seed)) or path.write_bytes(b"")
+        drawn_voc, "draw", lambda path, sizes, seed: asked.append((sizes, seed)) or path.write_bytes(b"")
     )
     run(tmp_path, source="sample")
     assert asked == [({"train": 1, "val": 1, "test": 1}, 3)]

@@ -2,7 +2,7 @@
 
 A shape is a list of parts, painted in order: a polygon in units of its own (x right, y down, standing on y = 0) and a
 colour. Sizes, colours and the layout of the parts vary from one drawing to the next. Paint is of any colour and
-materials are shared with the clutter (`voc_clutter`), so that no colour gives a class away.
+materials are shared with the clutter (`src.drawn.clutter`), so that no colour gives a class away.
 """
 
 import colorsys

@@ -6,7 +6,7 @@ looks like an object only in part must be told from one.
 
 import numpy as np
 
-from src.datasets.voc_shapes import (
+from src.drawn.shapes import (
     CLOTH,
     LEAVES,
     METAL,

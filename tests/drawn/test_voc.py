@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from src.boxes import iou
-from src.datasets import voc_scenes
-from src.datasets.voc_clutter import CLUTTER
-from src.datasets.voc_sample import CLASSES, ROOT, SPLITS, annotation, draw, flag
-from src.datasets.voc_scenes import Object, Patch, scene
-from src.datasets.voc_shapes import SHAPES, Shape
+from src.drawn import scenes as module
+from src.drawn.clutter import CLUTTER
+from src.drawn.scenes import Object, Patch, scene
+from src.drawn.shapes import SHAPES, Shape
+from src.drawn.voc import CLASSES, ROOT, SPLITS, annotation, draw, flag
 from src.proposals.selective_search import propose
 
 SIZES = {"train": 6, "val": 2, "test": 3}
@@ -123,7 +123,7 @@ def test_boxes_lie_inside_their_images_and_are_of_many_sizes(scenes: list[tuple[
             x1, y1, x2, y2 = item.box
             assert 0 <= x1 < x2 <= image.shape[1]
             assert 0 <= y1 < y2 <= image.shape[0]
-            assert item.difficult or min(x2 - x1, y2 - y1) >= voc_scenes.SMALL
+            assert item.difficult or min(x2 - x1, y2 - y1) >= module.SMALL
             sides.append(max(x2 - x1, y2 - y1))
     assert min(sides) < 45
     assert max(sides) > 150
@@ -134,9 +134,9 @@ def test_the_box_is_the_extent_of_what_is_visible() -> None:
     visible[20:61, 10:70] = True  # the last row covers half of its pixels, which count
     visible[62, 30] = True  # a quarter of a pixel, which does not
     whole = Patch(np.zeros((60, 60, 3), np.uint8), np.ones((60, 60), bool))
-    item = voc_scenes._object("car", visible, whole, mirror=True)
+    item = module._object("car", visible, whole, mirror=True)
     assert item == Object("car", (5, 10, 35, 31), "Left", True, False)  # 41 of 60 rows: truncated, not difficult
-    assert voc_scenes._object("car", visible & (np.arange(100) < 44), whole, mirror=True).difficult  # 39 % are visible
+    assert module._object("car", visible & (np.arange(100) < 44), whole, mirror=True).difficult  # 39 % are visible
 
 
 def test_what_is_seen_whole_is_neither_truncated_nor_difficult_unless_it_is_small() -> None:
@@ -144,20 +144,20 @@ def test_what_is_seen_whole_is_neither_truncated_nor_difficult_unless_it_is_smal
         visible = np.zeros((80, 100), bool)
         visible[10 : 10 + side, 20:60] = True
         whole = Patch(np.zeros((side, 40, 3), np.uint8), np.ones((side, 40), bool))
-        item = voc_scenes._object("tree", visible, whole, mirror=True)
+        item = module._object("tree", visible, whole, mirror=True)
         assert item == Object("tree", (10, 5, 30, 5 + side // 2), "Unspecified", False, difficult)
 
 
 def test_what_stands_behind_is_covered_and_what_is_hidden_is_left_out() -> None:
-    canvas = voc_scenes.Canvas(np.zeros((60, 60, 3), np.uint8), np.zeros((60, 60), bool), np.zeros((60, 60), np.uint8))
+    canvas = module.Canvas(np.zeros((60, 60, 3), np.uint8), np.zeros((60, 60), bool), np.zeros((60, 60), np.uint8))
     canvas.taken[:, 30:] = True
     patch = Patch(np.full((40, 60, 3), 9, np.uint8), np.ones((40, 60), bool))
-    found = voc_scenes._place(np.random.default_rng(0), canvas, patch, 50)
+    found = module._place(np.random.default_rng(0), canvas, patch, 50)
     assert found is not None
     assert not found[:, 30:].any()
     np.testing.assert_array_equal(canvas.pixels[:, :, 0] == 9, found)
     canvas.taken[:] = True
-    assert voc_scenes._place(np.random.default_rng(0), canvas, patch, 50) is None
+    assert module._place(np.random.default_rng(0), canvas, patch, 50) is None
 
 
 @pytest.mark.parametrize("shape", [*SHAPES.values(), *CLUTTER])

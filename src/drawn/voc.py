@@ -1,4 +1,4 @@
-"""A sample in the form of the Pascal VOC 2007 archives, drawn rather than photographed (`voc_scenes`).
+"""A sample in the form of the Pascal VOC 2007 archives, drawn rather than photographed (`src.drawn.scenes`).
 
 The files, their names and their fields are those of the devkit (Everingham et al. 2010, IJCV 88), so that what reads
 the sample reads the real data. The same seed gives the same bytes.
@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from src.datasets.voc_scenes import Object, scene
-from src.datasets.voc_shapes import SHAPES
+from src.drawn.scenes import Object, scene
+from src.drawn.shapes import SHAPES
 from src.storage import atomic
 
 CLASSES = tuple(SHAPES)

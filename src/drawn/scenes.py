@@ -10,8 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from src.datasets.voc_clutter import CLUTTER
-from src.datasets.voc_shapes import SHAPES, Colour, Part, Rng, disc, pick, shade
+from src.drawn.clutter import CLUTTER
+from src.drawn.shapes import SHAPES, Colour, Part, Rng, disc, pick, shade
 
 SCALE = 2  # canvas pixels for one image pixel, each way
 NUM_OBJECTS = (0.05, 0.2, 0.35, 0.25, 0.15)  # probability of 0, 1, ... objects in an image
