@@ -23,7 +23,7 @@ train:
   lr_gamma: 0.1
   grad_clip: null
 """
-SEARCH = "selective_search:\n  mode: fast\n  min_side: 20\n  max_proposals: null\n"
+SEARCH = "selective_search:\n  mode: fast\n  min_side: 20\n  nms_thresh: null\n  max_proposals: null\n"
 
 
 class Chosen(Sections):
