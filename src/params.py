@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from src.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
+Epochs = Annotated[int, Field(ge=0)]  # 0 leaves a network as it starts
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy, PyTorch and liblinear all take
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -51,7 +52,7 @@ class Train(Section):
     momentum: Fraction
     weight_decay: NonNegative
     batch_size: Count
-    epochs: Count
+    epochs: Epochs
     lr_step: Count | None
     lr_gamma: Positive
     grad_clip: Positive | None
@@ -65,7 +66,7 @@ class TrainOverrides(Section):
     momentum: Fraction = UNSET
     weight_decay: NonNegative = UNSET
     batch_size: Count = UNSET
-    epochs: Count = UNSET
+    epochs: Epochs = UNSET
     lr_step: Count | None = None
     lr_gamma: Positive = UNSET
     grad_clip: Positive | None = None

@@ -17,7 +17,7 @@ from src.rcnn.warp import Warp
 from src.records import read_records
 from src.samples import Samples
 from src.storage import read_tensors, write_csv, write_json, write_tensors
-from src.training import fingerprint, fit
+from src.training import Row, fingerprint, fit
 from stages.command import command
 from stages.environment import device, workers
 
@@ -81,14 +81,21 @@ def run(
         checkpoint=Path(".checkpoints")
         / f"finetune-{fingerprint(params.model_dump(), [samples, proposals, weights])}.pt",
     )
-    kept = history[-1] if held_out is None else max(history, key=lambda row: row["val_accuracy"])
+    kept = _kept(history, "val_accuracy" if held_out else None)
     write_tensors(
         out,
         model.state_dict(),
         {"backbone": rules.backbone, "hidden": rules.hidden, "classes": data.classes},
     )
     write_json(metrics, {**kept, "object_regions": len(train.objects), "background_regions": len(train.backgrounds)})
-    write_csv(curve, pd.DataFrame(history))
+    write_csv(curve, pd.DataFrame(history, columns=None if history else ["epoch", "loss"]))
+
+
+def _kept(history: list[Row], best_by: str | None) -> Row:
+    """The row of the epoch whose weights are kept; without any epoch (R-CNN's "no fine-tuning") the number 0."""
+    if not history:
+        return {"epoch": 0}
+    return max(history, key=lambda row: row[best_by]) if best_by else history[-1]
 
 
 def _start(model: nn.Module, weights: Path) -> list[str]:

@@ -78,7 +78,7 @@ def test_an_integer_is_a_rate_too(path: Path) -> None:
         ("lr: 0.001", "lr: 0", ["train.lr", "0", "greater than 0"]),
         ("lr: 0.001", "lr: .nan", ["train.lr", "nan"]),
         ("lr: 0.001", "lr: .inf", ["train.lr", "inf", "finite"]),
-        ("epochs: 10", "epochs: -3", ["train.epochs", "-3", "greater than or equal to 1"]),
+        ("epochs: 10", "epochs: -3", ["train.epochs", "-3", "greater than or equal to 0"]),
         ("epochs: 10", "epochs: 2.5", ["train.epochs", "2.5", "integer"]),
         ("epochs: 10", "epochs: true", ["train.epochs", "True", "integer"]),
         ("epochs: 10", "epoch: 10", ["train.epoch", "10", "no such parameter"]),
@@ -139,7 +139,7 @@ def test_what_every_trainer_needs_cannot_be_overridden_by_nothing() -> None:
 
 def test_overrides_are_as_strict_as_what_they_override() -> None:
     assert set(TrainOverrides.model_fields) == set(Train.model_fields)
-    for wrong in ({"lr": "abc"}, {"lr": -1.0}, {"epochs": 0}, {"unknown": 1}, {"optimizer": "rmsprop"}):
+    for wrong in ({"lr": "abc"}, {"lr": -1.0}, {"epochs": -1}, {"unknown": 1}, {"optimizer": "rmsprop"}):
         with pytest.raises(ValidationError):
             TrainOverrides.model_validate(wrong)
 

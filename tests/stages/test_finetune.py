@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from src.params import TrainOverrides, read_params
+from src.rcnn import network
+from src.rcnn.warp import Warp
+from src.records import Record, write_records
+from src.samples import Samples
+from src.storage import read_tensors, write_tensors
+from stages.finetune import Params, run
+from tests.pipeline import ROOT
+from tests.rcnn.conftest import proposals, samples  # noqa: F401 (fixtures)
+
+
+def params(epochs: int) -> Params:
+    found = read_params(ROOT / "params.yaml", Params)
+    train = TrainOverrides(epochs=epochs, batch_size=4)
+    changes = {"hidden": 8, "batches_per_epoch": 1, "train": train}
+    return found.model_copy(
+        update={
+            "finetune": found.finetune.model_copy(update=changes),
+            "splits": found.splits.model_copy(update={"validation": None}),
+            "warp": Warp(size=63, context=4),
+        }
+    )
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    model = network.build("alexnet", 1000, hidden=8)
+    write_tensors(tmp_path / "start.safetensors", model.state_dict(), {"source": "test"})
+    return tmp_path / "start.safetensors"
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_without_epochs_the_network_stays_as_it_starts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Path,
+    samples: Samples,  # noqa: F811
+    proposals: dict[str, Record],  # noqa: F811
+    epochs: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEVICE", "cpu")
+    write_records(tmp_path / "proposals.npz", proposals)
+    out = {name: tmp_path / name for name in ("out", "metrics", "curve")}
+    run(params(epochs), samples=samples.path, proposals=tmp_path / "proposals.npz", weights=start, **out)
+    before, after = read_tensors(start)[0], read_tensors(out["out"])[0]
+    assert after["features.0.weight"].equal(before["features.0.weight"]) == (epochs == 0)
+    assert after["classifier.6.weight"].shape == (3, 8)  # fc8 is new in either case
+    assert json.loads(out["metrics"].read_text())["epoch"] == epochs
+    assert len(pd.read_csv(out["curve"])) == epochs
+    assert not list((tmp_path / ".checkpoints").glob("*"))
