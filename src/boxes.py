@@ -89,14 +89,6 @@ def _centre_form(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return boxes[:, :2] + side / 2, side
 
 
-def flip(boxes: Tensor, width: float) -> Tensor:
-    """Boxes in the mirror image of a picture `width` pixels wide.
-
-    A flip negates `tx` of every delta, so targets are encoded after the flip, or `tx` is negated with it.
-    """
-    return torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
-
-
 def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes cut at the border of an image of `size` (height, width)."""
     height, width = size

@@ -3,10 +3,11 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from src.boxes import decode, encode, flip, iou
+from src.boxes import decode, encode, iou
 from src.rcnn.bbox import fit, pairs, ridge
 from src.rcnn.warp import warp
 from tests.rcnn.regions import record, target
+from tests.test_boxes import flip
 
 CAR, DOG = [0.0, 0, 10, 10], [30.0, 30, 50, 50]
 TARGETS = {"a": target([CAR, DOG], [1, 2]), "none": target([], []), "b": target([CAR], [1])}
