@@ -42,8 +42,8 @@ def propose(
         mode: `fast` (2 colour spaces, 3 scales, 2 measures) or `quality` (5, 5, 4), Sec. 5.2.
         min_side: smallest width and height that is kept, in pixels.
         nms_thresh: a box whose IoU with one before it in the order is above this is left out as a near duplicate; None
-            leaves out exact duplicates alone. On VOC photos 0.75 halves the boxes and costs a hundredth of the recall at
-            IoU 0.5, where a random half costs five (docs/results.md).
+            leaves out exact duplicates alone. On VOC photos 0.75 halves the boxes and costs a hundredth of the recall
+            at IoU 0.5, where a random half costs five (docs/results.md).
         max_proposals: as many at most; where there are more, the first of the order, which is a random one.
         seed, image_id: what the order depends on.
 
