@@ -35,8 +35,8 @@ def default_boxes(
 ) -> Tensor:
     """SSD's default boxes (Sec. 2.2).
 
-    At each place of a map a square of its scale, a square of the mean with the next scale, and two boxes a ratio, a wide
-    and a tall one.
+    At each place of a map a square of its scale, a square of the mean with the next scale, and two boxes a ratio, a
+    wide and a tall one.
 
     Args:
         grids: of each map.

@@ -1,6 +1,6 @@
 """Fine-tune the network on warped regions (R-CNN Sec. 2.3)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from src.rcnn.warp import Warp
 from src.records import read_records
 from src.samples import Samples
 from src.storage import read_tensors, write_csv, write_json, write_tensors
-from src.training import Row, fingerprint, fit
+from src.training import Batches, Row, fingerprint, fit
 from stages.command import command
 from stages.environment import device, workers
 
@@ -60,7 +60,7 @@ def run(
     train = regions(params.splits.finetune, settings.epochs * rules.batches_per_epoch, flip=rules.flip)
     print(f"{len(train.objects)} object and {len(train.backgrounds)} background regions to draw from")
 
-    def batches(epoch: int) -> Iterable[Any]:
+    def batches(epoch: int) -> Batches:
         first = epoch * rules.batches_per_epoch
         return DataLoader(
             Subset(train, range(first, first + rules.batches_per_epoch)), batch_size=None, num_workers=workers()

@@ -1,0 +1,81 @@
+"""VGG16 (Simonyan and Zisserman 2015), as it is and in SSD's fully convolutional form."""
+
+from typing import cast
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from src.errors import InputError
+
+CONV4_3 = 23  # index behind the ReLU of conv4_3
+CONV5_3 = 30
+
+
+class L2Norm(nn.Module):
+    """Scale each place's features to a learnt norm, 20 at the start (Liu et al. 2015, ParseNet; SSD Sec. 3.1).
+
+    conv4_3 has much larger numbers than the maps behind it, and would drown them.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), 20.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [B, C, H, W], of the same shape."""
+        return self.scale[:, None, None] * nn.functional.normalize(x, dim=1)
+
+
+class Pyramid(nn.Module):
+    """conv4_3, L2-normalised, and conv7 with a dilation of 6 in conv6 ("a trous"); 38 and 19 cells of 300 pixels.
+
+    pool3 rounds up (75 -> 38) and pool5 is 3 x 3 with stride 1, as in the released model.
+    """
+
+    channels = (512, 1024)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = torchvision.models.vgg16(weights=None).features
+        self.features[16].ceil_mode = True  # pool3
+        self.features[CONV5_3] = nn.MaxPool2d(3, stride=1, padding=1)
+        self.norm = L2Norm(512)
+        conv6, conv7 = nn.Conv2d(512, 1024, 3, padding=6, dilation=6), nn.Conv2d(1024, 1024, 1)
+        self.conv = nn.Sequential(conv6, nn.ReLU(inplace=True), conv7, nn.ReLU(inplace=True))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Feature maps, from fine to coarse, of images [B, 3, H, W]."""
+        fine = self.features[:CONV4_3](images)
+        return [self.norm(fine), self.conv(self.features[CONV4_3:](fine))]
+
+
+class Single(nn.Module):
+    """conv5_3, stride 16 (Ren et al. 2015, Sec. 3.1)."""
+
+    channels = (512,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = cast(nn.Sequential, torchvision.models.vgg16(weights=None).features[:CONV5_3])
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Feature maps, from fine to coarse, of images [B, 3, H, W]."""
+        return [self.features(images)]
+
+
+def pyramid(width: float) -> nn.Module:
+    """SSD's first two maps, strides 8 and 16."""
+    _check(width)
+    return Pyramid()
+
+
+def single(width: float) -> nn.Module:
+    """One map of stride 16."""
+    _check(width)
+    return Single()
+
+
+def _check(width: float) -> None:
+    if width != 1.0:
+        raise InputError(f"vgg16 has one width, and model.width is {width}: set it to 1.0 or take another backbone")

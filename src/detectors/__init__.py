@@ -1,0 +1,6 @@
+"""Dense detectors, one file each.
+
+A file has `Params`, its section of params.yaml below `detectors`; `build(num_classes, model) -> nn.Module`, whose
+forward takes images [B, 3, S, S] and gives {name: tensor}; `loss(outputs, targets, rules) -> {name: scalar}`;
+`decode(outputs, sizes, rules) -> [detections]`, one for each image and in its pixels.
+"""

@@ -1,0 +1,247 @@
+"""SSD, the single shot multibox detector (Liu et al. 2016, arXiv:1512.02325).
+
+Classes and corrections of some thousand default boxes, predicted from feature maps of falling size. B images, N default
+boxes, C classes with background, S pixels a side of the input.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import batched_nms
+
+from src import plugins
+from src.anchors import default_boxes, linear_scales
+from src.augmentation import Augment
+from src.boxes import clip, encode, iou
+from src.boxes import decode as decode_deltas
+from src.errors import InputError
+from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
+
+Outputs = Mapping[str, Tensor]
+VARIANCES = (0.1, 0.1, 0.2, 0.2)  # by which the released code divides the deltas, for targets of about unit variance
+
+
+class Model(Section):
+    """What the network is."""
+
+    backbone: str
+    width: Positive
+    size: Count
+    extra_channels: list[Count]
+    first_scale: Positive
+    smallest_scale: Positive
+    largest_scale: Positive
+    aspect_ratios: list[list[Positive]]
+    strides: list[Positive] | None
+
+
+class Loss(Section):
+    """What it learns from."""
+
+    iou_thresh: Fraction
+    negatives_per_positive: NonNegative
+    box_weight: NonNegative
+
+
+class Decode(Section):
+    """What is made of its outputs; nothing is trained again for these."""
+
+    score_thresh: Fraction
+    candidates: Count
+    nms_thresh: Fraction
+    max_per_image: Count
+
+
+class Params(Section):
+    """The section `detectors.ssd300`."""
+
+    weights: str
+    new_layer_lr: Positive
+    model: Model
+    loss: Loss
+    augment: Augment
+    train: TrainOverrides = TrainOverrides()
+    decode: Decode
+
+
+class Ssd(nn.Module):
+    """Backbone, extra maps, and two heads a map."""
+
+    def __init__(self, num_classes: int, model: Model) -> None:
+        super().__init__()
+        self.backbone = plugins.load("backbones", model.backbone).pyramid(model.width)
+        grids = _grids(self.backbone, model.size)
+        normed = any(isinstance(layer, nn.BatchNorm2d) for layer in self.backbone.modules())
+        self.extras = nn.ModuleList()
+        for before, after in pairwise([self.backbone.channels[-1], *model.extra_channels]):
+            layer, grid = _extra(before, after, grids[-1], normed)
+            self.extras.append(layer)
+            grids.append(grid)
+        ratios = _for_each_map(model, len(grids))
+        scales = linear_scales(model.first_scale, model.smallest_scale, model.largest_scale, len(grids))
+        boxes = default_boxes(grids, scales, ratios, model.size, model.strides)
+        self.register_buffer("default_boxes", boxes, persistent=False)
+        counts = [2 + 2 * len(some) for some in ratios]
+        channels = [*self.backbone.channels, *model.extra_channels]
+        self.classify = nn.ModuleList(_head(c, n * num_classes) for c, n in zip(channels, counts, strict=True))
+        self.regress = nn.ModuleList(_head(c, n * 4) for c, n in zip(channels, counts, strict=True))
+        self.num_classes = num_classes
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """`logits` [B, N, C], `deltas` [B, N, 4], `default_boxes` [N, 4], `input_size` [2] of images [B, 3, S, S]."""
+        maps = self.backbone(images)
+        for layer in self.extras:
+            maps.append(layer(maps[-1]))
+        return {
+            "logits": _flat(self.classify, maps, self.num_classes),
+            "deltas": _flat(self.regress, maps, 4),
+            "default_boxes": cast(Tensor, self.default_boxes),
+            "input_size": torch.tensor(images.shape[2:]),
+        }
+
+
+def build(num_classes: int, model: Model) -> nn.Module:
+    """The network with random weights; `num_classes` counts background."""
+    return Ssd(num_classes, model)
+
+
+def _grids(backbone: nn.Module, size: int) -> list[tuple[int, int]]:
+    """Height and width of each of the backbone's maps, seen on an empty image."""
+    with torch.no_grad():
+        maps = backbone.eval()(torch.zeros(1, 3, size, size))
+    backbone.train()
+    return [(one.shape[2], one.shape[3]) for one in maps]
+
+
+def _for_each_map(model: Model, maps: int) -> list[list[float]]:
+    if len(model.aspect_ratios) != maps or (model.strides is not None and len(model.strides) != maps):
+        raise InputError(
+            f"detectors.ssd300.model: {model.backbone} with {len(model.extra_channels)} extra maps has {maps} maps and "
+            f"aspect_ratios has {len(model.aspect_ratios)} entries: give one for each map, and as many strides or null"
+        )
+    return model.aspect_ratios
+
+
+def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tuple[nn.Module, tuple[int, int]]:
+    """1 x 1 and 3 x 3: with stride 2 while the map is larger than 5 cells, then without padding (Sec. 3, Fig. 2)."""
+    stride, padding = (2, 1) if max(grid) > 5 else (1, 0)
+    if max(grid) < 3:
+        stride, padding = 2, 1  # nothing would be left without padding
+    middle = after // 2
+    layers: list[nn.Module] = []
+    for conv in (nn.Conv2d(before, middle, 1), nn.Conv2d(middle, after, 3, stride=stride, padding=padding)):
+        layers += [conv, nn.BatchNorm2d(conv.out_channels)] if normed else [conv]
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers), tuple((side + 2 * padding - 3) // stride + 1 for side in grid)  # type: ignore[return-value]
+
+
+def _head(channels: int, outputs: int) -> nn.Conv2d:
+    head = nn.Conv2d(channels, outputs, 3, padding=1)
+    nn.init.xavier_uniform_(head.weight)
+    nn.init.constant_(cast(Tensor, head.bias), 0)
+    return head
+
+
+def _flat(heads: nn.ModuleList, maps: Sequence[Tensor], values: int) -> Tensor:
+    """Outputs of all heads as [B, N, values], in the order of `src.anchors`."""
+    found = [head(one).permute(0, 2, 3, 1) for head, one in zip(heads, maps, strict=True)]
+    return torch.cat([one.reshape(len(one), -1, values) for one in found], dim=1)
+
+
+def match(boxes: Tensor, gt_boxes: Tensor, iou_thresh: float) -> Tensor:
+    """Which object each default box is to find (Sec. 2.2, matching strategy).
+
+    Each object takes the default box that overlaps it most; then each other default box takes the object that it
+    overlaps most, where that is `iou_thresh` or more. Differs: where two objects have the same best default box, the
+    released code and torchvision give it to the later one and leave the other without; here the one that overlaps more
+    has it, and the other takes its best of those left.
+
+    Args:
+        boxes: [N, 4].
+        gt_boxes: [M, 4].
+
+    Returns:
+        [N], index into `gt_boxes`, or -1; all -1 where M is 0.
+    """
+    if len(gt_boxes) == 0:
+        return torch.full((len(boxes),), -1, device=boxes.device)
+    overlaps = iou(gt_boxes, boxes)
+    best, matched = overlaps.max(dim=0)
+    matched[best < iou_thresh] = -1
+    first = overlaps.argmax(dim=1)
+    if len(first.unique()) == len(first):
+        matched[first] = torch.arange(len(gt_boxes), device=boxes.device)
+        return matched
+    for _ in range(min(overlaps.shape)):
+        flat = int(overlaps.argmax())
+        row, column = divmod(flat, overlaps.shape[1])
+        matched[column] = row
+        overlaps[row], overlaps[:, column] = -1, -1
+    return matched
+
+
+def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss) -> dict[str, Tensor]:
+    """The MultiBox loss (Sec. 2.2, Eq. 1): `class_loss` and `box_loss`, each divided by the batch's positives.
+
+    Of the background only the hardest default boxes of an image count, `negatives_per_positive` times its positives. An
+    image without objects adds nothing, and a batch without any has loss 0 and gradient 0 (the released code: NaN).
+    """
+    boxes, logits = outputs["default_boxes"], outputs["logits"]
+    matched = torch.stack([match(boxes, target["boxes"], rules.iou_thresh) for target in targets])  # [B, N]
+    labels = torch.zeros_like(matched)
+    deltas = []
+    for row, target in enumerate(targets):
+        found = matched[row] >= 0
+        labels[row, found] = target["labels"][matched[row, found]]
+        deltas.append(encode(boxes[found], target["boxes"][matched[row, found]]))
+    positive = labels > 0
+    wanted = torch.cat(deltas) / boxes.new_tensor(VARIANCES)
+    each = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
+    count = positive.sum().clamp(min=1)
+    chosen = positive | hardest(each.detach(), positive, rules.negatives_per_positive)
+    box_loss = functional.smooth_l1_loss(outputs["deltas"][positive], wanted, reduction="sum")
+    return {"class_loss": each[chosen].sum() / count, "box_loss": rules.box_weight * box_loss / count}
+
+
+def hardest(losses: Tensor, positive: Tensor, per_positive: float) -> Tensor:
+    """The negatives of each image with the largest losses, `per_positive` times as many as it has positives.
+
+    Args:
+        losses: [B, N].
+        positive: [B, N].
+
+    Returns:
+        True [B, N].
+    """
+    wanted = (positive.sum(dim=1, keepdim=True) * per_positive).long()
+    rank = losses.masked_fill(positive, -torch.inf).argsort(dim=1, descending=True).argsort(dim=1)
+    return (rank < wanted) & ~positive
+
+
+def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) -> list[dict[str, Tensor]]:
+    """Detections of each image (Sec. 2.2 and 3): scores above a threshold, NMS by class, the best `max_per_image`.
+
+    Args:
+        outputs: of the network.
+        sizes: (height, width) of each image as it was before it was made square; boxes are in its pixels, and inside.
+
+    Returns:
+        for each image {boxes [K, 4], labels [K] from 1, scores [K]} by falling score; K may be 0.
+    """
+    every = outputs["logits"].softmax(dim=2)[:, :, 1:]
+    scale, height, width = outputs["deltas"].new_tensor(VARIANCES), *outputs["input_size"].tolist()
+    found = []
+    for scores, deltas, size in zip(every, outputs["deltas"], sizes, strict=True):
+        best, rows = scores.topk(min(rules.candidates, len(scores)), dim=0)  # of each class, [K, C - 1]
+        labels = torch.arange(1, scores.shape[1] + 1, device=scores.device).expand_as(best)
+        keep = best > rules.score_thresh
+        best, rows, labels = best[keep], rows[keep], labels[keep]
+        boxes = clip(decode_deltas(outputs["default_boxes"][rows], deltas[rows] * scale), (height, width))
+        boxes = boxes * boxes.new_tensor([size[1] / width, size[0] / height] * 2)
+        kept = batched_nms(boxes, best, labels, rules.nms_thresh)[: rules.max_per_image]
+        found.append({"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]})
+    return found
