@@ -96,6 +96,19 @@ def fit(
     return state.history
 
 
+def kept_row(history: Sequence[Row], best_by: str | None) -> Row:
+    """The figures of the epoch whose weights `fit` kept; without any epoch the number 0."""
+    if not history:
+        return {"epoch": 0}
+    if best_by is None:
+        return history[-1]
+    return max((row for row in history if best_by in row), key=lambda row: _sign(best_by) * row[best_by])
+
+
+def _sign(name: str) -> int:
+    return -1 if name.endswith("loss") else 1
+
+
 @dataclass
 class _State:
     """How far a training is."""
@@ -107,9 +120,8 @@ class _State:
     def add(self, row: Row, best_by: str | None, model: nn.Module) -> None:
         """Take an epoch's figures in, and its weights where they are the best so far."""
         if best_by is not None and best_by in row:
-            sign = -1 if best_by.endswith("loss") else 1
-            before = [sign * past[best_by] for past in self.history if best_by in past]
-            if not before or sign * row[best_by] > max(before):
+            before = [_sign(best_by) * past[best_by] for past in self.history if best_by in past]
+            if not before or _sign(best_by) * row[best_by] > max(before):
                 self.best, self.stale = _copy(model), 0
             else:
                 self.stale += 1

@@ -2,7 +2,11 @@
 
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
+from pydantic import create_model
+
+from src import plugins
 from src.datasets.voc_params import Data
 from src.errors import InputError
 from src.params import Section, Seed, Splits, Train
@@ -16,6 +20,12 @@ from src.rcnn.mining import TrainSvm
 from src.rcnn.warp import Warp
 from stages.command import command
 from stages.environment import device, jobs, workers
+
+DETECTORS: Any = {name: (plugins.load("detectors", name).Params, ...) for name in plugins.names("detectors")}
+
+
+class Detectors(create_model("Detectors", __base__=Section, **DETECTORS)):  # type: ignore[misc]
+    """The section `detectors`: one part for each file in src/detectors."""
 
 
 class Params(Section):
@@ -33,6 +43,7 @@ class Params(Section):
     train_svm: TrainSvm
     train_bbox: TrainBbox
     detect_rcnn: DetectRcnn
+    detectors: Detectors
     evaluate: Evaluate
 
 
@@ -55,8 +66,9 @@ def _check_opencv() -> None:
 def _check_paths(params: Params) -> None:
     voc = params.data.voc
     paths = {"data.voc.path": voc.path if voc.source == "local" else None}
-    if params.finetune.weights not in ("none", "imagenet"):
-        paths["finetune.weights"] = params.finetune.weights
+    weights = {"finetune.weights": params.finetune.weights}
+    weights |= {f"detectors.{name}.weights": getattr(params.detectors, name).weights for name in DETECTORS}
+    paths |= {key: path for key, path in weights.items() if path not in ("none", "imagenet")}
     for key, path in paths.items():
         if path is not None and not Path(path).exists():
             raise InputError(

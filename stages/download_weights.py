@@ -1,4 +1,4 @@
-"""The weights that the R-CNN network starts from, as one safetensors file: ImageNet's, a file's, or none at all."""
+"""The weights that a network starts from, as one safetensors file: ImageNet's, a file's, or none at all."""
 
 import hashlib
 from pathlib import Path
@@ -8,27 +8,23 @@ import torchvision
 
 from src.errors import InputError
 from src.params import Sections
-from src.rcnn.finetune import Finetune
 from src.storage import write_tensors
 from stages.command import command
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml: `backbone` and `weights`."""
-
-    finetune: Finetune
+    """Nothing: the parameters come on the command line, for each network has its own."""
 
 
-def run(params: Params, *, out: Path) -> None:
-    """Write the weights that `finetune.weights` names; `none` writes a file without tensors."""
-    wanted = params.finetune.weights
-    if wanted == "none":
+def run(params: Params, *, backbone: str, weights: str, out: Path) -> None:
+    """Write the weights that `weights` names: `imagenet`, a path, or `none` for a file without tensors."""
+    if weights == "none":
         tensors: dict[str, torch.Tensor] = {}
         facts = {"source": "none"}
-    elif wanted == "imagenet":
-        tensors, facts = _imagenet(params.finetune.backbone)
+    elif weights == "imagenet":
+        tensors, facts = _imagenet(backbone)
     else:
-        tensors, facts = _file(Path(wanted))
+        tensors, facts = _file(Path(weights))
     write_tensors(out, tensors, facts)
     print(f"{len(tensors)} tensors, source: {facts['source']}")
 
@@ -41,16 +37,14 @@ def _imagenet(backbone: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"{weights.url} could not be downloaded ({error}): fetch it on a machine that reaches it and give its path "
-            "as finetune.weights in params.yaml, or set none"
+            "as `weights` in params.yaml, or set none"
         ) from None
     return state, {"source": "imagenet", "url": weights.url}
 
 
 def _file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if not path.is_file():
-        raise InputError(
-            f"params.yaml: finetune.weights = {path}: there is no such file; give a path, imagenet or none"
-        )
+        raise InputError(f"params.yaml: weights = {path}: there is no such file; give a path, imagenet or none")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds for a file that is none of its own

@@ -5,9 +5,11 @@
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PLUGINS = ("detectors", "backbones")  # folders whose files parameters choose
 
 
 def imports(path: Path) -> set[Path]:
@@ -32,18 +34,40 @@ def closure(path: Path) -> set[str]:
     return {file.relative_to(ROOT).as_posix() for file in seen}
 
 
+def code(script: str, deps: Iterable[str]) -> set[str]:
+    """The files that a stage depends on, but for the plug-ins that parameters choose.
+
+    Args:
+        script: its name in stages/.
+        deps: of the stage; those in `PLUGINS` are plug-ins, whose own imports belong to the stage.
+    """
+    kinds = {kind for kind in PLUGINS for dep in deps if dep.startswith(f"src/{kind}")}
+    files = [
+        ROOT / f"stages/{script}.py",
+        *(file for kind in kinds for file in (ROOT / f"src/{kind}").glob("[!_]*.py")),
+    ]
+    return {name for file in files for name in closure(file) if not is_plugin(name)}
+
+
+def is_plugin(dep: str) -> bool:
+    """Whether a dependency is a plug-in, or the folder of all of a kind."""
+    return any(dep == f"src/{kind}" or dep.startswith(f"src/{kind}/") for kind in PLUGINS)
+
+
 def write_deps(pipeline: Path) -> None:
-    """Put the closure of each stage's script behind the data among its deps; all else in the file stays as it is."""
+    """Put the code of each stage behind the data and the plug-ins among its deps; all else stays as it is."""
     lines: list[str] = []
     script = ""
     for line in pipeline.read_text().splitlines():
         if command := re.match(r" +(?:cmd: )?python -m stages\.(\w+)", line):
             script = command[1]
-        if re.fullmatch(r" +- (src|stages)/[\w/]+\.py", line):
+        if (item := re.fullmatch(r" +- ((?:src|stages)/[\w/]+\.py)", line)) and not is_plugin(item[1]):
             continue
         if lines and _in_deps(lines) and not line.lstrip().startswith("- "):
-            indent = " " * (len(lines[-1]) - len(lines[-1].lstrip()) + (2 if lines[-1].endswith("deps:") else 0))
-            lines += [f"{indent}- {file}" for file in sorted(closure(ROOT / f"stages/{script}.py"))]
+            head = max(number for number, before in enumerate(lines) if before.endswith(" deps:"))
+            indent = " " * (len(lines[head]) - len(lines[head].lstrip()) + 2)
+            deps = [before.lstrip(" -") for before in lines[head + 1 :]]
+            lines += [f"{indent}- {file}" for file in sorted(code(script, deps))]
         lines.append(line)
     pipeline.write_text("\n".join(lines) + "\n")
 

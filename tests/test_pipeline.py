@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from src.params import read_params
 from stages.check import Params
-from tests.pipeline import ROOT, closure, imports
+from tests.pipeline import ROOT, code, imports, is_plugin
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
@@ -22,8 +22,16 @@ def script(stage: dict) -> str:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_deps_are_the_closure_of_the_imports(name: str) -> None:
-    code = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
-    assert code == closure(ROOT / f"stages/{script(STAGES[name])}.py")
+    deps = STAGES[name]["deps"]
+    assert {dep for dep in deps if dep.endswith(".py") and not is_plugin(dep)} == code(script(STAGES[name]), deps)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_that_loads_a_plug_in_depends_on_it(name: str) -> None:
+    deps = STAGES[name]["deps"]
+    loads = "src/plugins.py" in deps
+    assert loads == any(dep.startswith("src/detectors") for dep in deps)
+    assert (loads and name != "check") == any(dep.startswith("src/backbones") for dep in deps)
 
 
 @pytest.mark.parametrize("name", [name for name in STAGES if name != "check"])
@@ -38,7 +46,7 @@ def test_every_tracked_parameter_exists() -> None:
     for stage in STAGES.values():
         for key in stage.get("params", []):
             value = content
-            for part in key.replace("${item}", "voc").split("."):
+            for part in key.replace("${item}", "voc").replace("${key}", "ssd300").split("."):
                 assert part in value, key
                 value = value[part]
 
@@ -71,8 +79,12 @@ def test_git_ignores_every_cached_output_and_no_metric() -> None:
 
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
     ["errors", "boxes", "params", "storage", "parallel"],
-    ["records", "samples", "training", "assign", "average_precision", "proposal_recall", "download", "archives"],
-    ["datasets", "drawn", "proposals", "rcnn"],
+    [
+        *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
+        *("download", "archives", "anchors", "augmentation", "plugins", "pretrained"),
+    ],
+    ["detection_batches", "detection"],
+    ["datasets", "drawn", "proposals", "rcnn", "detectors", "backbones"],
 ]
 
 

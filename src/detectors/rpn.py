@@ -180,6 +180,34 @@ def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss)
     }
 
 
+def count(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss) -> dict[str, int]:
+    """How many of the labelled anchors are positive, are called so, are both; `figures` makes shares of the sums."""
+    height, width = outputs["input_size"].tolist()
+    labels = torch.stack([label(outputs["anchors"], one["boxes"], (height, width), rules)[0] for one in targets])
+    called = (outputs["logits"] > 0) & (labels != NEUTRAL)
+    return {
+        "labelled": int((labels != NEUTRAL).sum()),
+        "positive": int((labels == 1).sum()),
+        "called": int(called.sum()),
+        "found": int((called & (labels == 1)).sum()),
+    }
+
+
+def figures(counts: Mapping[str, float]) -> dict[str, float]:
+    """Precision and recall of the positive anchors, and the accuracy over all labelled ones.
+
+    The accuracy alone says nothing: to call all anchors background scores `accuracy_always_background`.
+    """
+    labelled, positive = max(counts["labelled"], 1), counts["positive"]
+    wrong = positive + counts["called"] - 2 * counts["found"]
+    return {
+        "precision": counts["found"] / max(counts["called"], 1),
+        "recall": counts["found"] / max(positive, 1),
+        "accuracy": 1 - wrong / labelled,
+        "accuracy_always_background": 1 - positive / labelled,
+    }
+
+
 def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) -> list[dict[str, Tensor]]:
     """Proposals of each image: the best anchors, moved, clipped, without small ones and near duplicates.
 

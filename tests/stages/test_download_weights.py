@@ -10,26 +10,24 @@ import torch
 import torchvision
 
 from src.errors import InputError
-from src.params import read_params
+from src.pretrained import load
 from src.rcnn import network
 from src.storage import read_tensors
 from stages.download_weights import Params, run
-from tests.pipeline import ROOT
 
 
-def params(weights: str) -> Params:
-    found = read_params(ROOT / "params.yaml", Params)
-    return found.model_copy(update={"finetune": found.finetune.model_copy(update={"weights": weights})})
+def write(weights: str, out: Path) -> None:
+    run(Params(), backbone="alexnet", weights=weights, out=out)
 
 
 def test_none_is_a_file_without_tensors(tmp_path: Path) -> None:
-    run(params("none"), out=tmp_path / "out.safetensors")
+    write("none", tmp_path / "out.safetensors")
     assert read_tensors(tmp_path / "out.safetensors") == ({}, {"source": "none"})
 
 
 def test_state_dict_is_taken_with_its_hash(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.ones(2, 3)}, tmp_path / "mine.pth")
-    run(params(str(tmp_path / "mine.pth")), out=tmp_path / "out.safetensors")
+    write(str(tmp_path / "mine.pth"), tmp_path / "out.safetensors")
     tensors, facts = read_tensors(tmp_path / "out.safetensors")
     assert tensors["features.0.weight"].equal(torch.ones(2, 3))
     assert facts["source"] == "mine.pth"
@@ -47,7 +45,7 @@ def test_file_that_is_no_state_dict(tmp_path: Path, content: object, message: st
     elif content is not None:
         torch.save(content, path)
     with pytest.raises(InputError, match=message):
-        run(params(str(path)), out=tmp_path / "out.safetensors")
+        write(str(path), tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
 
 
@@ -77,7 +75,7 @@ def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_imagenet_weights_are_downloaded(official: Path, tmp_path: Path) -> None:
-    run(params("imagenet"), out=tmp_path / "out.safetensors")
+    write("imagenet", tmp_path / "out.safetensors")
     tensors, facts = read_tensors(tmp_path / "out.safetensors")
     assert tensors["features.0.weight"].equal(torch.ones(2, 3))
     assert facts["source"] == "imagenet"
@@ -91,13 +89,13 @@ def test_imagenet_weights_that_do_not_arrive_whole_are_refused(official: Path, t
     if damage != "gone":
         official.write_bytes(content + b"x" if damage == "changed" else content[:100])
     with pytest.raises(InputError, match=r"alexnet-owt-\w{8}\.pth could not be downloaded .* give its path"):
-        run(params("imagenet"), out=tmp_path / "out.safetensors")
+        write("imagenet", tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
 
 
 @pytest.mark.real
 def test_imagenet_features_without_fc_layers_leave_those_at_random(shared_data: Path, tmp_path: Path) -> None:
-    run(params(str(shared_data / "weights/alexnet_imagenet_features.pth")), out=tmp_path / "out.safetensors")
+    write(str(shared_data / "weights/alexnet_imagenet_features.pth"), tmp_path / "out.safetensors")
     model = network.build("alexnet", 21, hidden=8)
-    fresh = network.load(model, read_tensors(tmp_path / "out.safetensors")[0])
+    fresh = load(model, read_tensors(tmp_path / "out.safetensors")[0])
     assert fresh == ["classifier.1", "classifier.4", "classifier.6"]

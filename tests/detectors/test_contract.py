@@ -1,0 +1,85 @@
+"""What every file in src/detectors must do: a new detector is tested by being there."""
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from src import plugins
+from tests.pipeline import ROOT
+
+SECTIONS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]
+each = pytest.mark.parametrize("name", plugins.names("detectors"))
+SIZES = [(120, 200), (90, 60)]
+TARGETS = [
+    {
+        "boxes": torch.tensor([[100.0, 100, 117, 117], [20, 20, 54, 50], [10.0, 20, 60, 90], [10, 10, 150, 150]]),
+        "labels": torch.tensor([1, 3, 2, 1]),
+    },
+    {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
+]
+
+
+def made(name: str) -> tuple[ModuleType, Any, torch.nn.Module]:
+    torch.manual_seed(0)
+    module = plugins.load("detectors", name)
+    section = module.Params.model_validate(SECTIONS[name])
+    return module, section, module.build(4, section.model)
+
+
+def images(section: Any) -> torch.Tensor:
+    return torch.rand(2, 3, section.model.size, section.model.size, generator=torch.Generator().manual_seed(0))
+
+
+@each
+def test_every_output_is_a_tensor_and_losses_are_finite_scalars_with_a_gradient_in_every_parameter(name: str) -> None:
+    module, section, model = made(name)
+    outputs = model(images(section))
+    assert all(isinstance(value, torch.Tensor) for value in outputs.values())
+    losses = module.loss(outputs, TARGETS, section.loss)
+    assert len(losses) >= 1
+    assert all(value.shape == () and value.isfinite() and value > 0 for value in losses.values())
+    torch.stack(list(losses.values())).sum().backward()
+    without = [key for key, value in model.named_parameters() if value.grad is None or not value.grad.any()]
+    assert not without
+
+
+@each
+def test_a_batch_without_objects_has_a_finite_loss_and_gradient(name: str) -> None:
+    module, section, model = made(name)
+    losses = module.loss(model(images(section)), [TARGETS[1], TARGETS[1]], section.loss)
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(value.isfinite() for value in losses.values())
+    assert all(value.grad is None or value.grad.isfinite().all() for value in model.parameters())
+
+
+@each
+@pytest.mark.parametrize("wild", [1.0, 1e4])
+def test_detections_lie_in_their_images_in_order_of_their_scores(name: str, wild: float) -> None:
+    module, section, model = made(name)
+    with torch.inference_mode():
+        outputs = model.eval()(images(section))
+    outputs = {**outputs, "deltas": outputs["deltas"] * wild} if "deltas" in outputs else outputs
+    found = module.decode(outputs, SIZES, section.decode)
+    assert len(found) == 2
+    for record, (height, width) in zip(found, SIZES, strict=True):
+        count = len(record["boxes"])
+        assert record["boxes"].shape == (count, 4)
+        assert record["labels"].shape == record["scores"].shape == (count,)
+        assert (record["boxes"] >= 0).all()
+        assert (record["boxes"] <= torch.tensor([width, height, width, height]) + 1e-3).all()
+        assert (record["boxes"][:, 2:] >= record["boxes"][:, :2]).all()
+        assert ((record["labels"] >= 1) & (record["labels"] < 4)).all()
+        assert (record["scores"].diff() <= 0).all()
+        assert count <= section.decode.max_per_image
+
+
+@each
+def test_one_image_alone_is_detected_as_in_a_batch(name: str) -> None:
+    module, section, model = made(name)
+    with torch.inference_mode():
+        both = module.decode(model.eval()(images(section)), SIZES, section.decode)
+        alone = module.decode(model(images(section)[1:]), SIZES[1:], section.decode)
+    torch.testing.assert_close(both[1]["scores"], alone[0]["scores"], atol=1e-4, rtol=1e-3)

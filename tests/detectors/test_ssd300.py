@@ -1,0 +1,169 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+from torchvision.models.detection import ssd300_vgg16
+from torchvision.models.detection._utils import SSDMatcher
+from torchvision.ops import box_iou
+
+from src.boxes import encode, iou
+from src.detectors import ssd300
+from src.detectors.ssd300 import Decode, Loss, Model, build, decode, hardest, loss, match
+
+VGG = Model(
+    backbone="vgg16",
+    width=1.0,
+    size=300,
+    extra_channels=[512, 256, 256, 256],
+    first_scale=0.07,
+    smallest_scale=0.15,
+    largest_scale=0.87,
+    aspect_ratios=[[2.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0], [2.0], [2.0]],
+    strides=[8.0, 16.0, 32.0, 64.0, 100.0, 300.0],
+)
+RULES = Loss(iou_thresh=0.5, negatives_per_positive=3.0, box_weight=1.0)
+GRID = torch.tensor([[x, y, x + 20.0, y + 20] for y in range(0, 100, 10) for x in range(0, 100, 10)])
+
+
+@pytest.fixture(scope="module")
+def theirs() -> torch.nn.Module:
+    return ssd300_vgg16(weights=None, weights_backbone=None, num_classes=4)
+
+
+def test_the_layout_of_the_paper_is_torchvisions(theirs: torch.nn.Module) -> None:
+    ours = build(4, VGG)
+    outputs = ours.eval()(torch.rand(1, 3, 300, 300))
+    assert outputs["logits"].shape == (1, 8732, 4)
+    assert outputs["deltas"].shape == (1, 8732, 4)
+    count = sum(value.numel() for value in theirs.parameters())
+    assert sum(value.numel() for value in ours.parameters()) == count
+
+
+def copied(theirs: torch.nn.Module) -> torch.nn.Module:
+    """Ours with torchvision's weights: both have the same layers in the same order, but for the place of the scale."""
+    ours = build(4, VGG)
+    scale = theirs.backbone.scale_weight
+    source = [value for name, value in theirs.named_parameters() if not name.endswith("scale_weight")]
+    target = [(name, value) for name, value in ours.named_parameters() if not name.endswith("norm.scale")]
+    with torch.no_grad():
+        ours.backbone.norm.scale.copy_(scale)
+        for (name, value), other in zip(target, source, strict=True):
+            assert value.shape == other.shape, name
+            value.copy_(other)
+    return ours.eval()
+
+
+def test_outputs_are_torchvisions_from_the_same_weights(theirs: torch.nn.Module) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 300, 300)
+    with torch.inference_mode():
+        ours = copied(theirs)(images)
+        head = theirs.eval().head(list(theirs.backbone(images).values()))
+    torch.testing.assert_close(ours["deltas"], head["bbox_regression"], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(ours["logits"], head["cls_logits"], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("objects", [1, 2, 3])
+def test_the_loss_is_torchvisions_where_no_two_objects_share_a_best_box(theirs: torch.nn.Module, objects: int) -> None:
+    torch.manual_seed(objects)
+    ours = build(4, VGG)
+    boxes = torch.tensor([[20.0, 30, 120, 160], [150, 10, 290, 90], [200, 180, 230, 230]])[:objects]
+    targets = [{"boxes": boxes, "labels": torch.tensor([1, 2, 3])[:objects]}]
+    fixed = {
+        "logits": torch.randn(1, 8732, 4),
+        "deltas": torch.randn(1, 8732, 4),
+        "default_boxes": ours.default_boxes,
+    }
+    matched = [SSDMatcher(0.5)(box_iou(boxes, ours.default_boxes))]
+    heads = {"bbox_regression": fixed["deltas"], "cls_logits": fixed["logits"]}
+    expected = theirs.compute_loss(targets, heads, [ours.default_boxes], matched)
+    found = loss(fixed, targets, RULES)
+    torch.testing.assert_close(found["class_loss"], expected["classification"], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found["box_loss"], expected["bbox_regression"], atol=1e-4, rtol=1e-4)
+
+
+def test_two_objects_with_the_same_best_box_both_find_one() -> None:
+    """The released code gives the box to the later object, and leaves the other without (ssd.pytorch#354)."""
+    boxes = torch.tensor([[0.0, 0, 20, 20], [60, 60, 80, 80], [0, 0, 40, 40]])
+    objects = torch.tensor([[1.0, 1, 20, 20], [2, 2, 20, 20]])
+    assert iou(objects, boxes).argmax(1).tolist() == [0, 0]
+    assert SSDMatcher(0.5)(box_iou(objects, boxes)).tolist() == [1, -1, -1]  # the bug: object 0 is lost
+    assert match(boxes, objects, 0.5).tolist() == [0, -1, 1]
+
+
+@given(seed=st.integers(0, 500), count=st.integers(0, 8))
+def test_every_object_is_matched_once_at_least_and_every_good_box_has_its_best(seed: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(count, 2, generator=generator) * 80
+    objects = torch.cat([corner, corner + 5 + torch.rand(count, 2, generator=generator) * 30], dim=1)
+    matched = match(GRID, objects, 0.5)
+    assert set(range(count)) <= set(matched.tolist())
+    overlaps = iou(GRID, objects) if count else torch.zeros(len(GRID), 1)
+    forced = torch.zeros(len(GRID), dtype=torch.bool)
+    for row in (matched >= 0).nonzero().flatten():
+        best, own = overlaps[row].max(), overlaps[row, matched[row]]
+        forced[row] = own < 0.5 or own < best
+    assert forced.sum() <= count
+    assert (overlaps.max(1).values[matched < 0] < 0.5).all()
+
+
+def test_the_hardest_negatives_of_each_image_are_taken_three_to_one() -> None:
+    losses = torch.tensor([[9.0, 1, 5, 3, 4, 2], [6, 5, 4, 3, 2, 1], [1, 2, 3, 4, 5, 6]])
+    positive = torch.zeros(3, 6, dtype=torch.bool)
+    positive[0, 0] = positive[2, :4] = True
+    found = hardest(losses, positive, 3.0)
+    assert found[0].nonzero().flatten().tolist() == [2, 3, 4]
+    assert not found[1].any()  # an image without objects
+    assert found[2].nonzero().flatten().tolist() == [4, 5]  # as many as there are
+
+
+def test_the_loss_by_hand() -> None:
+    objects = torch.tensor([[0.0, 0, 20, 20]])
+    outputs = {
+        "default_boxes": torch.tensor([[0.0, 0, 20, 20], [0, 0, 20, 24], [50, 50, 70, 70], [70, 70, 90, 90]]),
+        "logits": torch.tensor([[[0.0, 0], [0, 0], [0, 2], [0, -2]]]),
+        "deltas": torch.zeros(1, 4, 4),
+    }
+    rules = RULES.model_copy(update={"negatives_per_positive": 0.5})
+    found = loss(outputs, [{"boxes": objects, "labels": torch.tensor([1])}], rules)
+    # Two positives with log 2 each, and the harder of the two negatives.
+    assert found["class_loss"].item() == pytest.approx((2 * math.log(2) + math.log(1 + math.exp(2))) / 2)
+    wanted = encode(outputs["default_boxes"][1:2], objects) / torch.tensor([0.1, 0.1, 0.2, 0.2])
+    expected = functional.smooth_l1_loss(wanted, torch.zeros(1, 4), reduction="sum") / 2
+    assert found["box_loss"].item() == pytest.approx(expected.item())
+
+
+def test_no_object_in_the_batch_is_loss_0_and_gradient_0() -> None:
+    logits = torch.randn(2, len(GRID), 4, requires_grad=True)
+    outputs = {"default_boxes": GRID, "logits": logits, "deltas": torch.zeros(2, len(GRID), 4)}
+    none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    found = loss(outputs, [none, none], RULES)
+    (found["class_loss"] + found["box_loss"]).backward()
+    assert found["class_loss"] == found["box_loss"] == 0  # the released code divides by 0
+    assert not logits.grad.any()
+
+
+def test_detections_are_torchvisions_from_the_same_outputs(theirs: torch.nn.Module) -> None:
+    torch.manual_seed(0)
+    ours = build(4, VGG)
+    logits, deltas = 3 * torch.randn(1, 8732, 4), torch.randn(1, 8732, 4)
+    boxes = ours.default_boxes
+    heads = {"bbox_regression": deltas, "cls_logits": logits}
+    expected = theirs.postprocess_detections(heads, [boxes], [(300, 300)])[0]
+    outputs = {"logits": logits, "deltas": deltas, "default_boxes": boxes, "input_size": torch.tensor([300, 300])}
+    rules = Decode(score_thresh=0.01, candidates=400, nms_thresh=0.45, max_per_image=200)
+    found = decode(outputs, [(300, 300)], rules)[0]
+    torch.testing.assert_close(found["scores"], expected["scores"])
+    torch.testing.assert_close(found["boxes"], expected["boxes"], atol=1e-2, rtol=1e-4)
+    assert torch.equal(found["labels"], expected["labels"])
+    half = decode(outputs, [(150, 600)], rules)[0]
+    assert half["boxes"][:, 2].max() > 300
+    assert half["boxes"][:, 3].max() <= 150
+
+
+def test_another_number_of_maps_than_of_ratios_is_an_error_that_says_both() -> None:
+    with pytest.raises(ssd300.InputError, match="has 6 maps and aspect_ratios has 1"):
+        build(4, VGG.model_copy(update={"aspect_ratios": [[2.0]]}))

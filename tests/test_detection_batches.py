@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from src.augmentation import Augment, transform
+from src.detection_batches import DetectionBatches
+from src.errors import InputError
+from src.samples import Samples
+from tests.rcnn.conftest import samples  # noqa: F401 (a fixture)
+
+AUGMENT = Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5)
+
+
+def batches(samples: Samples, **changes: object) -> DetectionBatches:  # noqa: F811
+    options = {"batch_size": 2, "seed": 3, "shuffle": True} | changes
+    return DetectionBatches(samples, samples.ids("train"), transform(63, AUGMENT), **options)  # type: ignore[arg-type]
+
+
+def test_a_batch_is_of_seed_and_index_alone(samples: Samples) -> None:  # noqa: F811
+    first = batches(samples)
+    seen = [first[index] for index in range(6)]
+    torch.rand(5)
+    state = torch.random.get_rng_state()
+    again = batches(samples)
+    for index in (4, 0, 5):
+        assert again[index]["ids"] == seen[index]["ids"]
+        assert torch.equal(again[index]["images"], seen[index]["images"])
+    assert torch.equal(torch.random.get_rng_state(), state)  # the loop's own numbers are left alone
+    assert not all(torch.equal(batches(samples, seed=4)[i]["images"], seen[i]["images"]) for i in range(6))
+
+
+def test_an_epoch_sees_each_image_once_but_for_the_rest(samples: Samples) -> None:  # noqa: F811
+    data = batches(samples, batch_size=1)
+    orders = [[data[index]["ids"][0] for index in data.epoch(epoch)] for epoch in range(8)]
+    assert all(sorted(order) == sorted(samples.ids("train")) for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+    assert batches(samples).per_epoch == 1
+    assert batches(samples, batch_size=50).per_epoch == 1  # fewer images than a batch are a batch
+
+
+def test_without_shuffling_all_images_come_in_order(samples: Samples) -> None:  # noqa: F811
+    data = batches(samples, shuffle=False)
+    assert [data[index]["ids"] for index in data.epoch(0)] == [["two_classes", "empty"], ["difficult"]]
+
+
+def test_difficult_objects_are_left_out_and_images_without_objects_are_not(samples: Samples) -> None:  # noqa: F811
+    data = DetectionBatches(samples, samples.ids("train"), transform(63), batch_size=3, seed=0, shuffle=False)
+    targets = dict(zip(data[0]["ids"], data[0]["targets"], strict=True))
+    assert len(targets["empty"]["boxes"]) == 0
+    assert targets["difficult"]["labels"].tolist() == [1]
+    assert len(targets["two_classes"]["boxes"]) == 2
+
+
+def test_no_image_is_an_error_that_says_so(samples: Samples) -> None:  # noqa: F811
+    with pytest.raises(InputError, match="has no image to train on"):
+        DetectionBatches(samples, [], transform(63), batch_size=2, seed=0, shuffle=True)
