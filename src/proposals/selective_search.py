@@ -54,12 +54,18 @@ def propose(
     boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(axis=1)]
     boxes = boxes[np.random.default_rng([seed, zlib.crc32(image_id.encode())]).permutation(len(boxes))]
     if nms_thresh is not None:
-        boxes = boxes[_distinct(boxes, nms_thresh)]
+        boxes = boxes[distinct(boxes, nms_thresh)]
     return boxes[:max_proposals]
 
 
-def _distinct(boxes: np.ndarray, nms_thresh: float) -> np.ndarray:
-    """Rows of the boxes that stay, in their order. OpenCV's NMS, for torchvision's would cost each worker seconds."""
+def distinct(boxes: np.ndarray, nms_thresh: float) -> np.ndarray:
+    """Rows of the boxes that have no near duplicate before them, in their order.
+
+    Args:
+        boxes: [N, 4]; N may be 0.
+        nms_thresh: IoU above which two are near duplicates.
+    """
+    # OpenCV's suppression: to import torchvision for its own would cost each worker seconds.
     xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     falling = np.arange(len(boxes), 0, -1, dtype=np.float32)
     return np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), falling.tolist(), 0.0, nms_thresh), int)
