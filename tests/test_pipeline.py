@@ -98,3 +98,20 @@ def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> No
     text = path.read_text()
     for word in ("os.environ", "os.getenv", '"params.yaml"', '"data/', '"models/', '"metrics/'):
         assert word not in text
+
+
+PLOTS = {
+    path.replace("${item}", item): options
+    for name, stage in PIPELINE.items()
+    for item in stage.get("foreach", [name])
+    for plot in stage.get("do", stage).get("plots", [])
+    for path, options in plot.items()
+}
+
+
+@pytest.mark.parametrize("path", PLOTS)
+def test_the_columns_of_a_plot_are_those_of_its_file(path: str) -> None:
+    """DVC draws nothing for a column that is not there, and mixes the classes of a file into one line."""
+    columns = (ROOT / path).read_text().splitlines()[0].split(",")
+    assert {PLOTS[path]["x"], PLOTS[path]["y"]} <= set(columns)
+    assert ("class" in columns) == (PLOTS[path].get("template") == "by_class")
