@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from src.params import read_params
 from stages.check import Params
-from tests.pipeline import ROOT, closure, imports
+from tests.pipeline import ROOT, closure, imports, write_deps
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
@@ -24,6 +24,14 @@ def script(stage: dict) -> str:
 def test_deps_are_the_closure_of_the_imports(name: str) -> None:
     code = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
     assert code == closure(ROOT / f"stages/{script(STAGES[name])}.py")
+
+
+def test_the_command_that_writes_deps_changes_nothing_else_and_puts_back_what_is_missing(tmp_path: Path) -> None:
+    whole = (ROOT / "dvc.yaml").read_text()
+    lines = whole.splitlines(keepends=True)
+    (tmp_path / "dvc.yaml").write_text("".join(line for line in lines if line.strip() != "- src/errors.py"))
+    write_deps(tmp_path / "dvc.yaml")
+    assert (tmp_path / "dvc.yaml").read_text() == whole
 
 
 @pytest.mark.parametrize("name", [name for name in STAGES if name != "check"])
