@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from src.params import read_params
 from stages.check import Params
-from tests.pipeline import ROOT, code, imports, is_plugin
+from tests.pipeline import ROOT, code, imports, is_plugin, write_deps
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
@@ -32,6 +32,14 @@ def test_a_stage_that_loads_a_plug_in_depends_on_it(name: str) -> None:
     loads = "src/plugins.py" in deps
     assert loads == any(dep.startswith("src/detectors") for dep in deps)
     assert (loads and name != "check") == any(dep.startswith("src/backbones") for dep in deps)
+
+
+def test_the_command_that_writes_deps_changes_nothing_else_and_puts_back_what_is_missing(tmp_path: Path) -> None:
+    whole = (ROOT / "dvc.yaml").read_text()
+    lines = whole.splitlines(keepends=True)
+    (tmp_path / "dvc.yaml").write_text("".join(line for line in lines if line.strip() != "- src/errors.py"))
+    write_deps(tmp_path / "dvc.yaml")
+    assert (tmp_path / "dvc.yaml").read_text() == whole
 
 
 @pytest.mark.parametrize("name", [name for name in STAGES if name != "check"])
@@ -110,3 +118,20 @@ def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> No
     text = path.read_text()
     for word in ("os.environ", "os.getenv", '"params.yaml"', '"data/', '"models/', '"metrics/'):
         assert word not in text
+
+
+PLOTS = {
+    path.replace("${item}", item): options
+    for name, stage in PIPELINE.items()
+    for item in stage.get("foreach", [name])
+    for plot in stage.get("do", stage).get("plots", [])
+    for path, options in plot.items()
+}
+
+
+@pytest.mark.parametrize("path", PLOTS)
+def test_the_columns_of_a_plot_are_those_of_its_file(path: str) -> None:
+    """DVC draws nothing for a column that is not there, and mixes the classes of a file into one line."""
+    columns = (ROOT / path).read_text().splitlines()[0].split(",")
+    assert {PLOTS[path]["x"], PLOTS[path]["y"]} <= set(columns)
+    assert ("class" in columns) == (PLOTS[path].get("template") == "by_class")

@@ -91,13 +91,14 @@ def _describe(
 ) -> None:
     """Fill in the rows of a chunk: the first of them, and the boxes by image."""
     row, boxes = chunk
+    features = np.load(path, mmap_mode="r+")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
             for crops in _batches(samples, boxes, settings, batch_size, device):
                 found = network.describe(model, crops, layer).half().cpu().numpy()
-                np.load(path, mmap_mode="r+")[row : row + len(found)] = found
+                features[row : row + len(found)] = found
                 row += len(found)
     finally:
         torch.set_num_threads(threads)

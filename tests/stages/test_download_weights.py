@@ -1,8 +1,5 @@
-import functools
 import hashlib
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from src.pretrained import load
 from src.rcnn import network
 from src.storage import read_tensors
 from stages.download_weights import Params, run
+from tests.test_download import NAME, Mirror, mirror  # noqa: F401 (a fixture)
 
 
 def write(weights: str, out: Path) -> None:
@@ -49,45 +47,32 @@ def test_file_that_is_no_state_dict(tmp_path: Path, content: object, message: st
     assert not (tmp_path / "out.safetensors").exists()
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Weights on a real server, on the loopback, where torchvision looks for its own; the local cache is empty."""
-    folder = tmp_path / "server/models"
-    folder.mkdir(parents=True)
-    handler = functools.partial(Quiet, directory=str(folder.parent))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def official(mirror: Callable[[], Mirror], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:  # noqa: F811
+    """A real server on the loopback in the place of torchvision's; the local cache is empty."""
+    torch.save({"features.0.weight": torch.ones(2, 3)}, tmp_path / "weights.pth")
+    server = mirror()
+    server.content = (tmp_path / "weights.pth").read_bytes()
+    name = f"alexnet-owt-{hashlib.sha256(server.content).hexdigest()[:8]}.pth"  # as torchvision's files are called
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
     entry = torchvision.models.AlexNet_Weights.DEFAULT.value
-    torch.save({"features.0.weight": torch.ones(2, 3)}, folder / "weights.pth")
-    digest = hashlib.sha256((folder / "weights.pth").read_bytes()).hexdigest()
-    path = (folder / "weights.pth").rename(folder / f"alexnet-owt-{digest[:8]}.pth")  # the name that torchvision gives
-    monkeypatch.setattr(entry, "url", f"http://127.0.0.1:{server.server_port}/models/{path.name}")
-    yield path
-    server.shutdown()
-    server.server_close()
+    monkeypatch.setattr(entry, "url", server.url.replace(f"pascal/VOC/voc2007/{NAME}", f"models/{name}"))
+    return server
 
 
-def test_imagenet_weights_are_downloaded(official: Path, tmp_path: Path) -> None:
+def test_imagenet_weights_are_downloaded(official: Mirror, tmp_path: Path) -> None:
     write("imagenet", tmp_path / "out.safetensors")
     tensors, facts = read_tensors(tmp_path / "out.safetensors")
     assert tensors["features.0.weight"].equal(torch.ones(2, 3))
     assert facts["source"] == "imagenet"
-    assert facts["url"].endswith(official.name)
+    assert facts["url"].startswith(official.url.partition("/pascal")[0])
 
 
-@pytest.mark.parametrize("damage", ["changed", "cut short", "gone"])
-def test_imagenet_weights_that_do_not_arrive_whole_are_refused(official: Path, tmp_path: Path, damage: str) -> None:
-    content = official.read_bytes()
-    official.unlink()
-    if damage != "gone":
-        official.write_bytes(content + b"x" if damage == "changed" else content[:100])
+@pytest.mark.parametrize(
+    "damage", [{"content": b"another file"}, {"breaks": [100], "says_length": False}, {"status": 404}]
+)
+def test_imagenet_weights_that_do_not_arrive_whole_are_refused(official: Mirror, tmp_path: Path, damage: dict) -> None:
+    vars(official).update(damage)
     with pytest.raises(InputError, match=r"alexnet-owt-\w{8}\.pth could not be downloaded .* give its path"):
         write("imagenet", tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
