@@ -42,6 +42,7 @@ def run(
     torch.manual_seed(params.seed)
     model = network.build(rules.backbone, data.num_classes, hidden=rules.hidden, dropout=rules.dropout)
     fresh = _start(model, weights)
+    model.get_submodule("features").requires_grad_(rules.train_convolutions)
 
     def regions(split: str, num_batches: int, *, flip: bool) -> RegionBatches:
         ids = data.ids(split)
@@ -110,7 +111,7 @@ def _start(model: nn.Module, weights: Path) -> list[str]:
 
 
 def _groups(model: nn.Module, fresh: list[str], scale: float) -> list[dict[str, Any]]:
-    named = dict(model.named_parameters())
+    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
     new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]
     old = [value for name, value in named.items() if name.rpartition(".")[0] not in fresh]
     groups = [{"params": old, "lr_scale": 1.0}, {"params": new, "lr_scale": scale}]
