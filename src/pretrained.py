@@ -31,8 +31,8 @@ def load(model: nn.Module, weights: Mapping[str, Tensor], key: str = "weights") 
 
 
 def groups(model: nn.Module, fresh: list[str], scale: float) -> list[dict[str, Any]]:
-    """Parameter groups for `src.training.fit`: layers named in `fresh` learn at `scale` times the rate."""
-    named = dict(model.named_parameters())
+    """Parameter groups for `src.training.fit`: layers named in `fresh` learn at `scale` times the rate, frozen ones not at all."""
+    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
     new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]
     old = [value for name, value in named.items() if name.rpartition(".")[0] not in fresh]
     found = [{"params": old, "lr_scale": 1.0}, {"params": new, "lr_scale": scale}]

@@ -42,13 +42,13 @@ def run(
     rng = np.random.default_rng(params.seed)
     found: dict[str, dict[str, Record]] = {"detections": {}, "no_bbox": {}, "random": {}}
     for image_id in data.ids(params.splits.test):
-        proposals = ~table[image_id]["is_gt"]
+        proposals = ~table[image_id]["is_gt"] & ~table[image_id]["flipped"]
         boxes, x = table[image_id]["boxes"][proposals], described[at[image_id]][proposals]
-        image_scores = scores(x, planes, float(learnt["scale"]))
+        image_scores = scores(x, planes, learnt["scale"])
         chance = rng.normal(size=image_scores.shape).astype(np.float32)
         size = data.size(image_id)
         # [N, D] x [C, D, 4] -> [N, C, 4] as one matrix product, which einsum does not make of it (100 times as long)
-        deltas = np.tensordot(x.astype(np.float32) * np.float32(regression["scale"]), regression["weights"], ([1], [1]))
+        deltas = np.tensordot(x.astype(np.float32) * regression["scale"], regression["weights"], ([1], [1]))
         deltas += regression["biases"]
         found["detections"][image_id] = detect(boxes, image_scores, settings, size=size, deltas=deltas)
         found["no_bbox"][image_id] = detect(boxes, image_scores, settings, size=size)

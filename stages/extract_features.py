@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from src.assign import plain
 from src.params import Sections, Splits
 from src.rcnn import network
-from src.rcnn.features import Features, extract
+from src.rcnn.features import Features, extract, read_first, to_describe, unit_scale
 from src.rcnn.warp import Warp
 from src.records import Record, read_records, write_records
 from src.samples import Samples
-from src.storage import read_tensors
+from src.storage import read_tensors, write_npz
 from stages.command import command
 from stages.environment import device, jobs
 
@@ -27,17 +25,17 @@ class Params(Sections):
     features: Features
 
 
-def run(params: Params, *, samples: Path, proposals: Path, weights: Path, out: Path, regions: Path) -> None:
-    """Write the features, and the regions that they belong to."""
+def run(
+    params: Params, *, samples: Path, proposals: Path, weights: Path, out: Path, regions: Path, scale: Path
+) -> None:
+    """Write the features, the regions that they belong to, and the factors that bring their mean norm to 1."""
     data = Samples(samples)
     train, test = data.ids(params.splits.train), data.ids(params.splits.test)
     found = read_records(proposals, data.ids(params.splits.train, params.splits.test))
     table: dict[str, Record] = {}
     for image_id in dict.fromkeys([*train, *test]):
-        # True boxes come first, for training images alone: a test image's would be an answer in the question.
-        gt_boxes = plain(data.target(image_id))["boxes"] if image_id in set(train) else np.zeros((0, 4), np.float32)
-        boxes = np.concatenate([gt_boxes, found[image_id]["boxes"]])
-        table[image_id] = {"boxes": boxes, "is_gt": np.arange(len(boxes)) < len(gt_boxes)}
+        target = data.target(image_id) if image_id in set(train) else None
+        table[image_id] = to_describe(found[image_id]["boxes"], target, params.features.flip_iou_thresh)
     tensors, facts = read_tensors(weights)
     model = network.build(facts["backbone"], data.num_classes, hidden=facts["hidden"])
     model.load_state_dict(tensors)
@@ -53,6 +51,8 @@ def run(params: Params, *, samples: Path, proposals: Path, weights: Path, out: P
         jobs=jobs(),
     )
     write_records(regions, table)
+    described, _ = read_first(out, regions, train)
+    write_npz(scale, {"scale": unit_scale(described, network.widths(model, params.features.layer))})
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ def run(
     torch.manual_seed(params.seed)
     model = network.build(rules.backbone, data.num_classes, hidden=rules.hidden, dropout=rules.dropout)
     fresh = _start(model, weights)
+    model.get_submodule("features").requires_grad_(rules.train_convolutions)
 
     def regions(split: str, num_batches: int, *, flip: bool) -> RegionBatches:
         ids = data.ids(split)

@@ -4,34 +4,33 @@ from pathlib import Path
 
 import numpy as np
 
-from src.params import Sections, Seed, Splits
+from src.params import Sections, Splits
 from src.rcnn.bbox import TrainBbox, fit, pairs
-from src.rcnn.features import Features, norm_scale, read_first
+from src.rcnn.features import Features, read_first
 from src.samples import Samples
-from src.storage import write_json, write_npz
+from src.storage import read_npz, write_json, write_npz
 from stages.command import command
 
 
 class Params(Sections):
     """What this stage reads of params.yaml."""
 
-    seed: Seed
     splits: Splits
     features: Features
     train_bbox: TrainBbox
 
 
-def run(params: Params, *, samples: Path, features: Path, regions: Path, out: Path, metrics: Path) -> None:
+def run(params: Params, *, samples: Path, features: Path, regions: Path, scale: Path, out: Path, metrics: Path) -> None:
     """Write the regressions of all classes, and the error they leave beside that of the mean delta of the class."""
     data, rules = Samples(samples), params.train_bbox
     train = data.ids(params.splits.train)
     described, seen = read_first(features, regions, train)
     targets = {image_id: data.target(image_id) for image_id in train}
-    scale = norm_scale(described, params.features.norm, params.seed)
+    factors = read_npz(scale)["scale"] * np.float32(params.features.norm)
     weights, biases, report = [], [], {}
     for label, name in enumerate(data.classes, start=1):
         rows, deltas = pairs(seen, targets, label, rules.iou_thresh)
-        x = described[rows].astype(np.float32) * np.float32(scale)
+        x = described[rows].astype(np.float32) * factors
         weight, bias = fit(x, deltas, rules.ridge_lambda)
         weights.append(weight)
         biases.append(bias)
@@ -40,7 +39,7 @@ def run(params: Params, *, samples: Path, features: Path, regions: Path, out: Pa
             "train_error": _mean_square(deltas - (x @ weight + bias)),
             "train_error_mean_delta": _mean_square(deltas - deltas.mean(axis=0, keepdims=True)),
         }
-    write_npz(out, {"weights": np.stack(weights), "biases": np.stack(biases), "scale": np.array(scale)})
+    write_npz(out, {"weights": np.stack(weights), "biases": np.stack(biases), "scale": factors})
     write_json(metrics, {"pairs": sum(row["pairs"] for row in report.values()), "classes": report})
 
 

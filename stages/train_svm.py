@@ -9,10 +9,10 @@ import pandas as pd
 from src.errors import InputError
 from src.params import Sections, Seed, Splits
 from src.rcnn import solvers
-from src.rcnn.features import Features, norm_scale, read_first
+from src.rcnn.features import Features, read_first
 from src.rcnn.mining import Candidates, Round, Solver, TrainSvm, candidates, mine
 from src.samples import Samples
-from src.storage import write_csv, write_json, write_npz
+from src.storage import read_npz, write_csv, write_json, write_npz
 from stages.command import command
 from stages.environment import jobs
 
@@ -27,7 +27,7 @@ class Params(Sections):
 
 
 def run(
-    params: Params, *, samples: Path, features: Path, regions: Path, out: Path, metrics: Path, rounds: Path
+    params: Params, *, samples: Path, features: Path, regions: Path, scale: Path, out: Path, metrics: Path, rounds: Path
 ) -> None:
     """Write the planes of all classes, and what each round of mining did."""
     data, rules = Samples(samples), params.train_svm
@@ -36,14 +36,14 @@ def run(
     targets = {image_id: data.target(image_id) for image_id in train}
     classes = [candidates(seen, targets, label, rules) for label in range(1, data.num_classes)]
     _check(classes, data)
-    scale = norm_scale(described, params.features.norm, params.seed)
+    factors = read_npz(scale)["scale"] * np.float32(params.features.norm)
     history: list[Round] = []
     planes: list[solvers.Plane] = []
-    for fitted, found in mine(described, scale, classes, _solver(params), rules, seed=params.seed, jobs=jobs()):
+    for fitted, found in mine(described, factors, classes, _solver(params), rules, seed=params.seed, jobs=jobs()):
         planes, history = fitted, history + found
         print(f"round {found[0].round}: {sum(row.newly_hard for row in found)} newly hard negatives")
     weights = np.stack([plane.weight for plane in planes])
-    write_npz(out, {"weights": weights, "biases": np.array([p.bias for p in planes]), "scale": np.array(scale)})
+    write_npz(out, {"weights": weights, "biases": np.array([p.bias for p in planes]), "scale": factors})
     write_csv(rounds, _table(history, data.classes))
     write_json(metrics, _summary(history, data.classes))
 

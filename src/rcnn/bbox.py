@@ -33,7 +33,8 @@ class Pairs(NamedTuple):
 def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: int, iou_thresh: float) -> Pairs:
     """Proposals whose IoU with an object of the class is above `iou_thresh`, each with the deltas to its nearest one.
 
-    True boxes themselves are left out: they have nothing to learn. P may be 0.
+    True boxes themselves are left out: they have nothing to learn. A mirrored region has to move the other way along x.
+    P may be 0.
     """
     rows, deltas = [np.zeros(0, int)], [np.zeros((0, 4), np.float32)]
     start = 0
@@ -44,7 +45,9 @@ def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: i
         near = np.flatnonzero((best > iou_thresh) & ~record["is_gt"])
         if len(near):
             rows.append(start + near)
-            deltas.append(encode(torch.from_numpy(boxes[near]), torch.from_numpy(gt_boxes[matched[near]])).numpy())
+            wanted = encode(torch.from_numpy(boxes[near]), torch.from_numpy(gt_boxes[matched[near]])).numpy()
+            wanted[record["flipped"][near], 0] *= -1
+            deltas.append(wanted)
         start += len(boxes)
     return Pairs(np.concatenate(rows), np.concatenate(deltas))
 

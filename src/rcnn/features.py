@@ -1,26 +1,28 @@
 """Features of every region of every image, computed once: what the SVMs and the box regression learn from.
 
-Two files: the regions (records of `boxes` and `is_gt` for each image) and one array of half precision [R, D] whose rows
-follow them in order. The array is written and read as a memory map, so memory stays bounded for any number of images.
+Two files: the regions (records of `boxes`, `is_gt` and `flipped` for each image) and one array of half precision [R, D]
+whose rows follow them in order. The array is written and read as a memory map: memory stays bounded for any number of
+images.
 """
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import field_validator
 from torch import nn
 
+from src.assign import best_match, plain
 from src.errors import InputError
 from src.parallel import parallel_map
-from src.params import Positive, Section
+from src.params import Fraction, Positive, Section
 from src.rcnn import network
 from src.rcnn.warp import Warp, normalize, warp
 from src.records import Record, read_records
-from src.samples import Samples
+from src.samples import Samples, Target
 from src.storage import atomic
 
 CHUNK = 8  # images that one process takes at a time
@@ -31,8 +33,41 @@ class Features(Section):
     """Which regions are described, and by which layer."""
 
     proposals: str
-    layer: Literal["pool5", "fc6", "fc7"]
+    layer: str
+    flip_iou_thresh: Fraction | None
     norm: Positive
+
+    @field_validator("layer")
+    @classmethod
+    def _known(cls, layer: str) -> str:
+        if not set(layer.split("+")) <= set(network.LAYERS):
+            raise ValueError(f"must be one of {', '.join(network.LAYERS)}, or some of them joined by +")
+        return layer
+
+
+def to_describe(proposals: np.ndarray, target: Target | None, flip_iou_thresh: float | None) -> Record:
+    """The regions of an image whose features are wanted.
+
+    Args:
+        proposals: [P, 4].
+        target: of an image that is trained on; None for any other, whose true boxes would be an answer in the question.
+        flip_iou_thresh: IoU with an object from which on a region is wanted mirrored too; None for no region.
+
+    Returns:
+        {boxes [N, 4], is_gt [N], flipped [N]}: first the true boxes that are not difficult, then the proposals, then
+        the mirrored ones in the same order. A mirrored region has the box in the image as it is.
+    """
+    gt_boxes = np.zeros((0, 4), np.float32) if target is None else plain(target)["boxes"]
+    boxes = np.concatenate([gt_boxes, proposals])
+    is_gt = np.arange(len(boxes)) < len(gt_boxes)
+    again = np.zeros(0, int)
+    if flip_iou_thresh is not None and len(gt_boxes):
+        again = np.flatnonzero(best_match(boxes, gt_boxes)[0] >= flip_iou_thresh)
+    return {
+        "boxes": np.concatenate([boxes, boxes[again]]),
+        "is_gt": np.concatenate([is_gt, is_gt[again]]),
+        "flipped": np.arange(len(boxes) + len(again)) >= len(boxes),
+    }
 
 
 def check_space(folder: Path, num_regions: int, width: int) -> None:
@@ -65,7 +100,7 @@ def extract(
     thread of an operator, and the features do not depend on the number of processes. On another device there is one
     process. Crops of neighbouring images fill a batch together.
     """
-    total, width = sum(len(record["boxes"]) for record in regions.values()), network.width(model, layer)
+    total, width = sum(len(record["boxes"]) for record in regions.values()), sum(network.widths(model, layer))
     check_space(path.parent, total, width)
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     at, ids = rows(regions), list(regions)
@@ -73,7 +108,7 @@ def extract(
         np.lib.format.open_memmap(temporary, "w+", np.float16, (total, width)).flush()
         describe = partial(_describe, model, samples, temporary, layer, settings, batch_size, device)
         chunks = [
-            (at[part[0]].start, {image_id: regions[image_id]["boxes"] for image_id in part})
+            (at[part[0]].start, {image_id: regions[image_id] for image_id in part})
             for part in (ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK))
         ]
         parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {CHUNK} images at a time")
@@ -87,16 +122,16 @@ def _describe(
     settings: Warp,
     batch_size: int,
     device: torch.device,
-    chunk: tuple[int, Mapping[str, np.ndarray]],
+    chunk: tuple[int, Mapping[str, Record]],
 ) -> None:
-    """Fill in the rows of a chunk: the first of them, and the boxes by image."""
-    row, boxes = chunk
+    """Fill in the rows of a chunk: the first of them, and the regions by image."""
+    row, regions = chunk
     features = np.load(path, mmap_mode="r+")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            for crops in _batches(samples, boxes, settings, batch_size, device):
+            for crops in _batches(samples, regions, settings, batch_size, device):
                 found = network.describe(model, crops, layer).half().cpu().numpy()
                 features[row : row + len(found)] = found
                 row += len(found)
@@ -105,14 +140,15 @@ def _describe(
 
 
 def _batches(
-    samples: Samples, boxes: Mapping[str, np.ndarray], settings: Warp, batch_size: int, device: torch.device
+    samples: Samples, regions: Mapping[str, Record], settings: Warp, batch_size: int, device: torch.device
 ) -> Iterator[torch.Tensor]:
     waiting: list[torch.Tensor] = []
     count = 0
-    for image_id, found in boxes.items():
+    for image_id, record in regions.items():
         image = normalize(torch.from_numpy(samples.image(image_id)).permute(2, 0, 1).to(device))
-        for some in torch.from_numpy(found).to(device).split(batch_size):
-            waiting.append(warp(image, some, size=settings.size, context=settings.context))
+        boxes, flipped = (torch.from_numpy(record[name]).to(device) for name in ("boxes", "flipped"))
+        for some, mirrored in zip(boxes.split(batch_size), flipped.split(batch_size), strict=True):
+            waiting.append(warp(image, some, size=settings.size, context=settings.context, flipped=mirrored))
             count += len(some)
             while count >= batch_size:
                 full = torch.cat(waiting)
@@ -140,7 +176,17 @@ def read_first(features: Path, regions: Path, image_ids: Sequence[str]) -> tuple
     return np.load(features, mmap_mode="r")[: sum(len(record["boxes"]) for record in first.values())], first
 
 
-def norm_scale(features: np.ndarray, norm: float, seed: int) -> float:
-    """The factor that brings the features' mean norm to `norm`, measured on a thousand rows (rcnn code)."""
-    some = np.sort(np.random.default_rng(seed).permutation(len(features))[:1000])
-    return norm / max(float(np.linalg.norm(features[some].astype(np.float32), axis=1).mean()), 1e-6)
+def unit_scale(features: np.ndarray, widths: Sequence[int]) -> np.ndarray:
+    """Factors [D] that bring the mean norm of the features to about 1, with an equal share for each layer.
+
+    Measured on a thousand rows, evenly spread, as the released code measures it on some images. Without the shares, the
+    layer with the larger numbers would drown the other.
+
+    Args:
+        features: [R, D], R may be 0.
+        widths: numbers of each layer, of sum D.
+    """
+    some = features[np.linspace(0, len(features) - 1, min(len(features), 1000)).astype(int)].astype(np.float32)
+    parts = np.split(some, np.cumsum(widths)[:-1], axis=1)
+    norms = [max(float(np.linalg.norm(part, axis=1).mean()), 1e-6) if len(part) else 1.0 for part in parts]
+    return np.repeat(1 / (np.array(norms) * len(widths) ** 0.5), widths).astype(np.float32)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -31,8 +32,15 @@ class Finetune(Section):
     include_gt: bool
     only_images_with_objects: bool
     flip: bool
+    train_convolutions: bool
     new_layer_lr: Positive
     train: TrainOverrides = TrainOverrides()
+
+    @model_validator(mode="after")
+    def _taught(self) -> "Finetune":
+        if self.weights == "none" and not self.train_convolutions:
+            raise ValueError("train_convolutions: false leaves them at random with weights: none; name weights")
+        return self
 
 
 def label_regions(boxes: np.ndarray, target: Target, rules: Finetune) -> np.ndarray:

@@ -76,7 +76,8 @@ def candidates(regions: Mapping[str, Record], targets: Mapping[str, Target], lab
     """Positives are the true boxes of the class alone, negatives the regions with IoU < 0.3 with all of them.
 
     Args:
-        regions: by image, in the order of the features' rows: `boxes` [N, 4], `is_gt` [N].
+        regions: by image, in the order of the features' rows: `boxes` [N, 4], `is_gt` [N], of which there may be twice
+            as many as true boxes, for these come again where they are mirrored.
         targets: by image.
         label: the class, from 1.
         rules: which negatives count; regions upon difficult objects of the class never do.
@@ -88,7 +89,8 @@ def candidates(regions: Mapping[str, Record], targets: Mapping[str, Target], lab
         of_class = {**target, **{name: target[name][target["labels"] == label] for name in ("boxes", "difficult")}}
         of_class["labels"] = target["labels"][target["labels"] == label]
         clear = plain(target)
-        positives.append(start + np.flatnonzero(record["is_gt"])[clear["labels"] == label])
+        gt_rows = np.flatnonzero(record["is_gt"])
+        positives.append(start + gt_rows[np.resize(clear["labels"] == label, len(gt_rows))])
         if len(of_class["boxes"]) or not rules.only_images_with_objects:
             gt_boxes = plain(of_class)["boxes"]
             best, _ = best_match(boxes, gt_boxes)
@@ -105,9 +107,9 @@ def candidates(regions: Mapping[str, Record], targets: Mapping[str, Target], lab
     return Candidates(np.concatenate([np.zeros(0, int), *positives]), np.concatenate([np.zeros(0, int), *pool]))
 
 
-def scores(features: np.ndarray, planes: Sequence[Plane], scale: float) -> np.ndarray:
-    """Scores [R, C] of all rows, block by block; `features` may be a memory map of half precision."""
-    weights = np.stack([plane.weight for plane in planes], axis=1).astype(np.float32) * np.float32(scale)
+def scores(features: np.ndarray, planes: Sequence[Plane], scale: np.ndarray) -> np.ndarray:
+    """Scores [R, C] of all rows, block by block; `features` [R, D] may be a memory map of half precision."""
+    weights = np.stack([plane.weight for plane in planes], axis=1).astype(np.float32) * scale[:, None]
     biases = np.array([plane.bias for plane in planes], np.float32)
     found = np.empty((len(features), len(planes)), np.float32)
     for start in range(0, len(features), BLOCK):
@@ -118,7 +120,7 @@ def scores(features: np.ndarray, planes: Sequence[Plane], scale: float) -> np.nd
 
 def mine(
     features: np.ndarray,
-    scale: float,
+    scale: np.ndarray,
     classes: Sequence[Candidates],
     solver: Solver,
     rules: TrainSvm,
@@ -130,7 +132,7 @@ def mine(
 
     Args:
         features: [R, D], half precision, maybe a memory map.
-        scale: factor of the features.
+        scale: factors [D] of the features.
         classes: candidates of class 1, 2, ...; each with a positive and a negative.
         solver: (positives [P, D], negatives [N, D]) -> plane.
         jobs: processes that fit side by side, a class each. Not threads: liblinear has one random generator a process,
@@ -160,9 +162,9 @@ def mine(
 
 
 def _fit(
-    features: np.ndarray, scale: float, solver: Solver, rules: TrainSvm, rows: tuple[np.ndarray, np.ndarray]
+    features: np.ndarray, scale: np.ndarray, solver: Solver, rules: TrainSvm, rows: tuple[np.ndarray, np.ndarray]
 ) -> tuple[Plane, Objective]:
-    x_pos, x_neg = (features[index].astype(np.float32) * np.float32(scale) for index in rows)
+    x_pos, x_neg = (features[index].astype(np.float32) * scale for index in rows)
     plane = solver(x_pos, x_neg)
     return plane, objective(plane, x_pos, x_neg, c=rules.c, weight=rules.positive_weight)
 

@@ -6,10 +6,13 @@ AlexNet (Krizhevsky et al. 2012) or a VGG (Simonyan and Zisserman 2015): any tor
 
 from typing import cast
 
+import torch
 import torchvision
 from torch import Tensor, nn
 
 from src.errors import InputError
+
+LAYERS = ("pool5", "fc6", "fc7")
 
 
 def build(backbone: str, num_classes: int, *, hidden: int = 4096, dropout: float = 0.5) -> nn.Module:
@@ -53,12 +56,13 @@ def describe(model: nn.Module, crops: Tensor, layer: str) -> Tensor:
 
     Args:
         crops: [N, 3, S, S]; the network is in eval mode, or dropout would act.
+        layer: one of `LAYERS`, or several side by side, as `pool5+fc7`.
 
     Returns:
         [N, D].
     """
     features = model.avgpool(model.features(crops)).flatten(1)  # type: ignore[operator]
-    return cast(Tensor, head(model, layer)(features))
+    return torch.cat([head(model, name)(features) for name in layer.split("+")], dim=1)
 
 
 def head(model: nn.Module, layer: str) -> nn.Sequential:
@@ -68,7 +72,7 @@ def head(model: nn.Module, layer: str) -> nn.Sequential:
     return classifier[: {"pool5": 0, "fc6": ends[0], "fc7": ends[1]}[layer]]
 
 
-def width(model: nn.Module, layer: str) -> int:
-    """Numbers that `layer` gives for a region."""
-    linear = [part for part in cast(nn.Sequential, model.classifier) if isinstance(part, nn.Linear)]
-    return linear[0].in_features if layer == "pool5" else linear[0].out_features
+def widths(model: nn.Module, layer: str) -> list[int]:
+    """Numbers that a region has of `layer`, or of each of the layers that it joins."""
+    linear = next(part for part in cast(nn.Sequential, model.classifier) if isinstance(part, nn.Linear))
+    return [linear.in_features if name == "pool5" else linear.out_features for name in layer.split("+")]

@@ -82,6 +82,7 @@ def finetune_rules() -> Finetune:
         include_gt=True,
         only_images_with_objects=False,
         flip=True,
+        train_convolutions=True,
         new_layer_lr=10.0,
     )
 

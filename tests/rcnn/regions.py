@@ -17,4 +17,4 @@ def target(boxes: list[list[float]], labels: list[int], difficult: list[bool] | 
 
 def record(gt_boxes: list[list[float]], boxes: list[list[float]]) -> Record:
     every = np.array([*gt_boxes, *boxes], np.float32).reshape(-1, 4)
-    return {"boxes": every, "is_gt": np.arange(len(every)) < len(gt_boxes)}
+    return {"boxes": every, "is_gt": np.arange(len(every)) < len(gt_boxes), "flipped": np.zeros(len(every), bool)}

@@ -34,6 +34,19 @@ def test_true_boxes_teach_nothing_and_the_threshold_itself_is_out() -> None:
     assert found.rows.tolist() == [3]
 
 
+def test_a_mirrored_region_has_to_move_the_other_way_along_x() -> None:
+    """The trap: features of the mirrored crop with the deltas of the crop as it is."""
+    regions = {"a": record([CAR], [[1, 1, 11, 12], [1, 1, 11, 12]])}
+    regions["a"]["flipped"][2] = True
+    found = pairs(regions, {"a": target([CAR], [1])}, 1, 0.6)
+    assert found.rows.tolist() == [1, 2]
+    width = 100.0
+    mirrored = flip(torch.from_numpy(regions["a"]["boxes"][2:]), width)
+    moved = decode(mirrored, torch.from_numpy(found.deltas[1:]))  # what is learnt holds in the mirrored image
+    torch.testing.assert_close(flip(moved, width), torch.tensor([CAR]), atol=1e-5, rtol=0)
+    np.testing.assert_array_equal(found.deltas[0] * [-1, 1, 1, 1], found.deltas[1])
+
+
 def test_difficult_objects_teach_nothing() -> None:
     regions = {"a": record([], [[1, 0, 11, 10]])}
     assert len(pairs(regions, {"a": target([CAR], [1], [True])}, 1, 0.6).rows) == 0

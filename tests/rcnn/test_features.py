@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from src.errors import InputError
 from src.rcnn import features, network
-from src.rcnn.features import check_space, extract, read_first, rows
+from src.rcnn.features import Features, check_space, extract, read_first, rows, to_describe, unit_scale
 from src.rcnn.warp import Warp, normalize, warp
 from src.records import Record, write_records
 from src.samples import Samples
+from tests.rcnn.regions import target
 
 SETTINGS = Warp(size=63, context=8)
 CPU = torch.device("cpu")
@@ -26,7 +28,11 @@ def regions() -> dict[str, Record]:
     last = [[10, 10, 40, 40], [5, 5, 25, 35], [-3, 40, 20, 70], [60, 1, 79, 9]]
     boxes = {"two_classes": first, "empty": [], "difficult": last}
     return {
-        name: {"boxes": np.array(found, np.float32).reshape(-1, 4), "is_gt": np.arange(len(found)) < 1}
+        name: {
+            "boxes": np.array(found, np.float32).reshape(-1, 4),
+            "is_gt": np.arange(len(found)) < 1,
+            "flipped": np.zeros(len(found), bool),
+        }
         for name, found in boxes.items()
     }
 
@@ -45,13 +51,13 @@ def extracted(
     return np.load(path)
 
 
-@pytest.mark.parametrize("layer", ["pool5", "fc6", "fc7"])
+@pytest.mark.parametrize("layer", ["pool5", "fc6", "fc7", "pool5+fc7"])
 def test_rows_are_those_of_their_regions_across_images(
     tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, layer: str
 ) -> None:
     found = extracted(tiny_net, samples, regions, tmp_path / "f.npy", layer)
     assert found.dtype == np.float16
-    assert found.shape == (7, network.width(tiny_net, layer))
+    assert found.shape == (7, sum(network.widths(tiny_net, layer)))
     assert {name: (at.start, at.stop) for name, at in rows(regions).items()} == {
         "two_classes": (0, 3),
         "empty": (3, 3),
@@ -103,6 +109,10 @@ def test_extraction_flips_nothing_and_is_the_same_again(
         crops = warp(image, boxes, size=63, context=8, flipped=torch.ones(4, dtype=torch.bool))
         mirrored = network.describe(tiny_net, crops, "fc7").numpy()
     assert (np.abs(np.load(tmp_path / "f.npy")[3:] - mirrored).max(axis=1) > 5e-3).all()
+    regions["difficult"]["flipped"][:] = [False, True, True, False]
+    some = extracted(tiny_net, samples, regions, tmp_path / "h.npy", batch_size=2)[3:]
+    np.testing.assert_allclose(some[1:3], mirrored[1:3], atol=2e-3)
+    np.testing.assert_array_equal(some[[0, 3]], np.load(tmp_path / "f.npy")[[3, 6]])
 
 
 def test_the_network_is_given_rgb_normalised_as_imagenet(
@@ -119,7 +129,7 @@ def test_the_network_is_given_rgb_normalised_as_imagenet(
 
 
 def test_no_region_at_all_is_an_array_without_rows(tiny_net: nn.Module, samples: Samples, tmp_path: Path) -> None:
-    none: dict[str, Record] = {"empty": {"boxes": np.zeros((0, 4), np.float32), "is_gt": np.zeros(0, bool)}}
+    none: dict[str, Record] = {"empty": to_describe(np.zeros((0, 4), np.float32), None, None)}
     assert extracted(tiny_net, samples, none, tmp_path / "f.npy").shape == (0, 8)
     assert extracted(tiny_net, samples, {}, tmp_path / "g.npy").shape == (0, 8)
 
@@ -176,6 +186,42 @@ def test_a_failure_half_way_leaves_the_old_file_and_no_rest(
         extracted(tiny_net, samples, regions, tmp_path / "f.npy", batch_size=2)
     assert (tmp_path / "f.npy").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["f.npy"]
+
+
+def test_regions_of_an_image_are_its_true_boxes_its_proposals_and_those_of_them_that_are_mirrored() -> None:
+    cars = target([[0, 0, 10, 10], [20, 0, 30, 10], [50, 50, 60, 60]], [1, 2, 1], [False, False, True])
+    proposals = np.array([[0, 0, 10, 9], [0, 0, 10, 4], [20, 0, 30, 6], [50, 50, 60, 60]], np.float32)
+    found = to_describe(proposals, cars, 0.6)
+    np.testing.assert_array_equal(found["boxes"][:6], [*cars["boxes"][:2], *proposals])
+    np.testing.assert_array_equal(found["boxes"][6:], [*cars["boxes"][:2], proposals[0], proposals[2]])
+    assert found["is_gt"].tolist() == [True, True, *[False] * 4, True, True, False, False]
+    assert found["flipped"].tolist() == [False] * 6 + [True] * 4
+    for alone in (to_describe(proposals, None, 0.6), to_describe(proposals, target([], []), 0.6)):  # of the test, empty
+        np.testing.assert_array_equal(alone["boxes"], proposals)
+        assert not alone["is_gt"].any()
+        assert not alone["flipped"].any()
+    assert not to_describe(proposals, cars, None)["flipped"].any()
+
+
+def test_the_scale_brings_the_mean_norm_to_1_with_an_equal_share_for_each_layer() -> None:
+    rng = np.random.default_rng(0)
+    layers = [rng.normal(size=(500, 30)) * 50, rng.normal(size=(500, 4)) * 0.1]
+    described = np.concatenate(layers, axis=1).astype(np.float16)
+    scaled = described * unit_scale(described, [30, 4])
+    for part in np.split(scaled, [30], axis=1):
+        assert np.linalg.norm(part, axis=1).mean() == pytest.approx(0.5**0.5, rel=1e-3)
+    assert np.linalg.norm(scaled, axis=1).mean() == pytest.approx(1, abs=0.05)
+    alone = unit_scale(described[:, :30], [30])
+    assert np.linalg.norm(described[:, :30] * alone, axis=1).mean() == pytest.approx(1, rel=1e-3)
+    assert np.isfinite(unit_scale(np.zeros((3, 34), np.float16), [30, 4])).all()
+    assert np.isfinite(unit_scale(described[:0], [30, 4])).all()
+
+
+@pytest.mark.parametrize("layer", ["pool6", "", "pool5+", "fc6 + fc7"])
+def test_an_unknown_layer_is_refused_with_those_there_are(layer: str) -> None:
+    with pytest.raises(ValidationError, match=r"must be one of pool5, fc6, fc7, or some of them joined by \+"):
+        Features(proposals="selective_search", layer=layer, flip_iou_thresh=None, norm=20.0)
+    Features(proposals="selective_search", layer="fc6+pool5", flip_iou_thresh=0.6, norm=20.0)
 
 
 def test_the_first_images_are_read_as_a_view_of_the_file(

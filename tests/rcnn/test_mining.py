@@ -47,6 +47,17 @@ def test_rows_are_those_of_the_right_boxes_in_spite_of_images_without_positives_
     ]
 
 
+def test_mirrored_true_boxes_are_positives_of_their_class_too(svm_rules: TrainSvm) -> None:
+    boxes = np.array([CAR, DOG, FAR, CAR, DOG], np.float32)
+    regions = {"none": REGIONS["none"], "a": {"boxes": boxes, "is_gt": np.array([1, 1, 0, 1, 1], bool)}}
+    regions["a"]["flipped"] = np.array([0, 0, 0, 1, 1], bool)
+    targets = {"none": TARGETS["none"], "a": target([CAR, DOG], [1, 2])}
+    cars, dogs = (candidates(regions, targets, label, svm_rules) for label in (1, 2))
+    assert cars.positives.tolist() == [2, 5]
+    assert dogs.positives.tolist() == [3, 6]
+    assert cars.pool.tolist() == [0, 1, 3, 4, 6]
+
+
 @pytest.mark.parametrize(
     ("changes", "kept"),
     [
@@ -143,9 +154,10 @@ def test_scores_by_blocks_are_one_product(count: int, monkeypatch: pytest.Monkey
     features = rng.normal(size=(count, 6)).astype(np.float16)
     np.save(tmp_path / "features.npy", features)
     planes = [Plane(rng.normal(size=6).astype(np.float32), float(bias)) for bias in range(3)]
-    whole = 0.5 * features.astype(np.float64) @ np.stack([plane.weight for plane in planes], 1) + np.arange(3)
+    scale = np.array([0.5, 1, 2, 0.1, 3, 1], np.float32)
+    whole = (scale * features.astype(np.float64)) @ np.stack([plane.weight for plane in planes], 1) + np.arange(3)
     stored = np.load(tmp_path / "features.npy", mmap_mode="r")
-    found = scores(stored, planes, 0.5)
+    found = scores(stored, planes, scale)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, whole, atol=1e-5)
 
@@ -158,7 +170,9 @@ def test_classes_are_fitted_side_by_side_as_one_after_the_other(svm_rules: Train
     classes = [Candidates(np.arange(10 * n, 10 * n + 10), np.arange(40, 600)) for n in range(4)]
     rules = svm_rules.model_copy(update={"first_negatives": 100, "rounds": 1})
     solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
-    alone, together = (list(mine(stored, 1.0, classes, solver, rules, seed=0, jobs=jobs)) for jobs in (1, 2))
+    alone, together = (
+        list(mine(stored, np.ones(30, np.float32), classes, solver, rules, seed=0, jobs=jobs)) for jobs in (1, 2)
+    )
     assert [table for _, table in alone] == [table for _, table in together]
     for plane, other in zip(alone[-1][0], together[-1][0], strict=True):
         np.testing.assert_array_equal(plane.weight, other.weight)
@@ -178,7 +192,7 @@ def run(
 ) -> list[mining.Round]:
     """Rounds of one class whose only positive is row 0."""
     kind = Candidates(np.array([0]), np.array(pool))
-    return [table[0] for _, table in mine(line(values), 1.0, [kind], solver, rules, seed=0)]
+    return [table[0] for _, table in mine(line(values), np.ones(1, np.float32), [kind], solver, rules, seed=0)]
 
 
 def test_hard_negatives_are_found_in_the_first_block_and_in_the_last_partial_one(
@@ -238,6 +252,9 @@ def test_rows_of_the_table_are_those_of_the_fit(svm_rules: TrainSvm) -> None:
     )
 
 
+HALF = np.full(6, 0.5, np.float32)
+
+
 def two_classes(count: int = 400) -> tuple[np.ndarray, list[Candidates]]:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(count, 6)).astype(np.float16)
@@ -250,8 +267,8 @@ def two_classes(count: int = 400) -> tuple[np.ndarray, list[Candidates]]:
 def test_classes_are_mined_together_as_they_would_be_alone(svm_rules: TrainSvm) -> None:
     features, classes = two_classes()
     solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
-    together = list(mine(features, 0.5, classes, solver, svm_rules, seed=0))
-    first = list(mine(features, 0.5, classes[:1], solver, svm_rules, seed=0))
+    together = list(mine(features, HALF, classes, solver, svm_rules, seed=0))
+    first = list(mine(features, HALF, classes[:1], solver, svm_rules, seed=0))
     assert [table[0] for _, table in together][: len(first)] == [table[0] for _, table in first]
     np.testing.assert_array_equal(together[0][0][0].weight, first[0][0][0].weight)
 
@@ -260,7 +277,7 @@ def test_mining_makes_the_plane_that_all_negatives_at_once_would(svm_rules: Trai
     features, classes = two_classes()
     solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
     rules = svm_rules.model_copy(update={"rounds": 8})
-    *_, (planes, table) = mine(features, 0.5, classes, solver, rules, seed=0)
+    *_, (planes, table) = mine(features, HALF, classes, solver, rules, seed=0)
     x = 0.5 * features.astype(np.float32)
     for kind, plane, row in zip(classes, planes, table, strict=True):
         assert row.newly_hard == 0

@@ -23,7 +23,7 @@ def test_widths_are_those_asked_for(small: nn.Module) -> None:
     crops = torch.randn(2, 3, 63, 63)
     with torch.inference_mode():
         for layer, width in (("pool5", 9216), ("fc6", 16), ("fc7", 16)):
-            assert network.width(small, layer) == width
+            assert network.widths(small, layer) == [width]
             assert network.describe(small, crops, layer).shape == (2, width)
         assert small(crops).shape == (2, 5)
         assert network.describe(small, crops[:0], "fc7").shape == (0, 16)
@@ -38,8 +38,8 @@ def test_a_vgg_has_the_same_three_layers(backbone: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(network, "_initialise", lambda _: None)
     with torch.device("meta"):  # widths without half a gigabyte of weights
         model = network.build(backbone, 21, hidden=32)
-        assert network.width(model, "pool5") == 25_088
-        assert network.width(model, "fc6") == network.width(model, "fc7") == 32
+        assert network.widths(model, "pool5") == [25_088]
+        assert network.widths(model, "fc6+fc7") == [32, 32]
         assert network.describe(model.eval(), torch.zeros(1, 3, 64, 64), "fc7").shape == (1, 32)
         assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 21)
 

@@ -16,10 +16,10 @@ from tests.pipeline import ROOT
 from tests.rcnn.conftest import proposals, samples  # noqa: F401 (fixtures)
 
 
-def params(epochs: int) -> Params:
+def params(epochs: int, **more: bool) -> Params:
     found = read_params(ROOT / "params.yaml", Params)
     train = TrainOverrides(epochs=epochs, batch_size=4)
-    changes = {"hidden": 8, "batches_per_epoch": 1, "train": train}
+    changes = {"hidden": 8, "batches_per_epoch": 1, "train": train, **more}
     return found.model_copy(
         update={
             "finetune": found.finetune.model_copy(update=changes),
@@ -35,6 +35,25 @@ def start(tmp_path: Path) -> Path:
     model = network.build("alexnet", 1000, hidden=8)
     write_tensors(tmp_path / "start.safetensors", model.state_dict(), {"source": "test"})
     return tmp_path / "start.safetensors"
+
+
+def test_convolutions_that_are_not_trained_keep_their_weights_and_the_others_learn(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Path,
+    samples: Samples,  # noqa: F811
+    proposals: dict[str, Record],  # noqa: F811
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEVICE", "cpu")
+    write_records(tmp_path / "proposals.npz", proposals)
+    out = {name: tmp_path / name for name in ("out", "metrics", "curve")}
+    chosen = params(1, train_convolutions=False)
+    run(chosen, samples=samples.path, proposals=tmp_path / "proposals.npz", weights=start, **out)
+    before, after = read_tensors(start)[0], read_tensors(out["out"])[0]
+    for name, value in after.items():
+        if not name.startswith("classifier.6"):
+            assert value.equal(before[name]) == name.startswith("features"), name
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
