@@ -31,7 +31,7 @@ def load(model: nn.Module, weights: Mapping[str, Tensor], key: str = "weights") 
 
 
 def groups(model: nn.Module, fresh: list[str], scale: float) -> list[dict[str, Any]]:
-    """Parameter groups for `src.training.fit`: layers named in `fresh` learn at `scale` times the rate, frozen ones not at all."""
+    """Parameter groups for `src.training.fit`: layers in `fresh` learn at `scale` times the rate, frozen ones not."""
     named = {name: value for name, value in model.named_parameters() if value.requires_grad}
     new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]
     old = [value for name, value in named.items() if name.rpartition(".")[0] not in fresh]

@@ -16,13 +16,14 @@ def main() -> None:
 
 def table(metrics: Path) -> str:
     """The detectors' and the proposals' figures as a Markdown table, baselines beside them."""
-    rcnn = json.loads((metrics / "rcnn.json").read_text())
-    proposals = json.loads((metrics / "proposals_selective_search.json").read_text())
+    names = ("rcnn", "ssd300", "proposals_selective_search", "proposals_rpn", "proposals_rpn_untrained")
+    rcnn, ssd, proposals, rpn, untrained = (json.loads((metrics / f"{name}.json").read_text()) for name in names)
     rows = [
         ("R-CNN, VOC07 mAP at IoU 0.5", rcnn["map_voc07"], rcnn["map_voc07_random"], "random ranking"),
         ("... without box regression", rcnn["map_voc07_no_bbox"], rcnn["map_voc07_random"], "random ranking"),
         ("R-CNN, VOC12 mAP at IoU 0.5", rcnn["map_voc12"], None, ""),
         ("R-CNN, COCO mAP at IoU 0.50:0.95", rcnn["map_coco"], None, ""),
+        ("SSD, VOC07 mAP at IoU 0.5", ssd["map_voc07"], ssd["map_voc07_untrained"], "before training"),
         *(
             (
                 f"selective search, recall at IoU {iou}",
@@ -33,6 +34,10 @@ def table(metrics: Path) -> str:
             for iou, key in (("0.5", "recall_50"), ("0.7", "recall_70"))
         ),
         ("selective search, MABO", proposals["mabo"], None, ""),
+        *(
+            (f"RPN, recall at IoU 0.5 of the first {count}", rpn[key], untrained[key], "before training")
+            for count, key in ((10, "recall_50_at_10"), (100, "recall_50_at_100"))
+        ),
     ]
     lines = ["| measure | test | baseline |", "|---|---|---|"]
     for name, value, baseline, kind in rows:

@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from src.records import read_records
 from tests.pipeline import ROOT
 
 SMALL = {
@@ -22,6 +24,8 @@ SMALL = {
     "finetune.hidden": 16,
     "train_svm.first_negatives": 50,
     "train_svm.rounds": 1,
+    "detectors.ssd300.train": {"epochs": 1, "batch_size": 5},
+    "detectors.rpn.train": {"epochs": 1, "batch_size": 5},
 }
 
 
@@ -51,14 +55,14 @@ class Repository:
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def change(self, key: str, value: object) -> None:
+    def change(self, key: str, value: object, *, new: bool = False) -> None:
         yaml = YAML()
         content = yaml.load((self.path / "params.yaml").read_text())
         *parts, last = key.split(".")
         section = content
         for part in parts:
             section = section[part]
-        assert last in section
+        assert (last in section) != new
         section[last] = value
         with (self.path / "params.yaml").open("w") as file:
             yaml.dump(content, file)
@@ -134,8 +138,83 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repo
         ("train_bbox.ridge_lambda", 10.0, {"check", "train_bbox"}),
         ("evaluate.recall_at", [5], {"check", "evaluate_proposals@selective_search"}),
         ("profile", "other", {"check"}),
+        ("detectors.ssd300.decode.nms_thresh", 0.4, {"check", "detect@ssd300"}),
+        ("detectors.ssd300.loss.iou_thresh", 0.4, {"check", "train_detector@ssd300"}),
+        ("detectors.rpn.decode.nms_thresh", 0.6, {"check", "propose_rpn"}),
+        ("detectors.rpn.model.channels", 24, {"check", "train_detector@rpn", "propose_rpn"}),
+        ("features.proposals", "rpn", {"check", "finetune", "extract_features"}),
     ],
 )
 def test_a_parameter_reaches_only_what_it_acts_on(clean: Repository, key: str, value: object, stages: set[str]) -> None:
     clean.change(key, value)
     assert clean.stale() == stages
+
+
+def test_rcnn_stands_on_the_proposals_of_the_rpn_with_no_other_change(clean: Repository) -> None:
+    clean.change("features.proposals", "rpn")
+    clean("dvc", "repro", "extract_features")
+    regions, proposals = (
+        read_records(clean.path / path) for path in ("data/features/regions.npz", "data/proposals/rpn.npz")
+    )
+    for image_id, record in regions.items():
+        np.testing.assert_array_equal(record["boxes"][~record["is_gt"]], proposals[image_id]["boxes"])
+
+
+TOY = """
+import torch
+from torch import nn
+
+from src.augmentation import Augment
+from src.params import Count, Section, TrainOverrides
+
+
+class Model(Section):
+    backbone: str
+    size: Count
+
+
+class Params(Section):
+    weights: str
+    new_layer_lr: float
+    model: Model
+    loss: dict
+    augment: Augment
+    train: TrainOverrides
+    decode: dict
+
+
+class Toy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 32, stride=32)
+
+    def forward(self, images):
+        return {"maps": self.conv(images)}
+
+
+def build(num_classes, model):
+    return Toy()
+
+
+def loss(outputs, targets, rules):
+    return {"presence": (outputs["maps"].mean() - float(len(targets[0]["boxes"]) > 0)) ** 2}
+
+
+def decode(outputs, sizes, rules):
+    nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "scores": torch.zeros(0)}
+    return [nothing for _ in sizes]
+"""
+
+
+def test_a_detector_is_one_file_and_one_section(clean: Repository) -> None:
+    try:
+        (clean.path / "src/detectors/toy.py").write_text(TOY)
+        augment = {"photometric": False, "zoom_out": 0.0, "crop": False, "flip": 0.5}
+        model = {"backbone": "mobilenet_v2", "size": 64}
+        section = {"weights": "none", "new_layer_lr": 1.0, "model": model, "loss": {}, "augment": augment}
+        clean.change("detectors.toy", {**section, "train": {"epochs": 1, "batch_size": 5}, "decode": {}}, new=True)
+        assert clean.stale() == {"check", "download_backbone@toy", "train_detector@toy"}
+        clean("dvc", "repro", "train_detector@toy")
+        assert "presence" in json.loads((clean.path / "metrics/toy_training.json").read_text())
+    finally:
+        (clean.path / "src/detectors/toy.py").unlink()

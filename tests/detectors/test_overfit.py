@@ -1,0 +1,49 @@
+"""A detector that learns at all learns eight photos by heart."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from ruamel.yaml import YAML
+
+from src import detection
+from src.archives import open_archive
+from src.augmentation import transform
+from src.average_precision import mean_ap, voc07, voc_curves
+from src.datasets import voc
+from src.detection_batches import DetectionBatches
+from src.params import read_params
+from src.samples import Samples, write_samples
+from src.training import fit
+from stages.train_detector import Params
+from tests.pipeline import ROOT
+
+STEPS = 250
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path) -> None:
+    archives = [open_archive(shared_data / "voc2007-subset.tar")]
+    write_samples(tmp_path / "voc.zip", *voc.load(archives, classes=None, other_classes="drop", limit=8, jobs=1))
+    data = Samples(tmp_path / "voc.zip")
+    ids = data.ids("train")
+    sections = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]
+    sections["ssd300"]["model"].update(size=256)
+    module, section = detection.section_of(sections, "ssd300")
+    settings = read_params(ROOT / "params.yaml", Params).train.model_copy(
+        update={"lr": 1e-3, "epochs": STEPS, "schedule": "cosine", "batch_size": 8, "optimizer": "adamw"}
+    )
+    model, _ = detection.start(module, section, data.num_classes, {}, seed=0)
+    same = DetectionBatches(data, ids, transform(256), batch_size=8, seed=0, shuffle=False)
+    fit(
+        Fabric(accelerator="cpu", devices=1),
+        model,
+        lambda _: [same[0]],
+        lambda net, batch: module.loss(net(batch["images"]), batch["targets"], section.loss),
+        settings,
+    )
+    found = detection.detect(module, model, section, data, ids, torch.device("cpu"))
+    curves = voc_curves(found, {image_id: data.target(image_id) for image_id in ids}, data.classes)
+    assert mean_ap(map(voc07, curves.values())) > 0.9
