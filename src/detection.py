@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import nn
 from tqdm import tqdm
 
@@ -44,6 +45,35 @@ def start(
     pretrained.load(backbone, weights, f"detectors.{module.__name__.rpartition('.')[2]}.weights")
     known = {f"backbone.{name}" for name in weights}
     return model, list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict() if name not in known))
+
+
+def measure(
+    module: ModuleType, model: nn.Module, section: Any, data: DetectionBatches, device: torch.device
+) -> dict[str, float]:
+    """Losses on images, and what the detector's `count` and `figures` make of them where it has these.
+
+    Args:
+        module: the detector's file.
+        model: the network, in eval mode on `device`.
+        section: its parameters.
+        data: the images, none of them left out, and not augmented.
+        device: where the network is.
+
+    Returns:
+        `loss`, the sum; each loss by its name, the mean over the images; the figures by their names.
+    """
+    losses: dict[str, float] = {}
+    counts: dict[str, float] = {}
+    for index in data.epoch(0):
+        batch = move_data_to_device(data[index], device)
+        outputs = model(batch["images"])
+        share = len(batch["ids"]) / len(data.image_ids)
+        for name, value in module.loss(outputs, batch["targets"], section.loss).items():
+            losses[name] = losses.get(name, 0.0) + float(value) * share
+        if hasattr(module, "count"):
+            for name, value in module.count(outputs, batch["targets"], section.loss).items():
+                counts[name] = counts.get(name, 0.0) + float(value)
+    return {"loss": sum(losses.values()), **losses, **(module.figures(counts) if counts else {})}
 
 
 def detect(

@@ -62,6 +62,7 @@ class Train(Section):
     ema_decay: Fraction | None
     precision: Literal["32-true", "16-mixed", "bf16-mixed"]
     validate_every: Count
+    best_by: str
     patience: Count | None
 
 

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from src.errors import InputError
 from src.params import Train
 from src.schedule import lr_factor
 from src.storage import atomic
 
 Losses = Mapping[str, Tensor]
+LAST = "last"  # of `best_by`: no choice
 Row = dict[str, float]
 
 
@@ -42,7 +44,6 @@ def fit(
     settings: Train,
     *,
     validate: Callable[[nn.Module], Iterable[tuple[str, float]]] | None = None,
-    best_by: str | None = None,
     groups: Sequence[dict[str, Any]] | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
@@ -53,19 +54,21 @@ def fit(
         batches: epoch (from 0) -> the batches of that epoch.
         losses: (model, batch) -> named losses, which are summed; the model is in train mode.
         settings: all but the batch size, which is the affair of `batches`, and the precision, which is `fabric`'s. With
-            `ema_decay` what is validated and kept are the weights' exponential moving average.
+            `ema_decay` what is validated and kept are the weights' exponential moving average. `best_by` names the
+            validation figure whose best epoch's weights are kept at the end, of equals the first; a figure whose name
+            ends with `loss` is better where it is lower. `last`, or no validation, keeps the last epoch's weights. With
+            `patience` the training ends when so many validations in a row have not improved the figure.
         validate: yields (name, figure) after every `validate_every` epochs and the last; the model is in eval mode, has
             the averaged weights where there is an average, and no gradient is kept.
-        best_by: name of the validation figure whose best epoch's weights are kept at the end, of equals the first; a
-            figure whose name ends with `loss` is better where it is lower. None keeps the last epoch's weights. With
-            `patience` the training ends when so many validations in a row have not improved it.
         groups: parameter groups with `params` and a factor `lr_scale`; None is all parameters at the same rate.
         checkpoint: file of the state after each epoch; where it is there, training goes on behind it. It is removed
             at the end. Name it with `fingerprint`, so that it never serves other parameters or data.
 
     Raises:
+        InputError: validation yields no figure of the name `best_by`.
         FloatingPointError: a loss is not finite; names the loss, the epoch and the batch's `ids`.
     """
+    best_by = None if validate is None or settings.best_by == LAST else settings.best_by
     groups = groups or [{"params": list(model.parameters()), "lr_scale": 1.0}]
     optimizer = _optimizer(settings, groups)
     model, optimizer = fabric.setup(model, optimizer)
@@ -84,6 +87,7 @@ def fit(
             kept.eval()
             with torch.inference_mode():
                 row.update(validate(kept))
+            _check_named(best_by, row)
         state.add(row, best_by, kept)
         if checkpoint is not None and fabric.is_global_zero:
             _save(checkpoint, state, model, average, optimizer)
@@ -96,13 +100,18 @@ def fit(
     return state.history
 
 
-def kept_row(history: Sequence[Row], best_by: str | None) -> Row:
+def kept_row(history: Sequence[Row], settings: Train) -> Row:
     """The figures of the epoch whose weights `fit` kept; without any epoch the number 0."""
     if not history:
         return {"epoch": 0}
-    if best_by is None:
-        return history[-1]
-    return max((row for row in history if best_by in row), key=lambda row: _sign(best_by) * row[best_by])
+    validated = [row for row in history if settings.best_by in row]
+    return max(validated, key=lambda row: _sign(settings.best_by) * row[settings.best_by], default=history[-1])
+
+
+def _check_named(best_by: str | None, row: Row) -> None:
+    if best_by is not None and best_by not in row:
+        known = ", ".join(name for name in row if name.startswith("val"))
+        raise InputError(f"train.best_by = {best_by!r}: validation gives {known or 'no figure'}, or {LAST}")
 
 
 def _sign(name: str) -> int:

@@ -76,13 +76,12 @@ def run(
         lambda net, batch: region_loss(net, batch, params.warp),
         settings,
         validate=None if held_out is None else lambda net: _accuracy(fabric, net, held_out, params),
-        best_by=None if held_out is None else "val_accuracy",
         groups=pretrained.groups(model, fresh, rules.new_layer_lr),
         seed=params.seed,
         checkpoint=Path(".checkpoints")
         / f"finetune-{fingerprint(params.model_dump(), [samples, proposals, weights])}.pt",
     )
-    kept = kept_row(history, "val_accuracy" if held_out else None)
+    kept = kept_row(history, settings)
     write_tensors(
         out,
         model.state_dict(),

@@ -1,15 +1,17 @@
-"""Proposals of the trained RPN for every image, in the form of selective search's."""
+"""Proposals of the trained RPN for every image, in the form of selective search's, and how it labels the anchors."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from src.detection import detect, section_of, start
-from src.params import Sections, Seed
+from src.augmentation import transform
+from src.detection import BATCH_SIZE, detect, measure, section_of, start
+from src.detection_batches import DetectionBatches
+from src.params import Sections, Seed, Splits
 from src.records import Record, write_records
 from src.samples import Samples
-from src.storage import read_tensors
+from src.storage import read_tensors, write_json
 from stages.command import command
 from stages.environment import device
 
@@ -18,23 +20,42 @@ class Params(Sections):
     """What this stage reads of params.yaml; of `detectors` the section `rpn`."""
 
     seed: Seed
+    splits: Splits
     detectors: dict[str, Any]
 
 
-def run(params: Params, *, samples: Path, weights: Path, model: Path, out: Path, untrained: Path) -> None:
-    """Write the proposals, the best first, and those of the same network before its training."""
+def run(
+    params: Params, *, samples: Path, weights: Path, model: Path, out: Path, untrained: Path, metrics: Path
+) -> None:
+    """Write the proposals, the best first, those of the same network before its training, and figures of the anchors.
+
+    The figures are of the test images: precision and recall of the anchors called objects, beside the accuracy.
+    """
     data, (module, section) = Samples(samples), section_of(params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
-    ids = data.ids(*data.splits)
+    ids, where = data.ids(*data.splits), torch.device(device())
+    test = DetectionBatches(
+        data,
+        data.ids(params.splits.test),
+        transform(section.model.size),
+        batch_size=BATCH_SIZE,
+        seed=0,
+        shuffle=False,
+    )
 
-    def proposals() -> dict[str, Record]:
-        found = detect(module, net, section, data, ids, torch.device(device()))
-        return {image_id: {"boxes": record["boxes"]} for image_id, record in found.items()}
+    def proposals() -> tuple[dict[str, Record], dict[str, float]]:
+        found = detect(module, net, section, data, ids, where)
+        torch.manual_seed(params.seed)  # the loss draws the anchors that it looks at
+        with torch.inference_mode():
+            figures = measure(module, net, section, test, where)
+        return {image_id: {"boxes": record["boxes"]} for image_id, record in found.items()}, figures
 
-    write_records(untrained, proposals())
+    found, before = proposals()
+    write_records(untrained, found)
     net.load_state_dict(read_tensors(model)[0])
-    found = proposals()
+    found, after = proposals()
     write_records(out, found)
+    write_json(metrics, {**after, "untrained": before})
     print(
         f"{len(ids)} images, {sum(len(record['boxes']) for record in found.values()) / len(ids):.0f} proposals an image"
     )

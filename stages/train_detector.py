@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,7 @@ from torch.utils.data import DataLoader, Subset
 
 from src import pretrained
 from src.augmentation import Augment, transform
-from src.detection import section_of, start
+from src.detection import measure, section_of, start
 from src.detection_batches import DetectionBatches
 from src.params import Sections, Seed, Splits, Train
 from src.samples import Samples
@@ -56,6 +55,11 @@ def run(params: Params, *, detector: str, samples: Path, weights: Path, out: Pat
     def batches(epoch: int) -> Batches:
         return DataLoader(Subset(train, train.epoch(epoch)), batch_size=None, num_workers=workers())
 
+    def validate(net: nn.Module) -> Iterator[tuple[str, float]]:
+        assert held_out is not None
+        for name, value in measure(module, net, section, held_out, fabric.device).items():
+            yield f"val_{name}", value
+
     trained = section.model_dump(exclude={"decode"})
     history = fit(
         fabric,
@@ -63,40 +67,16 @@ def run(params: Params, *, detector: str, samples: Path, weights: Path, out: Pat
         batches,
         lambda net, batch: module.loss(net(batch["images"]), batch["targets"], section.loss),
         settings,
-        validate=None if held_out is None else lambda net: _validate(fabric, net, held_out, module, section),
-        best_by=None if held_out is None else "val_loss",
+        validate=validate if held_out else None,
         groups=pretrained.groups(model, fresh, section.new_layer_lr),
         seed=params.seed,
         checkpoint=Path(".checkpoints")
         / f"{detector}-{fingerprint({**params.model_dump(exclude={'detectors'}), **trained}, [samples, weights])}.pt",
     )
-    kept = kept_row(history, "val_loss" if held_out else None)
+    kept = kept_row(history, settings)
     write_tensors(out, model.state_dict(), {"detector": detector, "model": trained["model"], "classes": data.classes})
     write_json(metrics, kept)
     write_csv(curve, pd.DataFrame(history, columns=None if history else ["epoch", "loss"]))
-
-
-def _validate(
-    fabric: Fabric, model: nn.Module, data: DetectionBatches, module: ModuleType, section: Any
-) -> Iterator[tuple[str, float]]:
-    """Losses on the validation images, and what the detector's `count` and `figures` make of them, if it has these."""
-    losses: dict[str, float] = {}
-    counts: dict[str, float] = {}
-    for index in data.epoch(0):
-        batch = fabric.to_device(data[index])
-        outputs = model(batch["images"])
-        share = len(batch["ids"]) / len(data.image_ids)
-        for name, value in module.loss(outputs, batch["targets"], section.loss).items():
-            losses[name] = losses.get(name, 0.0) + float(value) * share
-        if hasattr(module, "count"):
-            for name, value in module.count(outputs, batch["targets"], section.loss).items():
-                counts[name] = counts.get(name, 0.0) + float(value)
-    yield "val_loss", sum(losses.values())
-    for name, value in losses.items():
-        yield f"val_{name}", value
-    if counts:
-        for name, value in module.figures(counts).items():
-            yield f"val_{name}", value
 
 
 if __name__ == "__main__":

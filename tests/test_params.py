@@ -25,6 +25,7 @@ train:
   lr_gamma: 0.1
   warmup_epochs: 0.0
   grad_clip: null
+  best_by: val_loss
   ema_decay: null
   precision: 32-true
   validate_every: 1
