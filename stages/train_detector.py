@@ -61,6 +61,7 @@ def run(params: Params, *, detector: str, samples: Path, weights: Path, out: Pat
             yield f"val_{name}", value
 
     trained = section.model_dump(exclude={"decode"})
+    computed = {**params.model_dump(exclude={"detectors"}), "detector": trained}
     history = fit(
         fabric,
         model,
@@ -70,8 +71,7 @@ def run(params: Params, *, detector: str, samples: Path, weights: Path, out: Pat
         validate=validate if held_out else None,
         groups=pretrained.groups(model, fresh, section.new_layer_lr),
         seed=params.seed,
-        checkpoint=Path(".checkpoints")
-        / f"{detector}-{fingerprint({**params.model_dump(exclude={'detectors'}), **trained}, [samples, weights])}.pt",
+        checkpoint=Path(".checkpoints") / f"{detector}-{fingerprint(computed, [samples, weights])}.pt",
     )
     kept = kept_row(history, settings)
     write_tensors(out, model.state_dict(), {"detector": detector, "model": trained["model"], "classes": data.classes})
