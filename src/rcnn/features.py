@@ -180,8 +180,8 @@ def read_first(features: Path, regions: Path, image_ids: Sequence[str]) -> tuple
 def unit_scale(features: np.ndarray, widths: Sequence[int]) -> np.ndarray:
     """Factors [D] that bring the mean norm of the features to about 1, with an equal share for each layer.
 
-    Measured on `SCALE_ROWS` rows, evenly spread; norms vary so much that a thousand would leave an error of 2 %. Without
-    the shares, the layer with the larger numbers would drown the other.
+    Measured on `SCALE_ROWS` rows, evenly spread; norms vary so much that a thousand would leave an error of 2 %.
+    Without the shares, the layer with the larger numbers would drown the other.
 
     Args:
         features: [R, D], R may be 0.
