@@ -53,7 +53,7 @@ class DetectionBatches(Dataset[dict[str, Any]]):
             seen = [self._sample(image_id) for image_id in ids]
         return {
             "ids": ids,
-            "images": torch.stack([image for image, _ in seen]),
+            "images": torch.stack([image for image, _ in seen]).contiguous(memory_format=torch.channels_last),
             "targets": [target for _, target in seen],
         }
 
