@@ -8,7 +8,7 @@ The file is read as YAML 1.2: `dvc exp run -S train.lr=1e-5` writes `1e-05`, whi
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -53,23 +53,24 @@ class Train(Section):
     weight_decay: NonNegative
     batch_size: Count
     epochs: Epochs
-    lr_step: Count | None
+    schedule: Literal["constant", "step", "multi_step", "cosine"]
+    lr_step: Count
+    lr_milestones: list[Count]
     lr_gamma: Positive
+    warmup_epochs: NonNegative
     grad_clip: Positive | None
+    ema_decay: Fraction | None
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
+    validate_every: Count
+    best_by: str
+    patience: Count | None
 
 
-class TrainOverrides(Section):
+OVERRIDES: Any = {name: (info.rebuild_annotation(), UNSET) for name, info in Train.model_fields.items()}
+
+
+class TrainOverrides(create_model("Overrides", __base__=Section, **OVERRIDES)):  # type: ignore[misc]
     """Keys of `train` that one trainer sets for itself; a key that is not set is not there, rather than null."""
-
-    optimizer: Literal["sgd", "adam", "adamw"] = UNSET
-    lr: Positive = UNSET
-    momentum: Fraction = UNSET
-    weight_decay: NonNegative = UNSET
-    batch_size: Count = UNSET
-    epochs: Epochs = UNSET
-    lr_step: Count | None = None
-    lr_gamma: Positive = UNSET
-    grad_clip: Positive | None = None
 
     def over(self, base: Train) -> Train:
         """`base` with the keys that are set here."""

@@ -42,12 +42,15 @@ def run(params: Params, *, samples: Path, proposals: Path, out: Path, curves: Pa
     }
     known = {name: None if math.isnan(value) else value for name, value in metrics.items()}
     write_json(out, {**known, "images": len(targets), "objects": len(overlaps)})
-    by_iou = [(thresh, recall(overlaps, thresh)) for thresh in IOU_THRESHS]
-    write_csv(curves, pd.DataFrame(by_iou, columns=["iou", "recall"]))
+    by_iou = [(thresh, recall(overlaps, thresh), recall(baseline, thresh)) for thresh in IOU_THRESHS]
+    write_csv(curves, pd.DataFrame(by_iou, columns=["iou", "recall", "sliding_window"]))
     most = max(map(len, boxes.values()))
-    firsts = {k: best_overlaps(boxes, targets, k)[0] for k in [*(k for k in COUNTS if k < most), most]}
-    by_count = [(k, recall(found, 0.5), recall(found, 0.7)) for k, found in firsts.items()]
-    write_csv(counts, pd.DataFrame(by_count, columns=["proposals", "recall_50", "recall_70"]))
+    rows = []
+    for k in [*(k for k in COUNTS if k < most), most]:
+        firsts, _ = best_overlaps(boxes, targets, k)
+        windows = {image_id: sliding_window(data.size(image_id), min(k, len(boxes[image_id]))) for image_id in boxes}
+        rows.append((k, recall(firsts, 0.5), recall(firsts, 0.7), recall(best_overlaps(windows, targets)[0], 0.5)))
+    write_csv(counts, pd.DataFrame(rows, columns=["proposals", "recall_50", "recall_70", "sliding_window_50"]))
     print(", ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
 
 

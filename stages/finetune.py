@@ -1,8 +1,7 @@
 """Fine-tune the network on warped regions (R-CNN Sec. 2.3)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -10,6 +9,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
+from src import pretrained
 from src.params import Sections, Seed, Splits, Train
 from src.rcnn import network
 from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
@@ -17,7 +17,7 @@ from src.rcnn.warp import Warp
 from src.records import read_records
 from src.samples import Samples
 from src.storage import read_tensors, write_csv, write_json, write_tensors
-from src.training import Row, fingerprint, fit
+from src.training import Batches, fingerprint, fit, kept_row
 from stages.command import command
 from stages.environment import device, workers
 
@@ -38,7 +38,7 @@ def run(
     """Write the network's weights, the figures of the epoch that is kept, and those of every epoch."""
     data = Samples(samples)
     rules, settings = params.finetune, params.finetune.train.over(params.train)
-    fabric = Fabric(accelerator=device().partition(":")[0], devices=1)
+    fabric = Fabric(accelerator=device().partition(":")[0], devices=1, precision=settings.precision)
     torch.manual_seed(params.seed)
     model = network.build(rules.backbone, data.num_classes, hidden=rules.hidden, dropout=rules.dropout)
     fresh = _start(model, weights)
@@ -61,7 +61,7 @@ def run(
     train = regions(params.splits.finetune, settings.epochs * rules.batches_per_epoch, flip=rules.flip)
     print(f"{len(train.objects)} object and {len(train.backgrounds)} background regions to draw from")
 
-    def batches(epoch: int) -> Iterable[Any]:
+    def batches(epoch: int) -> Batches:
         first = epoch * rules.batches_per_epoch
         return DataLoader(
             Subset(train, range(first, first + rules.batches_per_epoch)), batch_size=None, num_workers=workers()
@@ -76,13 +76,12 @@ def run(
         lambda net, batch: region_loss(net, batch, params.warp),
         settings,
         validate=None if held_out is None else lambda net: _accuracy(fabric, net, held_out, params),
-        best_by=None if held_out is None else "val_accuracy",
-        groups=_groups(model, fresh, rules.new_layer_lr),
+        groups=pretrained.groups(model, fresh, rules.new_layer_lr),
         seed=params.seed,
         checkpoint=Path(".checkpoints")
         / f"finetune-{fingerprint(params.model_dump(), [samples, proposals, weights])}.pt",
     )
-    kept = _kept(history, "val_accuracy" if held_out else None)
+    kept = {name: value for name, value in kept_row(history, settings).items() if name != "lr"}  # rounded, it is 0
     write_tensors(
         out,
         model.state_dict(),
@@ -92,30 +91,15 @@ def run(
     write_csv(curve, pd.DataFrame(history, columns=None if history else ["epoch", "loss"]))
 
 
-def _kept(history: list[Row], best_by: str | None) -> Row:
-    """The row of the epoch whose weights are kept; without any epoch (R-CNN's "no fine-tuning") the number 0."""
-    if not history:
-        return {"epoch": 0}
-    return max(history, key=lambda row: row[best_by]) if best_by else history[-1]
-
-
 def _start(model: nn.Module, weights: Path) -> list[str]:
     """Load what weights there are; return the layers that start at random although others do not."""
     tensors, facts = read_tensors(weights)
     if not tensors:
         print("all layers start at random")
         return []
-    fresh = network.load(model, tensors)
+    fresh = pretrained.load(model, tensors, "finetune.weights")
     print(f"weights: {facts['source']}; these layers start at random: {', '.join(fresh) or 'none'}")
     return fresh
-
-
-def _groups(model: nn.Module, fresh: list[str], scale: float) -> list[dict[str, Any]]:
-    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]
-    old = [value for name, value in named.items() if name.rpartition(".")[0] not in fresh]
-    groups = [{"params": old, "lr_scale": 1.0}, {"params": new, "lr_scale": scale}]
-    return [group for group in groups if group["params"]]
 
 
 def _accuracy(fabric: Fabric, model: nn.Module, data: RegionBatches, params: Params) -> Iterator[tuple[str, float]]:

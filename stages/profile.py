@@ -25,13 +25,20 @@ def main() -> None:
 
 
 def flags(profile: Path, params: Path) -> Iterator[str]:
-    """The overlay's values as flags of `dvc exp run`; a key that params.yaml lacks is refused."""
+    """The overlay's values as flags of `dvc exp run`; a key that params.yaml lacks is refused.
+
+    But for a trainer's own `train`, which may have any key of the common one: that is added (`+`).
+    """
     yaml = YAML(typ="safe")
     base = dict(flatten(yaml.load(params.read_text())))
     for key, value in flatten({"profile": profile.stem, **yaml.load(profile.read_text())}):
-        if key not in base and not any(name.startswith(f"{key}.") for name in base):
+        *above, last = key.split(".")
+        if key in base or any(name.startswith(f"{key}.") for name in base):
+            yield f"-S {key}={_text(value)}"
+        elif above[-1:] == ["train"] and f"train.{last}" in base:
+            yield f"-S +{key}={_text(value)}"
+        else:
             sys.exit(f"{profile}: {key} = {value!r}: params.yaml has no such key")
-        yield f"-S {key}={_text(value)}"
 
 
 def _text(value: Any) -> str:

@@ -19,9 +19,17 @@ train:
   weight_decay: 0.0005
   batch_size: 128
   epochs: 10
-  lr_step: null
+  schedule: constant
+  lr_step: 1
+  lr_milestones: []
   lr_gamma: 0.1
+  warmup_epochs: 0.0
   grad_clip: null
+  best_by: val_loss
+  ema_decay: null
+  precision: 32-true
+  validate_every: 1
+  patience: null
 """
 SEARCH = "selective_search:\n  mode: fast\n  min_side: 20\n  nms_thresh: null\n  max_proposals: null\n"
 
@@ -57,7 +65,7 @@ def refusal(path: Path) -> str:
 def test_sections_of_other_stages_are_passed_over(path: Path) -> None:
     params = read_params(path, Chosen)
     assert params.train.lr == 0.001
-    assert params.train.lr_step is None
+    assert params.train.grad_clip is None
     assert params.selective_search.min_side == 20
 
 
@@ -127,9 +135,9 @@ def test_overrides_change_the_keys_that_are_set_and_no_other(path: Path) -> None
 
 
 def test_an_override_can_take_away_a_step_or_a_clip(path: Path) -> None:
-    base = read_params(path, Chosen).train.model_copy(update={"lr_step": 4, "grad_clip": 1.0})
-    over = TrainOverrides.model_validate({"lr_step": None, "grad_clip": None}).over(base)
-    assert (over.lr_step, over.grad_clip) == (None, None)
+    base = read_params(path, Chosen).train.model_copy(update={"patience": 4, "grad_clip": 1.0})
+    over = TrainOverrides.model_validate({"patience": None, "grad_clip": None}).over(base)
+    assert (over.patience, over.grad_clip) == (None, None)
 
 
 def test_what_every_trainer_needs_cannot_be_overridden_by_nothing() -> None:

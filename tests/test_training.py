@@ -8,8 +8,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from src.errors import InputError
 from src.params import Train
-from src.training import fingerprint, fit
+from src.training import fingerprint, fit, kept_row
 
 SETTINGS = Train(
     optimizer="sgd",
@@ -18,9 +19,17 @@ SETTINGS = Train(
     weight_decay=0.0,
     batch_size=4,
     epochs=5,
+    schedule="step",
     lr_step=2,
+    lr_milestones=[],
     lr_gamma=0.1,
+    warmup_epochs=0.0,
     grad_clip=None,
+    ema_decay=None,
+    precision="32-true",
+    validate_every=1,
+    best_by="val",
+    patience=None,
 )
 
 
@@ -83,7 +92,7 @@ def test_the_rate_steps_down_by_epochs_not_by_batches(fabric: Fabric, monkeypatc
 
 
 def test_without_a_step_the_rate_is_constant(fabric: Fabric) -> None:
-    history = fit(fabric, network(), batches, losses, SETTINGS.model_copy(update={"lr_step": None}))
+    history = fit(fabric, network(), batches, losses, SETTINGS.model_copy(update={"schedule": "constant"}))
     assert [row["lr"] for row in history] == [0.1] * 5
     assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
 
@@ -110,7 +119,9 @@ def test_groups_learn_at_their_own_multiple_of_the_rate(fabric: Fabric) -> None:
     ],
 )
 def test_each_optimizer_is_torchs_own(fabric: Fabric, name: str, make: Callable[..., torch.optim.Optimizer]) -> None:
-    settings = SETTINGS.model_copy(update={"optimizer": name, "weight_decay": 0.05, "epochs": 2, "lr_step": None})
+    settings = SETTINGS.model_copy(
+        update={"optimizer": name, "weight_decay": 0.05, "epochs": 2, "schedule": "constant"}
+    )
     model, by_hand = nn.Linear(3, 1), nn.Linear(3, 1)
     by_hand.load_state_dict(model.state_dict())
     fit(fabric, model, batches, lambda m, batch: {"loss": (m(batch["x"]) ** 2).mean()}, settings)
@@ -170,27 +181,68 @@ def test_the_weights_of_the_best_epoch_are_kept_of_equals_the_first(
     fabric: Fabric, figures: list[float], kept: int
 ) -> None:
     wanted = iter(figures)
-    settings = SETTINGS.model_copy(update={"momentum": 0.0, "lr_step": None})
+    settings = SETTINGS.model_copy(update={"momentum": 0.0, "schedule": "constant"})
     model = Line()
-    history = fit(fabric, model, batches, slope(), settings, validate=lambda _: [("val", next(wanted))], best_by="val")
+    history = fit(fabric, model, batches, slope(), settings, validate=lambda _: [("val", next(wanted))])
     assert model.weight.item() == pytest.approx(-0.3 * kept)
     assert [row["val"] for row in history] == figures
 
 
 def test_without_a_choice_the_last_epoch_is_kept(fabric: Fabric) -> None:
-    settings = SETTINGS.model_copy(update={"momentum": 0.0, "lr_step": None})
+    settings = SETTINGS.model_copy(update={"momentum": 0.0, "schedule": "constant"})
     model, wanted = Line(), iter([5, 4, 3, 2, 1])
-    fit(fabric, model, batches, slope(), settings, validate=lambda _: [("val", next(wanted))])
+    settings = settings.model_copy(update={"best_by": "last"})
+    history = fit(fabric, model, batches, slope(), settings, validate=lambda _: [("val", next(wanted))])
     assert model.weight.item() == pytest.approx(-0.3 * 5)
+    assert kept_row(history, settings) == history[-1]
+
+
+def test_a_figure_that_validation_does_not_give_is_an_error_with_those_it_gives(fabric: Fabric) -> None:
+    settings = SETTINGS.model_copy(update={"best_by": "map"})
+    with pytest.raises(InputError, match=r"train\.best_by = 'map': validation gives val_a, val_b, or last"):
+        fit(fabric, Line(), batches, slope(), settings, validate=lambda _: [("val_a", 1.0), ("val_b", 1.0)])
+
+
+def test_a_loss_is_better_where_it_is_lower(fabric: Fabric) -> None:
+    settings = SETTINGS.model_copy(update={"momentum": 0.0, "schedule": "constant", "best_by": "val_loss"})
+    model, wanted = Line(), iter([5, 4, 6, 7, 4])
+    fit(fabric, model, batches, slope(), settings, validate=lambda _: [("val_loss", next(wanted))])
+    assert model.weight.item() == pytest.approx(-0.3 * 2)
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (9, [5])])
+def test_validation_comes_every_so_many_epochs_and_at_the_end(fabric: Fabric, every: int, expected: list[int]) -> None:
+    settings = SETTINGS.model_copy(update={"validate_every": every})
+    history = fit(fabric, network(), batches, losses, settings, validate=lambda _: [("val", 1.0)])
+    assert [row["epoch"] for row in history if "val" in row] == expected
+
+
+def test_patience_ends_the_training(fabric: Fabric) -> None:
+    settings = SETTINGS.model_copy(update={"patience": 2, "momentum": 0.0, "schedule": "constant"})
+    model, wanted = Line(), iter([1, 3, 2, 3, 9])
+    history = fit(fabric, model, batches, slope(), settings, validate=lambda _: [("val", next(wanted))])
+    assert len(history) == 4
+    assert model.weight.item() == pytest.approx(-0.3 * 2)
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(fabric: Fabric) -> None:
+    settings = SETTINGS.model_copy(update={"ema_decay": 0.5, "momentum": 0.0, "schedule": "constant", "epochs": 1})
+    model, seen = Line(), []
+    fit(fabric, model, batches, slope(), settings, validate=lambda m: seen.append(m.weight.item()) or [("val", 0.0)])
+    # Weights -0.1, -0.2, -0.3; the average starts as the first of them (torch's AveragedModel).
+    assert model.weight.item() == pytest.approx((-0.1 * 0.5 - 0.2 * 0.5) * 0.5 - 0.3 * 0.5)
+    assert seen == [pytest.approx(model.weight.item())]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("killed_at", [0, 1, 3, 4])
+@pytest.mark.parametrize("extras", [{}, {"ema_decay": 0.9, "schedule": "cosine", "warmup_epochs": 1.5, "patience": 9}])
 def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(
-    fabric: Fabric, tmp_path: Path, optimizer: str, killed_at: int
+    fabric: Fabric, tmp_path: Path, optimizer: str, killed_at: int, extras: dict[str, Any]
 ) -> None:
-    settings = SETTINGS.model_copy(update={"optimizer": optimizer})
-    validate = {"validate": lambda m: [("val", -m(torch.ones(2, 3)).abs().sum().item())], "best_by": "val"}
+    """The published SSD code loses the optimiser's state, and its schedule starts again."""
+    settings = SETTINGS.model_copy(update={"optimizer": optimizer, **extras})
+    validate = {"validate": lambda m: [("val", -m(torch.ones(2, 3)).abs().sum().item())]}
     whole = network()
     expected = fit(fabric, whole, batches, losses, settings, seed=3, **validate)
     checkpoint = tmp_path / "state.pt"

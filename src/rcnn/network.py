@@ -4,7 +4,6 @@ AlexNet (Krizhevsky et al. 2012) or a VGG (Simonyan and Zisserman 2015): any tor
 `avgpool` and a `classifier` with three linear layers will do.
 """
 
-from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -50,23 +49,6 @@ def _initialise(layer: nn.Module) -> None:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
-
-
-def load(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Put weights into the network where name and shape agree.
-
-    Weights of another width or number of classes, as of ImageNet's fc8, do not fit and are left alone; that nothing
-    fits at all is an error.
-
-    Returns:
-        Names of the layers that keep their random values, in the network's order.
-    """
-    state = model.state_dict()
-    fitting = {k: v.to(state[k].dtype) for k, v in weights.items() if k in state and state[k].shape == v.shape}
-    if not fitting:
-        raise InputError(f"finetune.weights: no tensor fits the network; there are {', '.join(list(weights)[:3])}, ...")
-    model.load_state_dict(fitting, strict=False)
-    return list(dict.fromkeys(name.rpartition(".")[0] for name in state if name not in fitting))
 
 
 def describe(model: nn.Module, crops: Tensor, layer: str) -> Tensor:

@@ -4,6 +4,7 @@ import torchvision
 from torch import Tensor, nn
 
 from src.errors import InputError
+from src.pretrained import load
 from src.rcnn import network
 
 
@@ -51,7 +52,7 @@ def test_another_backbone_is_an_error_that_names_key_and_value(backbone: str) ->
 
 def test_layers_are_those_of_torchvisions_alexnet(published: nn.Module) -> None:
     model = network.build("alexnet", 7).eval()
-    assert network.load(model, published.state_dict()) == []
+    assert load(model, published.state_dict()) == []
     seen: dict[str, Tensor] = {}
     for layer, name in (("pool5", "avgpool"), ("fc6", "classifier.2"), ("fc7", "classifier.5")):
         published.get_submodule(name).register_forward_hook(
@@ -82,7 +83,7 @@ def test_weights_without_fc_layers_leave_these_at_random_and_name_them(published
     model = network.build("alexnet", 5, hidden=16)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     convolutions = {name: value for name, value in published.state_dict().items() if name.startswith("features.")}
-    assert network.load(model, convolutions) == ["classifier.1", "classifier.4", "classifier.6"]
+    assert load(model, convolutions) == ["classifier.1", "classifier.4", "classifier.6"]
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, convolutions.get(name, before[name]), rtol=0, atol=0)
 
@@ -91,18 +92,18 @@ def test_weights_of_another_number_of_classes_leave_the_last_layer_alone(tiny_ne
     state = tiny_net.state_dict()
     weights = {**state, "classifier.6.weight": torch.ones(9, 8), "classifier.6.bias": torch.ones(9)}
     before = tiny_net.classifier[6].weight.clone()
-    assert network.load(tiny_net, weights) == ["classifier.6"]
+    assert load(tiny_net, weights) == ["classifier.6"]
     torch.testing.assert_close(tiny_net.classifier[6].weight, before)
 
 
 def test_a_layer_of_which_only_the_bias_fits_is_named_too(tiny_net: nn.Module) -> None:
     weights = {**tiny_net.state_dict(), "classifier.1.weight": torch.ones(8, 99)}
-    assert network.load(tiny_net, weights) == ["classifier.1"]
+    assert load(tiny_net, weights) == ["classifier.1"]
 
 
 def test_half_precision_weights_are_taken_in_full(tiny_net: nn.Module) -> None:
     half = {name: torch.full_like(value, 0.1).half() for name, value in tiny_net.state_dict().items()}
-    assert network.load(tiny_net, half) == []
+    assert load(tiny_net, half) == []
     weight = tiny_net.features[0].weight
     assert weight.dtype == torch.float32
     torch.testing.assert_close(weight, torch.full_like(weight, 0.1), atol=1e-4, rtol=0)
@@ -111,7 +112,7 @@ def test_half_precision_weights_are_taken_in_full(tiny_net: nn.Module) -> None:
 @pytest.mark.parametrize("weights", [{}, {"module.features.0.weight": torch.ones(1)}])
 def test_weights_of_which_nothing_fits_are_an_error(tiny_net: nn.Module, weights: dict[str, Tensor]) -> None:
     with pytest.raises(InputError, match="no tensor fits"):
-        network.load(tiny_net, weights)
+        load(tiny_net, weights)
 
 
 def test_the_start_neither_dies_nor_explodes_through_the_layers(small: nn.Module) -> None:

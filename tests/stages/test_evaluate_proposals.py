@@ -74,14 +74,14 @@ def test_metrics_by_hand(evaluate):
 
 def test_recall_by_iou(evaluate):
     _, curves, _ = evaluate(PROPOSALS)
-    assert list(curves.columns) == ["iou", "recall"]
+    assert list(curves.columns) == ["iou", "recall", "sliding_window"]
     assert curves["iou"].tolist() == [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
     assert curves["recall"].tolist() == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0, 0, 0]
 
 
 def test_recall_by_number_ends_with_the_longest_list(evaluate):
     metrics, _, counts = evaluate(PROPOSALS)
-    assert counts.to_numpy().tolist() == [[1, 0.5, 0], [2, 0.5, 0.5], [3, 1, 0.5]]
+    assert counts.to_numpy().tolist() == [[1, 0.5, 0, 0], [2, 0.5, 0.5, 0], [3, 1, 0.5, 0]]
     assert counts["recall_50"].iloc[-1] == metrics["recall_50"]
 
 
@@ -95,6 +95,14 @@ def test_sliding_windows_are_as_many_as_the_proposals(evaluate):
     assert evaluate(many, objects)[0]["recall_50"] == 0
 
 
+def test_the_curves_have_as_many_windows_beside_the_proposals(evaluate):
+    objects = {"a": ([[20, 30, 65, 75]], [False])}
+    _, curves, counts = evaluate({"a": [[0, 0, 1, 1]] * 2000, "other": []}, objects)
+    assert curves["sliding_window"].tolist()[:5] == [1] * 5
+    assert counts["sliding_window_50"].iloc[0] == 0  # a single window
+    assert counts["sliding_window_50"].iloc[-1] == 1
+
+
 def test_without_objects_recall_is_null(evaluate):
     metrics, curves, _ = evaluate({"empty": [[0, 0, 5, 5]], "other": []}, {"empty": ([], [])})
     assert metrics["recall_50"] is metrics["mabo"] is metrics["recall_50_at_1"] is None
@@ -105,4 +113,4 @@ def test_without_objects_recall_is_null(evaluate):
 def test_without_proposals_recall_is_zero(evaluate):
     metrics, _, counts = evaluate(dict.fromkeys(PROPOSALS, []))
     assert (metrics["recall_50"], metrics["mabo"], metrics["proposals_per_image"]) == (0, 0, 0)
-    assert counts.to_numpy().tolist() == [[0, 0, 0]]
+    assert counts.to_numpy().tolist() == [[0, 0, 0, 0]]
