@@ -88,11 +88,18 @@ def test_git_ignores_every_cached_output_and_no_metric() -> None:
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
     ["errors", "boxes", "params", "storage", "parallel"],
     [
+<<<<<<< HEAD
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained"),
     ],
     ["detection_batches", "detection"],
     ["datasets", "drawn", "proposals", "rcnn", "detectors", "backbones"],
+=======
+        *("records", "samples", "training", "schedule", "pretrained", "assign", "average_precision", "proposal_recall"),
+        *("download", "archives"),
+    ],
+    ["datasets", "drawn", "proposals", "rcnn"],
+>>>>>>> main
 ]
 
 
@@ -135,3 +142,11 @@ def test_the_columns_of_a_plot_are_those_of_its_file(path: str) -> None:
     columns = (ROOT / path).read_text().splitlines()[0].split(",")
     assert {PLOTS[path]["x"], PLOTS[path]["y"]} <= set(columns)
     assert ("class" in columns) == (PLOTS[path].get("template") == "by_class")
+
+
+def test_the_columns_of_a_plot_of_several_files_are_those_of_the_files() -> None:
+    for plot in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]:
+        for title, options in plot.items():
+            for path, names in options["y"].items():
+                columns = (ROOT / path).read_text().splitlines()[0].split(",")
+                assert {options["x"], *names} <= set(columns), title
