@@ -81,11 +81,7 @@ def run(
         checkpoint=Path(".checkpoints")
         / f"finetune-{fingerprint(params.model_dump(), [samples, proposals, weights])}.pt",
     )
-<<<<<<< HEAD
-    kept = kept_row(history, settings)
-=======
     kept = {name: value for name, value in kept_row(history, settings).items() if name != "lr"}  # rounded, it is 0
->>>>>>> main
     write_tensors(
         out,
         model.state_dict(),

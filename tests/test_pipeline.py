@@ -88,18 +88,11 @@ def test_git_ignores_every_cached_output_and_no_metric() -> None:
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
     ["errors", "boxes", "params", "storage", "parallel"],
     [
-<<<<<<< HEAD
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained"),
     ],
     ["detection_batches", "detection"],
     ["datasets", "drawn", "proposals", "rcnn", "detectors", "backbones"],
-=======
-        *("records", "samples", "training", "schedule", "pretrained", "assign", "average_precision", "proposal_recall"),
-        *("download", "archives"),
-    ],
-    ["datasets", "drawn", "proposals", "rcnn"],
->>>>>>> main
 ]
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 import torchvision
 
-from src import pretrained
 from src.errors import InputError
 from src.pretrained import load
 from src.rcnn import network
@@ -83,9 +82,5 @@ def test_imagenet_weights_that_do_not_arrive_whole_are_refused(official: Mirror,
 def test_imagenet_features_without_fc_layers_leave_those_at_random(shared_data: Path, tmp_path: Path) -> None:
     write(str(shared_data / "weights/alexnet_imagenet_features.pth"), tmp_path / "out.safetensors")
     model = network.build("alexnet", 21, hidden=8)
-<<<<<<< HEAD
     fresh = load(model, read_tensors(tmp_path / "out.safetensors")[0])
-=======
-    fresh = pretrained.load(model, read_tensors(tmp_path / "out.safetensors")[0])
->>>>>>> main
     assert fresh == ["classifier.1", "classifier.4", "classifier.6"]
