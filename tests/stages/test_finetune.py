@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -37,20 +38,34 @@ def start(tmp_path: Path) -> Path:
     return tmp_path / "start.safetensors"
 
 
-def test_convolutions_that_are_not_trained_keep_their_weights_and_the_others_learn(
+@pytest.fixture
+def finetuned(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     start: Path,
     samples: Samples,  # noqa: F811
     proposals: dict[str, Record],  # noqa: F811
-) -> None:
+) -> Callable[[Params], dict[str, Path]]:
+    """Run the stage; returns where its outputs are."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEVICE", "cpu")
     write_records(tmp_path / "proposals.npz", proposals)
     out = {name: tmp_path / name for name in ("out", "metrics", "curve")}
-    chosen = params(1, train_convolutions=False)
-    run(chosen, samples=samples.path, proposals=tmp_path / "proposals.npz", weights=start, **out)
-    before, after = read_tensors(start)[0], read_tensors(out["out"])[0]
+
+    def finetuned(chosen: Params) -> dict[str, Path]:
+        run(chosen, samples=samples.path, proposals=tmp_path / "proposals.npz", weights=start, **out)
+        return out
+
+    return finetuned
+
+
+Finetuned = Callable[[Params], dict[str, Path]]
+
+
+def test_convolutions_that_are_not_trained_keep_their_weights_and_the_others_learn(
+    finetuned: Finetuned, start: Path
+) -> None:
+    before, after = read_tensors(start)[0], read_tensors(finetuned(params(1, train_convolutions=False))["out"])[0]
     for name, value in after.items():
         if not name.startswith("classifier.6"):
             assert value.equal(before[name]) == name.startswith("features"), name
@@ -58,21 +73,21 @@ def test_convolutions_that_are_not_trained_keep_their_weights_and_the_others_lea
 
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_without_epochs_the_network_stays_as_it_starts(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    start: Path,
-    samples: Samples,  # noqa: F811
-    proposals: dict[str, Record],  # noqa: F811
-    epochs: int,
+    finetuned: Finetuned, start: Path, tmp_path: Path, epochs: int
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DEVICE", "cpu")
-    write_records(tmp_path / "proposals.npz", proposals)
-    out = {name: tmp_path / name for name in ("out", "metrics", "curve")}
-    run(params(epochs), samples=samples.path, proposals=tmp_path / "proposals.npz", weights=start, **out)
+    out = finetuned(params(epochs))
     before, after = read_tensors(start)[0], read_tensors(out["out"])[0]
     assert after["features.0.weight"].equal(before["features.0.weight"]) == (epochs == 0)
     assert after["classifier.6.weight"].shape == (3, 8)  # fc8 is new in either case
     assert json.loads(out["metrics"].read_text())["epoch"] == epochs
     assert len(pd.read_csv(out["curve"])) == epochs
     assert not list((tmp_path / ".checkpoints").glob("*"))
+
+
+def test_mixed_precision_computes_otherwise_and_keeps_whole_weights(finetuned: Finetuned) -> None:
+    whole = params(1)
+    mixed = whole.model_copy(update={"train": whole.train.model_copy(update={"precision": "bf16-mixed"})})
+    first, second = (read_tensors(finetuned(chosen)["out"])[0] for chosen in (whole, mixed))
+    assert all(value.dtype == torch.float32 and value.isfinite().all() for value in second.values())
+    assert not second["classifier.6.weight"].equal(first["classifier.6.weight"])
+    torch.testing.assert_close(second["classifier.6.weight"], first["classifier.6.weight"], atol=0.02, rtol=0)
