@@ -140,8 +140,9 @@ def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tupl
 
 
 def _head(channels: int, outputs: int) -> nn.Conv2d:
+    """Differs: the released code starts at Xavier's spread, whose first losses are some ten times larger."""
     head = nn.Conv2d(channels, outputs, 3, padding=1)
-    nn.init.xavier_uniform_(head.weight)
+    nn.init.normal_(head.weight, std=0.01)
     nn.init.constant_(cast(Tensor, head.bias), 0)
     return head
 
