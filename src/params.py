@@ -47,16 +47,19 @@ class Splits(Section):
 class Train(Section):
     """What every trainer starts from."""
 
-    optimizer: Literal["sgd", "adam", "adamw"]
+    optimizer: Literal["sgd", "adam", "adamw", "adabelief", "ranger"]
     lr: Positive
     momentum: Fraction
     weight_decay: NonNegative
     batch_size: Count
     epochs: Epochs
-    schedule: Literal["constant", "step", "multi_step", "cosine"]
+    schedule: Literal["constant", "step", "multi_step", "cosine", "warm_restarts", "plateau"]
     lr_step: Count
     lr_milestones: list[Count]
     lr_gamma: Positive
+    lr_patience: Count
+    restart_epochs: Count
+    restart_factor: Count
     warmup_epochs: NonNegative
     grad_clip: Positive | None
     ema_decay: Fraction | None

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from src.errors import InputError
+from src.optimizers import optimizer as make_optimizer
 from src.params import Train
 from src.schedule import lr_factor
 from src.storage import atomic
@@ -45,6 +46,7 @@ def fit(
     *,
     validate: Callable[[nn.Module], Iterable[tuple[str, float]]] | None = None,
     groups: Sequence[dict[str, Any]] | None = None,
+    prepare: Callable[[nn.Module, int], None] | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
 ) -> list[Row]:
@@ -61,16 +63,20 @@ def fit(
         validate: yields (name, figure) after every `validate_every` epochs and the last; the model is in eval mode, has
             the averaged weights where there is an average, and no gradient is kept.
         groups: parameter groups with `params` and a factor `lr_scale`; None is all parameters at the same rate.
+        prepare: (model, epoch from 0) is called before each epoch with the model in train mode, to set what else
+            differs from epoch to epoch, such as layers that stand still.
         checkpoint: file of the state after each epoch; where it is there, training goes on behind it. It is removed
             at the end. Name it with `fingerprint`, so that it never serves other parameters or data.
 
     Raises:
-        InputError: validation yields no figure of the name `best_by`.
+        InputError: validation yields no figure of the name `best_by`, or `plateau` has none to look at.
         FloatingPointError: a loss is not finite; names the loss, the epoch and the batch's `ids`.
     """
     best_by = None if validate is None or settings.best_by == LAST else settings.best_by
+    if settings.schedule == "plateau" and best_by is None:
+        raise InputError("train.schedule = plateau waits for a figure: give validation images, and its name as best_by")
     groups = groups or [{"params": list(model.parameters()), "lr_scale": 1.0}]
-    optimizer = _optimizer(settings, groups)
+    optimizer = make_optimizer(settings, groups)
     model, optimizer = fabric.setup(model, optimizer)
     average = _average(cast(nn.Module, model.module), settings.ema_decay)
     state = _State([], None, 0)
@@ -80,7 +86,11 @@ def fit(
             fabric.print(f"stopped after epoch {epoch}: {best_by} has not improved in {state.stale} validations")
             break
         fabric.seed_everything((seed * 1_000_003 + epoch) % 2**32, verbose=False)
-        figures = _epoch(fabric, model, average, optimizer, batches(epoch), losses, settings, epoch)
+        model.train()
+        if prepare is not None:
+            prepare(cast(nn.Module, model.module), epoch)
+        so_far = [_sign(best_by) * row[best_by] for row in state.history if best_by in row] if best_by else []
+        figures = _epoch(fabric, model, average, optimizer, batches(epoch), losses, settings, epoch, so_far)
         row: Row = {"epoch": epoch + 1, **figures}
         kept = model if average is None else average.module
         if validate is not None and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs):
@@ -146,13 +156,13 @@ def _epoch(
     losses: Callable[[nn.Module, Any], Losses],
     settings: Train,
     epoch: int,
+    so_far: Sequence[float],
 ) -> Row:
-    model.train()
     totals: Row = {}
     count, lr = 0, 0.0
     with tqdm(batches, desc=f"epoch {epoch + 1}/{settings.epochs}", mininterval=1.0, leave=False) as progress:
         for batch in progress:
-            lr = _set_rate(optimizer, settings, epoch + count / max(len(batches), 1))
+            lr = _set_rate(optimizer, settings, epoch + count / max(len(batches), 1), so_far)
             named = losses(model, fabric.to_device(batch))
             values = {name: value.item() for name, value in named.items()}
             _check_finite(values, count, batch)
@@ -179,19 +189,8 @@ def _check_finite(values: Row, index: int, batch: Any) -> None:
             )
 
 
-def _optimizer(settings: Train, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
-    match settings.optimizer:
-        case "sgd":
-            return torch.optim.SGD(groups, momentum=settings.momentum, **options)
-        case "adam":
-            return torch.optim.Adam(groups, **options)
-        case "adamw":
-            return torch.optim.AdamW(groups, **options)
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, settings: Train, epoch: float) -> float:
-    lr = settings.lr * lr_factor(settings, epoch)
+def _set_rate(optimizer: torch.optim.Optimizer, settings: Train, epoch: float, figures: Sequence[float]) -> float:
+    lr = settings.lr * lr_factor(settings, epoch, figures)
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)
     return lr

@@ -23,6 +23,9 @@ train:
   lr_step: 1
   lr_milestones: []
   lr_gamma: 0.1
+  lr_patience: 5
+  restart_epochs: 7
+  restart_factor: 2
   warmup_epochs: 0.0
   grad_clip: null
   best_by: val_loss
@@ -91,7 +94,11 @@ def test_an_integer_is_a_rate_too(path: Path) -> None:
         ("epochs: 10", "epochs: true", ["train.epochs", "True", "integer"]),
         ("epochs: 10", "epoch: 10", ["train.epoch", "10", "no such parameter"]),
         ("epochs: 10", "", ["train.epochs is missing"]),
-        ("optimizer: sgd", "optimizer: rmsprop", ["train.optimizer", "'rmsprop'", "'sgd', 'adam' or 'adamw'"]),
+        (
+            "optimizer: sgd",
+            "optimizer: rmsprop",
+            ["train.optimizer", "'rmsprop'", "'sgd', 'adam', 'adamw', 'adabelief' or 'ranger'"],
+        ),
         ("momentum: 0.9", "momentum: 1.5", ["train.momentum", "1.5", "less than or equal to 1"]),
         ("max_proposals: null", "max_proposals: 0", ["selective_search.max_proposals", "0"]),
         (SEARCH, "", ["selective_search is missing"]),

@@ -25,6 +25,13 @@ def factors(epochs: int = 20, **changes: Any) -> list[float]:
             lambda o: lr_scheduler.MultiStepLR(o, [4, 5, 11], 0.5),
         ),
         ({"schedule": "cosine"}, lambda o: lr_scheduler.CosineAnnealingLR(o, 20)),
+        *(
+            (
+                {"schedule": "warm_restarts", "restart_epochs": 3, "restart_factor": factor},
+                lambda o, factor=factor: lr_scheduler.CosineAnnealingWarmRestarts(o, 3, factor),
+            )
+            for factor in (1, 2)
+        ),
     ],
 )
 def test_schedules_are_torchs(changes: dict[str, Any], make: Any) -> None:
@@ -36,6 +43,24 @@ def test_schedules_are_torchs(changes: dict[str, Any], make: Any) -> None:
         scheduler.step()
 
 
+def test_the_cosine_of_a_restart_falls_within_its_epochs() -> None:
+    settings = SETTINGS.model_copy(update={"schedule": "warm_restarts", "restart_epochs": 1, "restart_factor": 2})
+    found = [lr_factor(settings, epoch) for epoch in (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)]
+    assert found == pytest.approx([1.0, 0.5, 1.0, 0.5, 1.0, 0.5])
+
+
+@given(figures=st.lists(st.integers(0, 9), max_size=30), patience=st.integers(1, 4))
+def test_a_plateau_is_torchs(figures: list[int], patience: int) -> None:
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    # torch counts the validations that it lets pass, we the one that is too many.
+    torchs = lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", patience=patience - 1, threshold=0.0, factor=0.5)
+    for figure in figures:
+        torchs.step(figure)
+    settings = SETTINGS.model_copy(update={"schedule": "plateau", "lr_patience": patience, "lr_gamma": 0.5})
+    expected = optimizer.param_groups[0]["lr"]
+    assert lr_factor(settings, len(figures), figures) == pytest.approx(expected, abs=1e-6)
+
+
 def test_warm_up_rises_batch_by_batch_to_the_rate_and_does_something_from_the_first() -> None:
     settings = SETTINGS.model_copy(update={"schedule": "constant", "warmup_epochs": 2.0})
     found = [lr_factor(settings, epoch) for epoch in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)]
@@ -44,7 +69,7 @@ def test_warm_up_rises_batch_by_batch_to_the_rate_and_does_something_from_the_fi
 
 
 @given(
-    schedule=st.sampled_from(["constant", "step", "multi_step", "cosine"]),
+    schedule=st.sampled_from(["constant", "step", "multi_step", "cosine", "warm_restarts", "plateau"]),
     epoch=st.floats(0, 20),
     warmup=st.floats(0, 5),
 )

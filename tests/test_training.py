@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from pytorch_optimizer import AdaBelief, Ranger
 from torch import Tensor, nn
 
 from src.errors import InputError
@@ -23,6 +24,9 @@ SETTINGS = Train(
     lr_step=2,
     lr_milestones=[],
     lr_gamma=0.1,
+    lr_patience=1,
+    restart_epochs=1,
+    restart_factor=1,
     warmup_epochs=0.0,
     grad_clip=None,
     ema_decay=None,
@@ -116,9 +120,13 @@ def test_groups_learn_at_their_own_multiple_of_the_rate(fabric: Fabric) -> None:
         ("sgd", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.05)),
         ("adam", lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.05)),
         ("adamw", lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.05)),
+        ("adabelief", lambda p: AdaBelief(p, lr=0.1, weight_decay=0.05)),
+        ("ranger", lambda p: Ranger(p, lr=0.1, weight_decay=0.05)),
     ],
 )
-def test_each_optimizer_is_torchs_own(fabric: Fabric, name: str, make: Callable[..., torch.optim.Optimizer]) -> None:
+def test_each_optimizer_is_its_librarys_own(
+    fabric: Fabric, name: str, make: Callable[..., torch.optim.Optimizer]
+) -> None:
     settings = SETTINGS.model_copy(
         update={"optimizer": name, "weight_decay": 0.05, "epochs": 2, "schedule": "constant"}
     )
@@ -234,9 +242,50 @@ def test_the_average_of_the_weights_is_validated_and_kept(fabric: Fabric) -> Non
     assert seen == [pytest.approx(model.weight.item())]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_plateau_lowers_the_rate_where_the_chosen_figure_does_not_improve(fabric: Fabric) -> None:
+    """The tutorial's warm-up steps its plateau without any figure."""
+    settings = SETTINGS.model_copy(update={"schedule": "plateau", "lr_patience": 1, "best_by": "val_loss"})
+    wanted = iter([5, 4, 4, 3, 6])  # worse after the third and the fifth epoch
+    history = fit(fabric, network(), batches, losses, settings, validate=lambda _: [("val_loss", next(wanted))])
+    assert [row["lr"] for row in history] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01])
+
+
+@pytest.mark.parametrize("without", [{"validate": None}, {"settings": {"best_by": "last"}}])
+def test_a_plateau_without_a_figure_is_an_error(fabric: Fabric, without: dict[str, Any]) -> None:
+    settings = SETTINGS.model_copy(update={"schedule": "plateau", **without.get("settings", {})})
+    with pytest.raises(InputError, match=r"train\.schedule = plateau waits for a figure"):
+        fit(fabric, Line(), batches, slope(), settings, validate=without.get("validate", lambda _: [("val", 0.0)]))
+
+
+def test_what_differs_from_epoch_to_epoch_is_set_in_train_mode_before_each(fabric: Fabric) -> None:
+    seen: list[tuple[int, bool]] = []
+
+    def prepare(model: nn.Module, epoch: int) -> None:
+        seen.append((epoch, model.training))
+        model.eval()
+
+    modes: list[bool] = []
+
+    def watched(model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        modes.append(model.training)
+        return losses(model, batch)
+
+    fit(fabric, network(), batches, watched, SETTINGS, prepare=prepare)
+    assert seen == [(epoch, True) for epoch in range(5)]
+    assert modes == [False] * 15
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adabelief", "ranger"])
 @pytest.mark.parametrize("killed_at", [0, 1, 3, 4])
-@pytest.mark.parametrize("extras", [{}, {"ema_decay": 0.9, "schedule": "cosine", "warmup_epochs": 1.5, "patience": 9}])
+@pytest.mark.parametrize(
+    "extras",
+    [
+        {},
+        {"ema_decay": 0.9, "schedule": "cosine", "warmup_epochs": 1.5, "patience": 9},
+        {"schedule": "plateau", "lr_patience": 1},
+        {"schedule": "warm_restarts", "restart_epochs": 2},
+    ],
+)
 def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(
     fabric: Fabric, tmp_path: Path, optimizer: str, killed_at: int, extras: dict[str, Any]
 ) -> None:

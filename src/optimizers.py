@@ -1,0 +1,34 @@
+"""What takes the steps of a training, by name: torch's own, and two that torch does not have."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from src.params import Train
+
+
+def optimizer(settings: Train, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimizer of parameter groups.
+
+    Args:
+        settings: `optimizer`, `lr`, `weight_decay`, and of sgd `momentum`. The decay of adamw, adabelief and ranger is
+            apart from the gradient (decoupled), that of sgd and adam is added to it.
+        groups: with `params`; further keys are kept.
+    """
+    options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    match settings.optimizer:
+        case "sgd":
+            return torch.optim.SGD(groups, momentum=settings.momentum, **options)
+        case "adam":
+            return torch.optim.Adam(groups, **options)
+        case "adamw":
+            return torch.optim.AdamW(groups, **options)
+        case "adabelief":  # Zhuang et al. 2020
+            from pytorch_optimizer import AdaBelief  # here, not above: more than a second, for what few trainings use
+
+            return AdaBelief(groups, **options)
+        case "ranger":  # RAdam, Lookahead and gradient centralisation: Wright and Demeure 2021
+            from pytorch_optimizer import Ranger
+
+            return Ranger(groups, **options)
