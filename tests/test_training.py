@@ -258,20 +258,18 @@ def test_a_plateau_without_a_figure_is_an_error(fabric: Fabric, without: dict[st
 
 
 def test_what_differs_from_epoch_to_epoch_is_set_in_train_mode_before_each(fabric: Fabric) -> None:
-    seen: list[tuple[int, bool]] = []
+    net, seen, modes = network(), [], []
 
     def prepare(model: nn.Module, epoch: int) -> None:
-        seen.append((epoch, model.training))
+        seen.append((epoch, model is net, model.training))
         model.eval()
 
-    modes: list[bool] = []
-
     def watched(model: nn.Module, batch: Any) -> dict[str, Tensor]:
-        modes.append(model.training)
+        modes.append(net.training)
         return losses(model, batch)
 
-    fit(fabric, network(), batches, watched, SETTINGS, prepare=prepare)
-    assert seen == [(epoch, True) for epoch in range(5)]
+    fit(fabric, net, batches, watched, SETTINGS, prepare=prepare)
+    assert seen == [(epoch, True, True) for epoch in range(5)]
     assert modes == [False] * 15
 
 
