@@ -13,10 +13,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from src.imagenet import MEAN, STD
 from src.params import Fraction, Section
-
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, as torchvision's weights expect
-STD = (0.229, 0.224, 0.225)
 
 
 class Augment(Section):

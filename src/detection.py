@@ -21,8 +21,7 @@ BATCH_SIZE = 32  # no parameter: it changes the speed, not the detections
 
 def section_of(detectors: dict[str, Any], name: str) -> tuple[ModuleType, Any]:
     """The detector's file and its part of the parameters."""
-    module = plugins.load("detectors", name)
-    return module, module.Params.model_validate(detectors[name])
+    return plugins.section("detectors", detectors, name)
 
 
 def start(
@@ -39,7 +38,7 @@ def start(
     """
     torch.manual_seed(seed)
     model: nn.Module = module.build(num_classes, section.model)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
+    model = model.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     if not weights:
         return model, []
     backbone = model.get_submodule("backbone")

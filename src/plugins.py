@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from src.errors import InputError
 
@@ -18,3 +19,9 @@ def load(kind: str, name: str) -> ModuleType:
     if name not in names(kind):
         raise InputError(f"there is no src/{kind}/{name}.py; known {kind}: {', '.join(names(kind))}")
     return importlib.import_module(f"src.{kind}.{name}")
+
+
+def section(kind: str, sections: dict[str, Any], name: str) -> tuple[ModuleType, Any]:
+    """The module, and its part of the parameters: `sections[name]`, as its `Params`."""
+    module = load(kind, name)
+    return module, module.Params.model_validate(sections[name])

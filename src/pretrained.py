@@ -22,12 +22,20 @@ def load(model: nn.Module, weights: Mapping[str, Tensor], key: str = "weights") 
     Returns:
         Names of the layers that keep their random values, in the network's order.
     """
-    state = model.state_dict()
-    fitting = {k: v.to(state[k].dtype) for k, v in weights.items() if k in state and state[k].shape == v.shape}
+    state, left_out = model.state_dict(), skipped(model, weights)
+    fitting = {name: value.to(state[name].dtype) for name, value in weights.items() if name not in left_out}
     if not fitting:
         raise InputError(f"{key}: no tensor fits the network; there are {', '.join(list(weights)[:3])}, ...")
     model.load_state_dict(fitting, strict=False)
-    return list(dict.fromkeys(name.rpartition(".")[0] for name in state if name not in fitting))
+    # BatchNorm's count of batches is no weight: files without it leave no layer at random.
+    without = [name for name in state if name not in fitting and not name.endswith("num_batches_tracked")]
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in without))
+
+
+def skipped(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Names of the weights that `load` leaves out, for the network has no such tensor or one of another shape."""
+    state = model.state_dict()
+    return [name for name, value in weights.items() if name not in state or state[name].shape != value.shape]
 
 
 def groups(model: nn.Module, fresh: list[str], scale: float) -> list[dict[str, Any]]:

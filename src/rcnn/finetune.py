@@ -15,6 +15,8 @@ from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOve
 from src.rcnn.warp import Warp, normalize, warp
 from src.samples import Samples, Target
 
+PRETRAINED = "pretrained"  # of `weights`: what the stage pretrain_alexnet taught
+
 
 class Finetune(Section):
     """The network that R-CNN takes its features from."""

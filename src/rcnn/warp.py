@@ -11,10 +11,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from src.imagenet import MEAN, STD
 from src.params import Section
-
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, as torchvision's weights expect
-STD = (0.229, 0.224, 0.225)
 
 
 class Warp(Section):
