@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import create_model
 
 from src import plugins
+from src.classifier_params import Pretrain
 from src.datasets.voc_params import Data
 from src.errors import InputError
 from src.params import Section, Seed, Splits, Train
@@ -15,7 +16,7 @@ from src.proposals.selective_search import SelectiveSearch
 from src.rcnn.bbox import TrainBbox
 from src.rcnn.detect import DetectRcnn
 from src.rcnn.features import Features
-from src.rcnn.finetune import Finetune
+from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.warp import Warp
 from stages.command import command
@@ -28,6 +29,13 @@ class Detectors(create_model("Detectors", __base__=Section, **DETECTORS)):  # ty
     """The section `detectors`: one part for each file in src/detectors."""
 
 
+CLASSIFIERS: Any = {name: (plugins.load("classifiers", name).Params, ...) for name in plugins.names("classifiers")}
+
+
+class Classifiers(create_model("Classifiers", __base__=Section, **CLASSIFIERS)):  # type: ignore[misc]
+    """The section `classifiers`: one part for each file in src/classifiers."""
+
+
 class Params(Section):
     """All of params.yaml: here, and here alone, a section that nobody reads is an error."""
 
@@ -38,12 +46,14 @@ class Params(Section):
     selective_search: SelectiveSearch
     warp: Warp
     train: Train
+    pretrain_alexnet: Pretrain
     finetune: Finetune
     features: Features
     train_svm: TrainSvm
     train_bbox: TrainBbox
     detect_rcnn: DetectRcnn
     detectors: Detectors
+    classifiers: Classifiers
     evaluate: Evaluate
 
 
@@ -68,7 +78,9 @@ def _check_paths(params: Params) -> None:
     paths = {"data.voc.path": voc.path if voc.source == "local" else None}
     weights = {"finetune.weights": params.finetune.weights}
     weights |= {f"detectors.{name}.weights": getattr(params.detectors, name).weights for name in DETECTORS}
-    paths |= {key: path for key, path in weights.items() if path not in ("none", "imagenet")}
+    weights |= {f"classifiers.{name}.weights": getattr(params.classifiers, name).weights for name in CLASSIFIERS}
+    named = {key: ("none", "imagenet") for key in weights} | {"finetune.weights": ("none", "imagenet", PRETRAINED)}
+    paths |= {key: path for key, path in weights.items() if path not in named[key]}
     for key, path in paths.items():
         if path is not None and not Path(path).exists():
             raise InputError(

@@ -1,4 +1,4 @@
-"""The weights that a network starts from, as one safetensors file: ImageNet's, a file's, or none at all."""
+"""The weights that a network starts from, as one safetensors file: ImageNet's, a file's, our own, or none at all."""
 
 import hashlib
 from pathlib import Path
@@ -8,21 +8,28 @@ import torchvision
 
 from src.errors import InputError
 from src.params import Sections
-from src.storage import write_tensors
+from src.storage import read_tensors, write_tensors
 from stages.command import command
+
+NOTHING = Path()
+WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")  # put before every name by DataParallel, compile, trainers
 
 
 class Params(Sections):
     """Nothing: the parameters come on the command line, for each network has its own."""
 
 
-def run(params: Params, *, backbone: str, weights: str, out: Path) -> None:
-    """Write the weights that `weights` names: `imagenet`, a path, or `none` for a file without tensors."""
+def run(params: Params, *, backbone: str, weights: str, out: Path, pretrained: Path = NOTHING) -> None:
+    """Write the weights that `weights` names: imagenet, a path, pretrained, or none for a file without tensors."""
     if weights == "none":
         tensors: dict[str, torch.Tensor] = {}
         facts = {"source": "none"}
     elif weights == "imagenet":
         tensors, facts = _imagenet(backbone)
+    elif weights == "pretrained":
+        if pretrained == NOTHING:
+            raise InputError("params.yaml: weights = pretrained is for finetune alone: give imagenet, a path or none")
+        tensors, facts = read_tensors(pretrained)
     else:
         tensors, facts = _file(Path(weights))
     write_tensors(out, tensors, facts)
@@ -45,13 +52,28 @@ def _imagenet(backbone: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 def _file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if not path.is_file():
         raise InputError(f"params.yaml: weights = {path}: there is no such file; give a path, imagenet or none")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if path.suffix == ".safetensors":
+        return read_tensors(path)[0], {"source": path.name, "sha256": sha256}
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds for a file that is none of its own
         raise InputError(f"{path} is not a state dict that torch.load reads with weights_only: {error}") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path} must hold a plain state dict, names to tensors: save model.state_dict()")
-    return state, {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return unwrapped(state), {"source": path.name, "sha256": sha256}
+
+
+def unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict without a prefix that every one of its names has, such as `module.` of DataParallel.
+
+    >>> list(unwrapped({"module.backbone.fc.weight": torch.ones(1), "module.backbone.fc.bias": torch.ones(1)}))
+    ['fc.weight', 'fc.bias']
+    """
+    for wrapper in WRAPPERS:
+        if state and all(name.startswith(wrapper) for name in state):
+            return unwrapped({name.removeprefix(wrapper): value for name, value in state.items()})
+    return state
 
 
 if __name__ == "__main__":

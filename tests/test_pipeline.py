@@ -30,8 +30,11 @@ def test_deps_are_the_closure_of_the_imports(name: str) -> None:
 def test_a_stage_that_loads_a_plug_in_depends_on_it(name: str) -> None:
     deps = STAGES[name]["deps"]
     loads = "src/plugins.py" in deps
-    assert loads == any(dep.startswith("src/detectors") for dep in deps)
-    assert (loads and name != "check") == any(dep.startswith("src/backbones") for dep in deps)
+    detectors, classifiers, backbones = (
+        any(dep.startswith(f"src/{kind}") for dep in deps) for kind in ("detectors", "classifiers", "backbones")
+    )
+    assert loads == (detectors or classifiers)
+    assert backbones == (detectors and name != "check")
 
 
 def test_the_command_that_writes_deps_changes_nothing_else_and_puts_back_what_is_missing(tmp_path: Path) -> None:
@@ -49,14 +52,21 @@ def test_params_are_the_sections_that_the_stage_reads(name: str) -> None:
     assert {key.split(".")[0] for key in STAGES[name].get("params", [])} == set(model.model_fields)
 
 
+def items(name: str, content: dict) -> list[str]:
+    """Names for which a stage is there: those that it lists, or those of a section of the parameters."""
+    listed = PIPELINE[name].get("foreach", [""])
+    return list(content[listed[2:-1]] if isinstance(listed, str) else listed)
+
+
 def test_every_tracked_parameter_exists() -> None:
     content = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    for stage in STAGES.values():
+    for name, stage in STAGES.items():
         for key in stage.get("params", []):
-            value = content
-            for part in key.replace("${item}", "voc").replace("${key}", "ssd300").split("."):
-                assert part in value, key
-                value = value[part]
+            for item in items(name, content):
+                value = content
+                for part in key.replace("${item}", item).replace("${key}", item).split("."):
+                    assert part in value, key
+                    value = value[part]
 
 
 def test_params_yaml_is_valid_and_every_section_is_read_by_a_stage() -> None:
@@ -86,13 +96,15 @@ def test_git_ignores_every_cached_output_and_no_metric() -> None:
 
 
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
-    ["errors", "boxes", "params", "storage", "parallel"],
+    ["errors", "boxes", "params", "storage", "parallel", "imagenet"],
     [
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
-        *("download", "archives", "anchors", "augmentation", "plugins", "pretrained"),
+        *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "optimizers", "labelled"),
+        *("classifier_params", "classifier_inputs", "classifier_loss", "classifier_metrics", "torchvision_network"),
     ],
-    ["detection_batches", "detection"],
-    ["datasets", "drawn", "proposals", "rcnn", "detectors", "backbones"],
+    ["detection_batches", "detection", "classifier_batches", "classification"],
+    ["classifier_training"],
+    ["datasets", "drawn", "proposals", "rcnn", "detectors", "backbones", "classifiers"],
 ]
 
 
@@ -121,10 +133,10 @@ def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> No
 
 
 PLOTS = {
-    path.replace("${item}", item): options
-    for name, stage in PIPELINE.items()
-    for item in stage.get("foreach", [name])
-    for plot in stage.get("do", stage).get("plots", [])
+    path.replace("${item}", item).replace("${key}", item): options
+    for name, stage in STAGES.items()
+    for item in items(name, YAML(typ="safe").load((ROOT / "params.yaml").read_text()))
+    for plot in stage.get("plots", [])
     for path, options in plot.items()
 }
 
