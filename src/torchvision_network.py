@@ -6,6 +6,8 @@ from torch import nn
 from src.errors import InputError
 from src.params import Fraction, Positive, Section
 
+TWO_OUTPUTS = ("googlenet", "inception_v3")  # in train mode, of auxiliary layers that help the training
+
 
 class Model(Section):
     """What the network is."""
@@ -24,15 +26,14 @@ def network(num_classes: int, model: Model) -> nn.Module:
         model: `width` multiplies the channels, of the MobileNets; `dropout` is that of all dropout layers, None leaves
             them as they are; `bn_momentum` that of every BatchNorm, by which its statistics follow the batches.
     """
+    known = [name for name in torchvision.models.list_models(module=torchvision.models) if name not in TWO_OUTPUTS]
+    if model.name not in known:
+        raise InputError(f"model.name = {model.name!r}: torchvision has no such classifier, but {', '.join(known)}")
     options = {} if model.width == 1.0 else {"width_mult": model.width}
     try:
         net: nn.Module = torchvision.models.get_model(model.name, weights=None, num_classes=num_classes, **options)
-    except ValueError as error:
-        raise InputError(f"model.name = {model.name!r}: torchvision has no such classifier ({error})") from None
     except TypeError:
         raise InputError(f"{model.name} has one width, and model.width is {model.width}: set it to 1.0") from None
-    if getattr(net, "aux_logits", False) or not isinstance(last_layer(net), nn.Linear | nn.Conv2d):
-        raise InputError(f"model.name = {model.name!r} is no network with one output of classes: take another")
     dropouts = [layer for layer in net.modules() if isinstance(layer, nn.Dropout)]
     if model.dropout is not None:
         if not dropouts:
