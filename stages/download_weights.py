@@ -61,18 +61,14 @@ def _file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise InputError(f"{path} is not a state dict that torch.load reads with weights_only: {error}") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path} must hold a plain state dict, names to tensors: save model.state_dict()")
-    return unwrapped(state), {"source": path.name, "sha256": sha256}
+    return _unwrapped(state), {"source": path.name, "sha256": sha256}
 
 
-def unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The state dict without a prefix that every one of its names has, such as `module.` of DataParallel.
-
-    >>> list(unwrapped({"module.backbone.fc.weight": torch.ones(1), "module.backbone.fc.bias": torch.ones(1)}))
-    ['fc.weight', 'fc.bias']
-    """
+def _unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict without the prefixes that all of its names have, such as `module.` of DataParallel."""
     for wrapper in WRAPPERS:
         if state and all(name.startswith(wrapper) for name in state):
-            return unwrapped({name.removeprefix(wrapper): value for name, value in state.items()})
+            return _unwrapped({name.removeprefix(wrapper): value for name, value in state.items()})
     return state
 
 

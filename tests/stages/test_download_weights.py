@@ -9,7 +9,7 @@ import torchvision
 from src.errors import InputError
 from src.pretrained import load
 from src.rcnn import network
-from src.storage import read_tensors
+from src.storage import read_tensors, write_tensors
 from stages.download_weights import Params, run
 from tests.test_download import NAME, Mirror, mirror  # noqa: F401 (a fixture)
 
@@ -30,6 +30,34 @@ def test_state_dict_is_taken_with_its_hash(tmp_path: Path) -> None:
     assert tensors["features.0.weight"].equal(torch.ones(2, 3))
     assert facts["source"] == "mine.pth"
     assert len(facts["sha256"]) == 64
+
+
+@pytest.mark.parametrize("prefix", ["module.", "module.model.", "_orig_mod.module."])
+def test_prefixes_that_all_names_share_are_taken_off(tmp_path: Path, prefix: str) -> None:
+    names = ["features.0.weight", "module_list.weight"]
+    torch.save({f"{prefix}{name}": torch.ones(2) for name in names}, tmp_path / "mine.pth")
+    write(str(tmp_path / "mine.pth"), tmp_path / "out.safetensors")
+    assert sorted(read_tensors(tmp_path / "out.safetensors")[0]) == names
+
+
+def test_prefixes_of_a_part_of_the_names_stay(tmp_path: Path) -> None:
+    names = ["backbone.0.weight", "head.weight"]
+    torch.save({name: torch.ones(2) for name in names}, tmp_path / "mine.pth")
+    write(str(tmp_path / "mine.pth"), tmp_path / "out.safetensors")
+    assert sorted(read_tensors(tmp_path / "out.safetensors")[0]) == names
+
+
+def test_weights_that_a_stage_here_has_written_are_taken_too(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "ours.safetensors", {"fc.weight": torch.ones(2)}, {"classes": ["a"]})
+    write(str(tmp_path / "ours.safetensors"), tmp_path / "out.safetensors")
+    tensors, facts = read_tensors(tmp_path / "out.safetensors")
+    assert tensors["fc.weight"].equal(torch.ones(2))
+    assert (facts["source"], len(facts["sha256"])) == ("ours.safetensors", 64)
+
+
+def test_pretrained_is_for_the_network_that_is_pretrained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="weights = pretrained is for finetune alone"):
+        write("pretrained", tmp_path / "out.safetensors")
 
 
 @pytest.mark.parametrize(
