@@ -1,0 +1,126 @@
+"""One training step of each classifier beside the same step written by hand against torchvision, in pairs.
+
+    python -m benchmarks.classifier_step --steps 30
+
+Ours is a step of `src.training.fit`, on batches that are ready. By hand is torchvision's model of the same name with
+torch's optimizer and loss, and nothing else, on the same batches from the same weights. The two take turns, now one
+first and now the other; the ratio is the median of the pairs' own. The first losses agree where both do the same.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from lightning_fabric import Fabric
+from ruamel.yaml import YAML
+from torch import Tensor, nn
+
+from src import plugins
+from src.classifier_loss import loss
+from src.classifier_params import Loss
+from src.params import Train
+from src.training import fit
+
+CLASSES = 10
+PLAIN = Loss(label_smoothing=0.0, focal_gamma=0.0, balanced=False, class_weights={})
+
+
+def networks(name: str, params: dict[str, Any]) -> tuple[nn.Module, nn.Module]:
+    """Ours with its defaults but for the width, and torchvision's, with the same weights."""
+    module, section = plugins.section("classifiers", params["classifiers"], name)
+    model = section.model.model_copy(update={"width": 1.0, "dropout": 0.0})
+    torch.manual_seed(0)
+    ours = module.build(CLASSES, model).to(memory_format=torch.channels_last)
+    theirs = torchvision.models.get_model(model.name, weights=None, num_classes=CLASSES)
+    for layer in theirs.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = model.bn_momentum
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs.to(memory_format=torch.channels_last)
+
+
+def by_hand(model: nn.Module, batches: list[dict[str, Tensor]], settings: Train) -> Iterator[tuple[float, float]]:
+    """(seconds, loss) of each step."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    model.train()
+    for batch in batches:
+        start = time.perf_counter()
+        value = nn.functional.cross_entropy(model(batch["images"]), batch["labels"])
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        yield time.perf_counter() - start, value.item()
+
+
+class InTurns:
+    """Batches for `fit`: asked for the next one, the loop's step is over, and the other's comes before or behind it."""
+
+    def __init__(self, batches: list[dict[str, Tensor]], other: Iterator[tuple[float, float]]) -> None:
+        self.batches, self.other = batches, other
+        self.ours: list[float] = []
+        self.theirs: list[tuple[float, float]] = []
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for number, batch in enumerate(self.batches):
+            if number % 2:
+                self.theirs.append(next(self.other))
+            start = time.perf_counter()
+            yield batch
+            self.ours.append(time.perf_counter() - start)
+            if not number % 2:
+                self.theirs.append(next(self.other))
+
+
+def main() -> None:
+    """Print the seconds of both, and the ratio, for each classifier."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--size", type=int, default=96)
+    options = parser.parse_args()
+    with open("params.yaml") as file:
+        params = YAML(typ="safe").load(file)
+    settings = Train.model_validate({**params["train"], "optimizer": "adamw", "schedule": "constant", "epochs": 1})
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        {
+            "images": torch.randn(options.batch_size, 3, options.size, options.size, generator=generator).to(
+                memory_format=torch.channels_last
+            ),
+            "labels": torch.randint(CLASSES, (options.batch_size,), generator=generator),
+        }
+        for _ in range(options.steps)
+    ]
+    fabric = Fabric(accelerator="cpu", devices=1)
+    for name in plugins.names("classifiers"):
+        ours, theirs = networks(name, params)
+        turns = InTurns(batches, by_hand(theirs, batches, settings))
+        losses: list[Tensor] = []
+
+        def step(net: nn.Module, batch: Any, losses: list[Tensor] = losses) -> dict[str, Tensor]:
+            losses.append(loss(net(batch["images"]), batch["labels"], PLAIN))
+            return {"loss": losses[-1]}
+
+        fit(fabric, ours, lambda _, turns=turns: turns, step, settings)
+        seconds = np.array([taken for taken, _ in turns.theirs])[2:]  # the first pairs allocate memory
+        mine = np.array(turns.ours)[2:]
+        apart = max(
+            abs(float(a) - b) for a, b in zip(losses[:3], [value for _, value in turns.theirs[:3]], strict=True)
+        )
+        print(
+            f"{name}: ours {np.median(mine) * 1e3:.1f} ms a step, by hand {np.median(seconds) * 1e3:.1f} ms; "
+            f"median of the pairs' ratios {np.median(mine / seconds):.3f}; first losses differ by {apart:.1e}"
+        )
+
+
+if __name__ == "__main__":
+    main()
