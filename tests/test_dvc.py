@@ -26,6 +26,8 @@ SMALL = {
     "train_svm.rounds": 1,
     "detectors.ssd300.train": {"epochs": 1, "batch_size": 5},
     "detectors.rpn.train": {"epochs": 1, "batch_size": 5},
+    "classifiers.mobilenet_v3.train": {"epochs": 1, "batch_size": 10},
+    "classifiers.resnet50.train": {"epochs": 1, "batch_size": 10},
 }
 
 
@@ -143,6 +145,9 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repo
         ("detectors.rpn.decode.nms_thresh", 0.6, {"check", "propose_rpn"}),
         ("detectors.rpn.model.channels", 24, {"check", "train_detector@rpn", "propose_rpn"}),
         ("features.proposals", "rpn", {"check", "finetune", "extract_features"}),
+        ("classifiers.mobilenet_v3.predict.flip", True, {"check", "evaluate_classifier@mobilenet_v3"}),
+        ("classifiers.resnet50.loss.focal_gamma", 2.0, {"check", "train_classifier@resnet50"}),
+        ("finetune.weights", "pretrained", {"check", "pretrain_alexnet", "download_weights", "finetune"}),
     ],
 )
 def test_a_parameter_reaches_only_what_it_acts_on(clean: Repository, key: str, value: object, stages: set[str]) -> None:
@@ -218,3 +223,37 @@ def test_a_detector_is_one_file_and_one_section(clean: Repository) -> None:
         assert "presence" in json.loads((clean.path / "metrics/toy_training.json").read_text())
     finally:
         (clean.path / "src/detectors/toy.py").unlink()
+
+
+TOY_CLASSIFIER = """
+from torch import nn
+
+from src.classifier_params import Classifier
+from src.params import Section
+
+
+class Model(Section):
+    name: str
+
+
+class Params(Classifier):
+    model: Model
+
+
+def build(num_classes, model):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, num_classes))
+"""
+
+
+def test_a_classifier_is_one_file_and_one_section(clean: Repository) -> None:
+    try:
+        (clean.path / "src/classifiers/toy.py").write_text(TOY_CLASSIFIER)
+        section = YAML(typ="safe").load((clean.path / "params.yaml").read_text())["classifiers"]["mobilenet_v3"]
+        section |= {"model": {"name": "toy"}, "input": {"size": [8, 8], "mean": None, "std": None}}
+        clean.change("classifiers.toy", section, new=True)
+        stages = ("download_classifier", "train_classifier", "evaluate_classifier")
+        assert clean.stale() == {"check", *(f"{stage}@toy" for stage in stages)}
+        clean("dvc", "repro", "evaluate_classifier@toy")
+        assert 0 <= json.loads((clean.path / "metrics/toy.json").read_text())["accuracy"] <= 1
+    finally:
+        (clean.path / "src/classifiers/toy.py").unlink()
