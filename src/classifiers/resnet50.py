@@ -25,6 +25,7 @@ class Model(Section):
     bn_momentum: Fraction
     stride_on: Literal["1x1", "3x3"]
     relu_before_addition: bool
+    zero_init_residual: bool
 
 
 class Params(Classifier):
@@ -92,9 +93,15 @@ class ResNet(nn.Module):
 
 
 def build(num_classes: int, model: Model) -> nn.Module:
-    """The network with random weights (He et al. 2015, as torchvision draws them)."""
+    """The network with random weights (He et al. 2015, as torchvision draws them).
+
+    With `zero_init_residual` each block begins as the identity (Goyal et al. 2017, Sec. 5.1): the 16 that follow one
+    another do not drown the input at the start, and a training of few steps gets somewhere.
+    """
     net = ResNet(num_classes, model)
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(layer, Bottleneck) and model.zero_init_residual:
+            nn.init.zeros_(layer.bn3.weight)
     return net

@@ -5,7 +5,15 @@ from torch import nn
 
 from src.classifiers.resnet50 import Bottleneck, Model, build
 
-MODEL = Model(name="resnet50", width=1.0, dropout=0.0, bn_momentum=0.1, stride_on="3x3", relu_before_addition=False)
+MODEL = Model(
+    name="resnet50",
+    width=1.0,
+    dropout=0.0,
+    bn_momentum=0.1,
+    stride_on="3x3",
+    relu_before_addition=False,
+    zero_init_residual=False,
+)
 
 
 def changed(**changes: object) -> Model:
@@ -49,6 +57,13 @@ def test_random_weights_are_drawn_as_torchvisions() -> None:
     for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         if mine.numel() > 1000:
             assert mine.std().item() == pytest.approx(other.std().item(), rel=0.1), name
+
+
+def test_with_zeros_at_the_end_of_each_residual_a_block_begins_as_the_identity() -> None:
+    net = build(7, changed(zero_init_residual=True)).eval()
+    x = torch.rand(2, 256, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(net.get_submodule("layer1.1")(x), x)
 
 
 def test_the_stride_lies_on_the_layer_that_is_named() -> None:
