@@ -64,8 +64,10 @@ def test_frozen_layers_keep_weights_and_batch_statistics(data: LabelledImages) -
     assert not changed(before, after) & {"body.1.running_mean", "body.1.running_var", "body.1.num_batches_tracked"}
 
 
-def test_after_the_frozen_epochs_everything_learns(data: LabelledImages) -> None:
-    before, after, _ = trained(data, recipe(freeze_epochs=2), settings={"best_by": "last"})
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "adabelief", "ranger"])
+def test_after_the_frozen_epochs_everything_learns(data: LabelledImages, optimizer: str) -> None:
+    settings = {"best_by": "last", "optimizer": optimizer}
+    before, after, _ = trained(data, recipe(freeze_epochs=2), settings=settings)
     assert changed(before, after) == EVERYTHING
     assert all(value.requires_grad for value in after.parameters())
 
