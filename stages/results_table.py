@@ -15,9 +15,10 @@ def main() -> None:
 
 
 def table(metrics: Path) -> str:
-    """The detectors' and the proposals' figures as a Markdown table, baselines beside them."""
+    """The detectors', the proposals' and the classifiers' figures as a Markdown table, baselines beside them."""
     names = ("rcnn", "ssd300", "proposals_selective_search", "proposals_rpn", "proposals_rpn_untrained")
     rcnn, ssd, proposals, rpn, untrained = (json.loads((metrics / f"{name}.json").read_text()) for name in names)
+    digits, hands = (json.loads((metrics / f"{name}.json").read_text()) for name in ("mobilenet_v3", "resnet50"))
     rows = [
         ("R-CNN, VOC07 mAP at IoU 0.5", rcnn["map_voc07"], rcnn["map_voc07_random"], "random ranking"),
         ("... without box regression", rcnn["map_voc07_no_bbox"], rcnn["map_voc07_random"], "random ranking"),
@@ -38,6 +39,13 @@ def table(metrics: Path) -> str:
             (f"RPN, recall at IoU 0.5 of the first {count}", rpn[key], untrained[key], "before training")
             for count, key in ((10, "recall_50_at_10"), (100, "recall_50_at_100"))
         ),
+        (
+            "MobileNetV3, accuracy on digits",
+            digits["accuracy"],
+            digits["accuracy_most_frequent"],
+            "most frequent class",
+        ),
+        ("ResNet-50, accuracy on hands", hands["accuracy"], hands["accuracy_most_frequent"], "most frequent class"),
     ]
     lines = ["| measure | test | baseline |", "|---|---|---|"]
     for name, value, baseline, kind in rows:

@@ -152,3 +152,9 @@ def test_weights_that_fit_are_loaded_and_the_rest_is_named() -> None:
     model, fresh = start(Small, {**weights, "fc.weight": torch.zeros(3, 3)}, "classifiers.x.weights", 0)
     assert fresh == ["fc"]
     assert torch.equal(model.get_parameter("body.0.weight"), source.body[0].weight)
+
+
+def test_a_file_without_batchnorms_count_of_batches_leaves_no_layer_at_random() -> None:
+    weights = {name: value for name, value in Small().state_dict().items() if "num_batches" not in name}
+    _, fresh = start(Small, weights, "classifiers.x.weights", 0)
+    assert fresh == []
