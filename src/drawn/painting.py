@@ -4,12 +4,21 @@ All is painted at `SCALE` times the size in whole pixels and averaged down once,
 picture comes out on every machine. H, W are the sides of what is given, of a canvas or of an image.
 """
 
+import colorsys
+
 import cv2
 import numpy as np
 
 Colour = tuple[int, int, int]  # RGB, 0..255
 Rng = np.random.Generator
 SCALE = 2  # canvas pixels for one image pixel, each way
+JPEG_QUALITY = 92
+
+
+def colour(rng: Rng, value: tuple[float, float] = (0.3, 0.95)) -> Colour:
+    """A random colour of any hue; `value` bounds its brightness, 0..1."""
+    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.85), rng.uniform(*value))
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def pick(rng: Rng, tones: tuple[Colour, ...], spread: int = 18) -> Colour:
@@ -63,3 +72,11 @@ def photograph(rng: Rng, canvas: np.ndarray) -> np.ndarray:
     grains = grain * rng.standard_normal(image.shape, np.float32)
     exposed = (image.astype(np.float32) - 128) * contrast + 128 + brightness + grains
     return np.clip(np.round(exposed), 0, 255).astype(np.uint8)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """An RGB image as a file of the kind that cameras write."""
+    written, content = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not written:
+        raise RuntimeError("OpenCV could not encode a JPEG: this build of it lacks the format")
+    return content.tobytes()

@@ -5,13 +5,12 @@ colour. Sizes, colours and the layout of the parts vary from one drawing to the 
 materials are shared with the clutter (`src.drawn.clutter`), so that no colour gives a class away.
 """
 
-import colorsys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from src.drawn.painting import Colour, Rng, disc, pick, shade
+from src.drawn.painting import Colour, Rng, colour, disc, pick, shade
 
 
 class Part(NamedTuple):
@@ -36,12 +35,6 @@ Shape = Callable[[Rng], list[Part]]
 PAINT = ((190, 30, 35), (30, 70, 170), (195, 198, 202), (225, 185, 40))  # of cars
 HULLS = ((235, 236, 232), (30, 50, 100), (150, 60, 40))
 WALLS = ((222, 205, 170), (165, 85, 65), (238, 232, 222), (205, 160, 110))
-
-
-def colour(rng: Rng, value: tuple[float, float] = (0.3, 0.95)) -> Colour:
-    """A random colour of any hue; `value` bounds its brightness, 0..1."""
-    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.85), rng.uniform(*value))
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def rect(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
