@@ -89,7 +89,7 @@ LAYERS = [  # imports point down: from a later layer to the same or an earlier o
     ["errors", "boxes", "params", "storage", "parallel"],
     [
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
-        *("download", "archives", "anchors", "augmentation", "plugins", "pretrained"),
+        *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "splitting", "labelled"),
     ],
     ["detection_batches", "detection"],
     ["datasets", "drawn", "proposals", "rcnn", "detectors", "backbones"],
