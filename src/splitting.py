@@ -86,7 +86,7 @@ def cut(labels: Labels, split: Split | ValSplit, key: str) -> Splits:
         key: of `split` in params.yaml, for the error messages.
 
     Raises:
-        InputError: a set comes out empty, or the pattern does not fit the file names.
+        InputError: a set comes out empty, a class has no training image, or the pattern does not fit the file names.
     """
     names = ("val", "test") if isinstance(split, Split) else ("val",)
     if split.rule == "fraction":
@@ -102,6 +102,13 @@ def cut(labels: Labels, split: Split | ValSplit, key: str) -> Splits:
             raise InputError(
                 f"params.yaml: {key}.rule = {split.rule!r} leaves no image for {name}, of {len(labels)} images: "
                 f"change {key}.{split.rule}, or give more images"
+            )
+    learnt = {labels[image_id] for image_id in splits["train"]}
+    for image_id in sorted(labels):
+        if labels[image_id] not in learnt:
+            raise InputError(
+                f"params.yaml: {key}.rule = {split.rule!r} leaves no training image of the class that {image_id} has: "
+                f"change {key}.{split.rule}, or give more images of that class"
             )
     return splits
 
@@ -168,19 +175,22 @@ def _by_pattern(labels: Labels, split: Split, key: str) -> Splits:
     return held_out
 
 
-def limited(ids: Sequence[str], labels: Labels, limit: int | None, seed: int) -> list[str]:
-    """At most `limit` of some images, sorted: of each class as large a share as of all, drawn at random.
+def limited(ids: Sequence[str], labels: Labels, limit: int | None, seed: int, key: str) -> list[str]:
+    """At most `limit` of some images, sorted: one of each class, then of each as large a share as of all, at random.
 
-    The images of a smaller limit are among those of a larger one. None: all.
+    The images of a smaller limit are among those of a larger one. None: all. `key` is that of the limit in params.yaml.
     """
     if limit is None:
         return sorted(ids)
-    ranked = [
-        ((place + 0.5) / len(order), image_id)
-        for order in _shuffled(ids, labels, seed)
-        for place, image_id in enumerate(order)
-    ]
-    return sorted(image_id for _, image_id in sorted(ranked)[:limit])
+    ranked = []
+    for order in _shuffled(ids, labels, seed):
+        ranked += [(place > 0, (place + 0.5) / len(order), image_id) for place, image_id in enumerate(order)]
+    classes = len({labels[image_id] for image_id in ids})
+    if limit < classes:
+        raise InputError(
+            f"params.yaml: {key} = {limit}: there are {classes} classes, and each needs an image: raise it"
+        )
+    return sorted(image_id for *_, image_id in sorted(ranked)[:limit])
 
 
 def _shuffled(ids: Sequence[str] | Labels, labels: Labels, seed: int) -> list[list[str]]:

@@ -30,8 +30,11 @@ def test_deps_are_the_closure_of_the_imports(name: str) -> None:
 def test_a_stage_that_loads_a_plug_in_depends_on_it(name: str) -> None:
     deps = STAGES[name]["deps"]
     loads = "src/plugins.py" in deps
-    assert loads == any(dep.startswith("src/detectors") for dep in deps)
-    assert (loads and name != "check") == any(dep.startswith("src/backbones") for dep in deps)
+    detectors, datasets, backbones = (
+        any(dep.startswith(f"src/{kind}") for dep in deps) for kind in ("detectors", "datasets", "backbones")
+    )
+    assert loads == (detectors or datasets)
+    assert backbones == (detectors and name != "check")
 
 
 def test_the_command_that_writes_deps_changes_nothing_else_and_puts_back_what_is_missing(tmp_path: Path) -> None:
@@ -49,14 +52,21 @@ def test_params_are_the_sections_that_the_stage_reads(name: str) -> None:
     assert {key.split(".")[0] for key in STAGES[name].get("params", [])} == set(model.model_fields)
 
 
+def items(name: str, content: dict) -> list[str]:
+    """Names for which a stage is there: those that it lists, or those of a section of the parameters."""
+    listed = PIPELINE[name].get("foreach", [""])
+    return list(content[listed[2:-1]] if isinstance(listed, str) else listed)
+
+
 def test_every_tracked_parameter_exists() -> None:
     content = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    for stage in STAGES.values():
+    for name, stage in STAGES.items():
         for key in stage.get("params", []):
-            value = content
-            for part in key.replace("${item}", "voc").replace("${key}", "ssd300").split("."):
-                assert part in value, key
-                value = value[part]
+            for item in items(name, content):
+                value = content
+                for part in key.replace("${key}", item).split("."):
+                    assert part in value, key
+                    value = value[part]
 
 
 def test_params_yaml_is_valid_and_every_section_is_read_by_a_stage() -> None:
@@ -91,8 +101,8 @@ LAYERS = [  # imports point down: from a later layer to the same or an earlier o
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "splitting", "labelled"),
     ],
-    ["detection_batches", "detection"],
-    ["datasets", "drawn", "proposals", "rcnn", "detectors", "backbones"],
+    ["detection_batches", "detection", "sources", "voc", "drawn"],
+    ["datasets", "proposals", "rcnn", "detectors", "backbones"],
 ]
 
 

@@ -184,20 +184,33 @@ def test_groups_are_taken_whole() -> None:
     assert len(groups["a"]) == 24
 
 
-@given(labelled, st.integers(1, 100), st.integers(1, 100), st.integers(0, 3))
+@given(labelled, st.integers(5, 100), st.integers(5, 100), st.integers(0, 3))
 def test_a_limit_takes_as_large_a_share_of_each_class_and_smaller_ones_lie_in_larger_ones(
     labels, one, other, seed
 ) -> None:
-    small, large = (limited(list(labels), labels, limit, seed) for limit in sorted((one, other)))
+    small, large = (limited(list(labels), labels, limit, seed, KEY) for limit in sorted((one, other)))
     assert len(small) == min(one, other, len(labels))
     assert set(small) <= set(large)
     assert small == sorted(small)
     classes, drawn = Counter(labels.values()), Counter(labels[image_id] for image_id in small)
     for label, count in classes.items():
-        assert abs(drawn[label] - len(small) * count / len(labels)) <= 2.5
-    assert limited(list(labels), labels, None, seed) == sorted(labels)
+        assert drawn[label] >= 1
+        assert abs(drawn[label] - len(small) * count / len(labels)) <= len(classes)
+    assert limited(list(labels), labels, None, seed, KEY) == sorted(labels)
 
 
 def test_a_limit_keeps_the_classes_equal_where_they_are() -> None:
     labels = hands(per_person=20)
-    assert set(Counter(labels[image_id] for image_id in limited(list(labels), labels, 30, 0)).values()) == {10}
+    drawn = Counter(labels[image_id] for image_id in limited(list(labels), labels, 30, 0, KEY))
+    assert set(drawn.values()) == {10}
+
+
+def test_a_limit_below_the_number_of_classes_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"data\.gesture\.limit = 2: there are 3 classes.*raise it"):
+        limited(list(hands()), hands(), 2, 0, "data.gesture.limit")
+
+
+def test_a_class_without_a_training_image_is_an_error_that_names_one_of_its_images() -> None:
+    labels = {**hands(), "003-x/hand3_0.jpg": 3}
+    with pytest.raises(InputError, match=r"no training image of the class that 003-x/hand3_0\.jpg has"):
+        cut(labels, section(rule="pattern"), KEY)

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from src.archives import open_archive
 from src.datasets import voc
 from src.drawn import voc as drawn_voc
 from src.errors import InputError
 from stages import download
-from tests.datasets.test_voc import members
 from tests.test_archives import contents, write_folder, write_tar, write_zip
 from tests.test_download import CONTENT, mirror  # noqa: F401 (a fixture)
+from tests.voc.test_reader import members
 
 
 def params(**changes: object) -> download.Params:
@@ -105,7 +104,7 @@ def test_what_another_source_left_is_removed_at_the_end(official, tmp_path) -> N
 
 def test_the_sample_is_drawn_in_the_layout(tmp_path) -> None:
     assert run(tmp_path, source="sample") == ["sample.tar"]
-    data = voc.load([open_archive(tmp_path / "sample.tar")], classes=None, other_classes="drop", limit=None, jobs=1)
+    data = voc.prepare(tmp_path, voc.Params.model_validate(params(source="sample").data["voc"]), 1)
     assert {name: len(ids) for name, ids in data.splits.items()} == {"train": 1, "val": 1, "trainval": 2, "test": 1}
 
 

@@ -3,13 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.datasets.voc import VocData
 from src.errors import InputError
 from src.params import Splits
 from src.samples import Samples
 from stages import prepare
-from tests.datasets.test_voc import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
 from tests.test_archives import write_tar, write_zip
+from tests.voc.test_reader import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +28,7 @@ def run(raw: Path, out: Path, **changes: object) -> Samples:
     }
     splits = {"finetune": "train", "validation": None, "train": "train", "test": "train"}
     params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}, "splits": splits})
-    prepare.run(params, raw=raw, out=out)
+    prepare.run(params, dataset="voc", raw=raw, out=out)
     return Samples(out)
 
 
@@ -124,7 +123,6 @@ def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
 
 
 def test_split_that_the_data_lack_shows_here_and_not_hours_later():
-    data = VocData(["car"], {"train": ["a"], "test": []}, {}, [])
     splits = Splits(finetune="train", validation=None, train="train", test="test")
     with pytest.raises(InputError, match=r"splits.test = 'test': the data have no such images,.* train \(1 images\)"):
-        prepare._check_splits(splits, data)
+        prepare._check_splits(splits, {"train": ["a"], "test": []})
