@@ -16,6 +16,7 @@ SIDE = 64  # pixels
 SKINS: tuple[Colour, ...] = ((240, 205, 180), (225, 180, 145), (200, 150, 115), (165, 115, 80), (120, 80, 58))
 PALM = ((-0.2, 0.02, 0.1), (0.2, 0.02, 0.1), (0.3, -0.42, 0.12), (0.28, -0.86, 0.12), (-0.29, -0.9, 0.12))
 BALL = (-0.26, -0.36, 0.19)  # of the thumb: x, y, radius
+CIRCLE = disc(0, 0, 1)
 MIDDLE = (-0.16, -0.83)  # of a stretched hand, which comes to lie in the middle of the picture
 
 
@@ -128,8 +129,7 @@ def _hull(hand: Hand, discs: list[tuple[float, float, float]], grow: float, tone
     """The convex hull of discs (x, y, radius); `grow` pixels are added to each radius."""
     edges = []
     for x, y, radius in discs:
-        around = disc(0, 0, radius * hand.thickness + grow)
-        edges.append(around + np.array([x, y]) @ hand.turn + hand.shift)
+        edges.append((radius * hand.thickness + grow) * CIRCLE + np.array([x, y]) @ hand.turn + hand.shift)
     corners = cv2.convexHull(np.round(np.concatenate(edges)).astype(np.int32))
     cv2.fillConvexPoly(hand.pixels, corners, tone)
     cv2.fillConvexPoly(hand.mask, corners, 1)
