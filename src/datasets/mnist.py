@@ -1,17 +1,23 @@
 """MNIST (LeCun et al. 1998, Proc. IEEE 86), or any set of grey images in its format: Fashion-MNIST, KMNIST, EMNIST, ...
 
-The set's own test images (`t10k`) are the test split; validation images are cut from its training images.
+The format is idx: magic number 00 00 08 D, D sizes of four bytes each, the most significant first, then the bytes; the
+file gzipped or not. The set's own test images (`t10k`) are the test split; validation images are cut from its training
+images. N images of H x W pixels.
 """
 
+import gzip
+import math
+import re
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import cv2
 import numpy as np
 
-from src import idx
-from src.archives import Archive, open_archive
+from src.archives import GZIP_MAGIC, Archive, open_archive
 from src.download import download
 from src.errors import InputError
 from src.labelled import LabelledData
@@ -32,6 +38,10 @@ MIRRORS = (  # the author's own page no longer serves them
     "https://storage.googleapis.com/cvdf-datasets/mnist/{name}",
 )
 SAMPLE_TEST = 0.2  # of the sample
+UNSIGNED_BYTE = 8  # the only type of value that sets of images use
+DIMENSIONS = {"images": 3, "labels": 1}
+# train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, ...
+NAME = re.compile(r"(?:.*[/-])?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(?:\.gz)?")
 
 
 class Params(Source):
@@ -41,6 +51,13 @@ class Params(Source):
 
     split: ValSplit
     limit: Count | None
+
+
+class Examples(NamedTuple):
+    """Images and labels of one part of a set."""
+
+    images: np.ndarray  # uint8 [N, H, W]
+    labels: np.ndarray  # uint8 [N]
 
 
 def fetch(section: Params, out: Path, seed: int) -> list[Path]:
@@ -67,8 +84,8 @@ def sample(seed: int) -> dict[str, bytes]:
     test[[int(number) for number in by_fraction(labels, {"test": SAMPLE_TEST}, seed)["test"]]] = True
     files = {}
     for part, chosen in (("train", ~test), ("t10k", test)):
-        files[f"{part}-images-idx3-ubyte"] = idx.serialise(images[chosen])
-        files[f"{part}-labels-idx1-ubyte"] = idx.serialise(digits.target[chosen])
+        files[f"{part}-images-idx3-ubyte"] = serialise(images[chosen])
+        files[f"{part}-labels-idx1-ubyte"] = serialise(digits.target[chosen])
     return files
 
 
@@ -80,7 +97,7 @@ def _written(path: Path, content: bytes) -> Path:
 
 def prepare(raw: Path, section: Params, jobs: int) -> LabelledData:
     """Images as PNG, which loses nothing, under ids such as `train/00001`; one process writes 60,000 in seconds."""
-    parts = idx.read_set(_archive(raw))
+    parts = read_set(_archive(raw))
     numbers = sorted({int(label) for label in parts["train"].labels})
     place = {number: label for label, number in enumerate(numbers)}
     for label in parts["test"].labels:
@@ -108,10 +125,77 @@ def _archive(raw: Path) -> Archive:
     return open_archive(stored[0] if stored else raw)
 
 
-def _encoded(ids: list[str], parts: dict[str, idx.Examples]) -> Iterator[tuple[str, bytes]]:
+def _encoded(ids: list[str], parts: dict[str, Examples]) -> Iterator[tuple[str, bytes]]:
     for image_id in ids:
         part, number = image_id.split("/")
         written, content = cv2.imencode(".png", parts[part].images[int(number) - 1])
         if not written:
             raise RuntimeError("OpenCV could not encode a PNG: this build of it lacks the format")
         yield f"images/{image_id}.png", content.tobytes()
+
+
+def read_set(archive: Archive) -> dict[str, Examples]:
+    """The parts `train` and `test` of the set whose four files lie in an archive or folder.
+
+    Raises:
+        InputError: a file is missing, there twice or damaged, or images and labels are not equally many.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for name in archive.names():
+        if match := NAME.fullmatch(name):
+            role = ("train" if match[1] == "train" else "test", match[2])
+            if role in found:
+                raise InputError(f"{archive.path}: {found[role]} and {name} are both {role[0]} {role[1]}: keep one")
+            found[role] = name
+    return {part: _read_part(archive, part, found) for part in ("train", "test")}
+
+
+def _read_part(archive: Archive, part: str, found: dict[tuple[str, str], str]) -> Examples:
+    arrays = {}
+    for kind, dimensions in DIMENSIONS.items():
+        if (part, kind) not in found:
+            stem = "train" if part == "train" else "t10k"
+            raise InputError(
+                f"{archive.path} has no {stem}-{kind}-idx{dimensions}-ubyte, gzipped or not: add the file; such a set "
+                "has four, images and labels of train and of t10k"
+            )
+        name = found[part, kind]
+        arrays[kind] = parse(archive.read(name), dimensions, f"{archive.path}: {name}")
+    if len(arrays["images"]) != len(arrays["labels"]):
+        raise InputError(
+            f"{archive.path}: {found[part, 'images']} has {len(arrays['images'])} images and {found[part, 'labels']} "
+            f"{len(arrays['labels'])} labels: take both from the same set"
+        )
+    return Examples(**arrays)
+
+
+def parse(content: bytes, dimensions: int, name: str) -> np.ndarray:
+    """The array of a file, uint8 with that many dimensions; `name` is for the error messages.
+
+    Raises:
+        InputError: it is not such a file, is truncated, or longer than its header says.
+    """
+    if content.startswith(GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(f"{name} is truncated or damaged ({error}): fetch it anew") from None
+    magic, header = bytes([0, 0, UNSIGNED_BYTE, dimensions]), 4 + 4 * dimensions
+    if content[:4] != magic:
+        raise InputError(
+            f"{name} begins with {content[:4].hex() or 'nothing'} instead of {magic.hex()}, so it is no idx file of "
+            f"bytes in {dimensions} dimensions: fetch it anew, or give the file that belongs there"
+        )
+    sizes = struct.unpack(f">{dimensions}I", content[4:header]) if len(content) >= header else (0,)
+    if len(content) != header + math.prod(sizes) or not all(sizes):
+        raise InputError(
+            f"{name} has {len(content)} bytes, which do not fit the sizes {' x '.join(map(str, sizes))} in its header: "
+            "it is truncated or damaged, fetch it anew"
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)
+
+
+def serialise(array: np.ndarray) -> bytes:
+    """The file of an array of bytes: `parse` gives the array back."""
+    header = bytes([0, 0, UNSIGNED_BYTE, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(np.uint8).tobytes()

@@ -11,8 +11,8 @@ from torchvision.datasets import MNIST
 
 from src.archives import open_archive
 from src.datasets import mnist
+from src.datasets.mnist import read_set, serialise
 from src.errors import InputError
-from src.idx import read_set, serialise
 from src.labelled import LabelledImages
 from tests.test_archives import write_folder, write_tar
 from tests.test_download import mirror  # noqa: F401 (a fixture)

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from src.archives import open_archive
 from src.errors import InputError
-from src.idx import parse, read_set, serialise
+from src.datasets.mnist import parse, read_set, serialise
 from tests.test_archives import write_folder, write_tar, write_zip
 
 IMAGES = np.arange(5 * 2 * 3, dtype=np.uint8).reshape(5, 2, 3)
