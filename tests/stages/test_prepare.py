@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from src.errors import InputError
+from src.labelled import LabelledImages
 from src.params import Splits
 from src.samples import Samples
 from stages import prepare
+from tests.datasets.test_gesture import MEMBERS, SECTION
 from tests.test_archives import write_tar, write_zip
 from tests.voc.test_reader import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
 
@@ -110,6 +112,22 @@ def test_advice_on_data_of_ones_own_is_kept_from_other_sources(raw, tmp_path) ->
     with pytest.raises(InputError) as caught:
         run(raw, tmp_path / "voc.zip", source="sample")
     assert "download@voc" not in str(caught.value)
+
+
+def test_a_labelled_set_is_written_whatever_splits_rcnn_uses(tmp_path, capsys) -> None:
+    (tmp_path / "raw").mkdir()
+    write_tar(tmp_path / "raw" / "local.tar", MEMBERS)
+    splits = {"finetune": "none such", "validation": None, "train": "trainval", "test": "test"}
+    params = prepare.Params.model_validate({"data": {"gesture": SECTION}, "splits": splits})
+    prepare.run(params, dataset="gesture", raw=tmp_path / "raw", out=tmp_path / "gesture.zip")
+    assert capsys.readouterr().out == "30 images (train 10, val 10, test 10) of 2 classes\n"
+    assert LabelledImages(tmp_path / "gesture.zip").classes == ["fist", "ok"]
+    write_tar(tmp_path / "raw" / "local.tar", {"fist/a.png": b"", "ok/a.png": b""})
+    with pytest.raises(
+        InputError, match=r"does not match the file name.*; if you change.*dvc repro -f download@gesture"
+    ):
+        prepare.run(params, dataset="gesture", raw=tmp_path / "raw", out=tmp_path / "gesture.zip")
+    assert len(LabelledImages(tmp_path / "gesture.zip").ids("train", "val", "test")) == 30
 
 
 @pytest.mark.real
