@@ -170,7 +170,8 @@ def _by_pattern(labels: Labels, split: Split, key: str) -> Splits:
     groups = {"val": [str(group) for group in pattern.val or ()], "test": [str(group) for group in pattern.test]}
     held_out = by_group(labels, pattern.regex, groups, key)
     if pattern.val is None:
-        rest = {image_id: label for image_id, label in labels.items() if image_id not in set(held_out["test"])}
+        test = set(held_out["test"])
+        rest = {image_id: label for image_id, label in labels.items() if image_id not in test}
         held_out |= by_fraction(rest, {"val": split.fraction.val}, split.seed)
     return held_out
 
