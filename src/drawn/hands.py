@@ -65,8 +65,8 @@ def picture(seed: int, gesture: str, number: int, who: Person) -> np.ndarray:
 
 
 def _held(rng: Rng, canvas: np.ndarray, turn: float, who: Person) -> Hand:
-    angle = np.deg2rad(turn + rng.uniform(-24, 24))
-    unit = SCALE * SIDE * rng.uniform(0.34, 0.42)
+    angle = np.deg2rad(turn + rng.uniform(-18, 18))
+    unit = SCALE * SIDE * rng.uniform(0.37, 0.43)
     mirror = -1.0 if rng.random() < 0.5 else 1.0
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.array([[cos, sin], [-sin, cos]]) * [[who.breadth], [1.0]] * unit * [mirror, 1.0]
@@ -164,9 +164,9 @@ def _background(rng: Rng) -> np.ndarray:
     wall = colour(rng, (0.15, 1.0))
     pixels = np.empty((side, side, 3), np.uint8)
     pixels[:] = gradient(wall, shade(wall, rng.uniform(0.6, 1.3)), side)
-    for _ in range(int(rng.integers(0, 9))):
+    for _ in range(int(rng.integers(0, 5))):
         x, y, reach = rng.uniform(0, side, 2).tolist() + [rng.uniform(4, 30)]
-        tone = pick(rng, SKINS) if rng.random() < 0.2 else colour(rng)  # no skin colour gives the hand away
+        tone = pick(rng, SKINS) if rng.random() < 0.1 else colour(rng)  # no skin colour gives the hand away
         if rng.random() < 0.5:
             cv2.fillPoly(pixels, [np.round(disc(x, y, reach, rng=rng)).astype(np.int32)], tone)
         else:
