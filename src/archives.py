@@ -11,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -82,11 +82,15 @@ def store(source: str | Path, folder: str | Path, stem: str) -> Path:
 
 
 def pack_folder(folder: str | Path, path: str | Path) -> None:
-    """Write a tar of a folder's files: sorted, without dates and owners, so the same bytes for the same content."""
+    """Write a tar of a folder's files, sorted."""
     archive = open_archive(folder)
+    write_tar(path, ((name, archive.read(name)) for name in archive.names()))
+
+
+def write_tar(path: str | Path, entries: Iterable[tuple[str, bytes]]) -> None:
+    """A tar of entries in the order given, without dates and owners: the same bytes for the same content."""
     with atomic(path) as temporary, tarfile.open(temporary, "w") as tar:
-        for name in archive.names():
-            content = archive.read(name)
+        for name, content in entries:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))

@@ -1,15 +1,15 @@
 """A prepared set of labelled images, for the classifiers: one zip with every image as it was encoded and one index.
 
-`index.json` holds `classes`, `splits` (name -> image ids) and `images` (id -> file, label). An image id is the path that
-the image has in its data set, so that files of the same name in two classes stay two images. Written by `prepare`,
+`index.json` holds `classes`, `splits` (name -> image ids) and `images` (id -> file, label). An image id is the path
+that the image has in its data set, so that files of the same name in two classes stay two images. Written by `prepare`,
 read by every stage behind it.
 """
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,24 @@ def write_labelled(
     index = {"classes": list(classes), "splits": {name: list(ids) for name, ids in splits.items()}, "images": images}
     header = (INDEX, json.dumps(index, indent=None, sort_keys=True).encode())
     write_zip(path, (entry for part in ([header], contents) for entry in part))
+
+
+class LabelledData(NamedTuple):
+    """The arguments of `write_labelled` behind its path, in their order: what a labelled data set prepares."""
+
+    classes: list[str]
+    splits: dict[str, list[str]]
+    images: dict[str, dict[str, Any]]
+    contents: Iterator[tuple[str, bytes]]
+
+    def write(self, path: Path) -> None:
+        """Write the prepared data set."""
+        write_labelled(path, *self)
+
+    def summary(self) -> str:
+        """A line that says how many images and classes there are."""
+        splits = ", ".join(f"{name} {len(ids)}" for name, ids in self.splits.items())
+        return f"{len(self.images)} images ({splits}) of {len(self.classes)} classes"
 
 
 class LabelledImages:

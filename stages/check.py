@@ -8,7 +8,6 @@ from pydantic import create_model
 
 from src import plugins
 from src.classifier_params import Pretrain
-from src.datasets.voc_params import Data
 from src.errors import InputError
 from src.params import Section, Seed, Splits, Train
 from src.proposal_recall import Evaluate
@@ -22,7 +21,12 @@ from src.rcnn.warp import Warp
 from stages.command import command
 from stages.environment import device, jobs, workers
 
+DATASETS: Any = {name: (plugins.load("datasets", name).Params, ...) for name in plugins.names("datasets")}
 DETECTORS: Any = {name: (plugins.load("detectors", name).Params, ...) for name in plugins.names("detectors")}
+
+
+class Data(create_model("Data", __base__=Section, **DATASETS)):  # type: ignore[misc]
+    """The section `data`: one part for each file in src/datasets."""
 
 
 class Detectors(create_model("Detectors", __base__=Section, **DETECTORS)):  # type: ignore[misc]
@@ -74,8 +78,8 @@ def _check_opencv() -> None:
 
 
 def _check_paths(params: Params) -> None:
-    voc = params.data.voc
-    paths = {"data.voc.path": voc.path if voc.source == "local" else None}
+    sources = {f"data.{name}.path": getattr(params.data, name) for name in DATASETS}
+    paths = {key: section.path for key, section in sources.items() if section.source == "local"}
     weights = {"finetune.weights": params.finetune.weights}
     weights |= {f"detectors.{name}.weights": getattr(params.detectors, name).weights for name in DETECTORS}
     weights |= {f"classifiers.{name}.weights": getattr(params.classifiers, name).weights for name in CLASSIFIERS}

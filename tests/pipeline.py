@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PLUGINS = ("classifiers", "detectors", "backbones")  # folders whose files parameters choose
+PLUGINS = ("classifiers", "detectors", "backbones", "datasets")  # folders whose files parameters choose
 
 
 def imports(path: Path) -> set[Path]:

@@ -17,6 +17,7 @@ from tests.pipeline import ROOT
 
 SMALL = {
     "data.voc.sample": {"train": 10, "val": 4, "test": 6},
+    "data.gesture.sample": {"per_class": 6, "people": 6},
     "selective_search.max_proposals": 40,
     "train.epochs": 1,
     "train.batch_size": 32,
@@ -110,6 +111,7 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(clean: Reposi
         ("selective_search.max_proposals=-1", ["selective_search.max_proposals", "-1", "greater than or equal to 1"]),
         ("+train.speed=1", ["train.speed", "there is no such parameter"]),
         ("data.voc.source=local", ["data.voc", "path must name"]),
+        ("data.gesture.source=official", ["data.gesture", "private share", "set source to local"]),
         ("train_svm.easy_margin=0.5", ["train_svm", "easy_margin must not be above hard_margin"]),
     ],
 )
@@ -140,6 +142,7 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repo
         ("train_bbox.ridge_lambda", 10.0, {"check", "train_bbox"}),
         ("evaluate.recall_at", [5], {"check", "evaluate_proposals@selective_search"}),
         ("profile", "other", {"check"}),
+        ("data.mnist.limit", 100, {"check", "download@mnist", "prepare@mnist"}),
         ("detectors.ssd300.decode.nms_thresh", 0.4, {"check", "detect@ssd300"}),
         ("detectors.ssd300.loss.iou_thresh", 0.4, {"check", "train_detector@ssd300"}),
         ("detectors.rpn.decode.nms_thresh", 0.6, {"check", "propose_rpn"}),
@@ -209,6 +212,52 @@ def decode(outputs, sizes, rules):
     nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "scores": torch.zeros(0)}
     return [nothing for _ in sizes]
 """
+
+
+@pytest.mark.parametrize("name", ["gesture", "mnist", "voc"])
+def test_a_data_set_can_change_without_the_others(clean: Repository, name: str) -> None:
+    path = clean.path / f"src/datasets/{name}.py"
+    path.write_text(path.read_text() + "# a change\n")
+    assert clean.stale() == {"check", f"download@{name}", f"prepare@{name}"}
+
+
+FEW = """
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from src.labelled import LabelledData
+from src.sources import Source
+
+TASK = "labels"
+
+
+class Params(Source):
+    LAYOUT: ClassVar[str] = "of any kind"
+
+
+def fetch(section, out, seed):
+    (out / "sample.txt").write_text(str(seed))
+    return [out / "sample.txt"]
+
+
+def prepare(raw, section, jobs):
+    content = cv2.imencode(".png", np.zeros((2, 2), np.uint8))[1].tobytes()
+    images = {name: {"file": f"{name}.png", "label": 0} for name in ("a", "b", "c")}
+    splits = {"train": ["a"], "val": ["b"], "test": ["c"]}
+    return LabelledData(["black"], splits, images, ((f"{name}.png", content) for name in images))
+"""
+
+
+def test_a_data_set_is_one_file_and_one_section(clean: Repository) -> None:
+    try:
+        (clean.path / "src/datasets/few.py").write_text(FEW)
+        clean.change("data.few", {"source": "sample", "path": None}, new=True)
+        assert clean.stale() == {"check", "download@few", "prepare@few"}
+        assert "3 images (train 1, val 1, test 1) of 1 classes" in clean("dvc", "repro", "prepare@few")
+    finally:
+        (clean.path / "src/datasets/few.py").unlink()
 
 
 def test_a_detector_is_one_file_and_one_section(clean: Repository) -> None:

@@ -30,10 +30,11 @@ def test_deps_are_the_closure_of_the_imports(name: str) -> None:
 def test_a_stage_that_loads_a_plug_in_depends_on_it(name: str) -> None:
     deps = STAGES[name]["deps"]
     loads = "src/plugins.py" in deps
-    detectors, classifiers, backbones = (
-        any(dep.startswith(f"src/{kind}") for dep in deps) for kind in ("detectors", "classifiers", "backbones")
+    detectors, classifiers, datasets, backbones = (
+        any(dep.startswith(f"src/{kind}") for dep in deps)
+        for kind in ("detectors", "classifiers", "datasets", "backbones")
     )
-    assert loads == (detectors or classifiers)
+    assert loads == (detectors or classifiers or datasets)
     assert backbones == (detectors and name != "check")
 
 
@@ -101,10 +102,11 @@ LAYERS = [  # imports point down: from a later layer to the same or an earlier o
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "optimizers", "labelled"),
         *("classifier_params", "classifier_inputs", "classifier_loss", "classifier_metrics", "torchvision_network"),
+        *("splitting", "class_folders", "idx"),
     ],
-    ["detection_batches", "detection", "classifier_batches", "classification"],
+    ["detection_batches", "detection", "classifier_batches", "classification", "sources", "voc", "drawn"],
     ["classifier_training"],
-    ["datasets", "drawn", "proposals", "rcnn", "detectors", "backbones", "classifiers"],
+    ["datasets", "proposals", "rcnn", "detectors", "backbones", "classifiers"],
 ]
 
 

@@ -6,24 +6,8 @@ looks like an object only in part must be told from one.
 
 import numpy as np
 
-from src.drawn.shapes import (
-    CLOTH,
-    LEAVES,
-    METAL,
-    RUBBER,
-    TILES,
-    WOOD,
-    Part,
-    Rng,
-    Shape,
-    bands,
-    colour,
-    crown,
-    disc,
-    pick,
-    rect,
-    shade,
-)
+from src.drawn.painting import Rng, colour, disc, pick, shade
+from src.drawn.shapes import CLOTH, LEAVES, METAL, RUBBER, TILES, WOOD, Part, Shape, bands, crown, rect
 
 
 def bush(rng: Rng) -> list[Part]:

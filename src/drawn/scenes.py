@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from src.drawn.clutter import CLUTTER
-from src.drawn.shapes import SHAPES, Colour, Part, Rng, disc, pick, shade
+from src.drawn.painting import SCALE, Colour, Rng, disc, gradient, lit, noise, photograph, pick, shade
+from src.drawn.shapes import SHAPES, Part
 
-SCALE = 2  # canvas pixels for one image pixel, each way
 NUM_OBJECTS = (0.05, 0.2, 0.35, 0.25, 0.15)  # probability of 0, 1, ... objects in an image
 DROPPED, DIFFICULT = 0.25, 0.5  # visible share below which an object is left out, or marked difficult
 TRUNCATED = 0.85  # visible box over whole box, below which VOC's guidelines call an object truncated
@@ -69,7 +69,7 @@ def scene(seed: int, index: int) -> tuple[np.ndarray, list[Object]]:
             objects.append(_object(name, found, patch, mirror))
     dark = (canvas.shadow == 1) & ~canvas.taken
     canvas.pixels[dark] = canvas.pixels[dark] // 8 * 5
-    return _photograph(rng, canvas.pixels), objects
+    return photograph(rng, canvas.pixels), objects
 
 
 def _size(rng: Rng) -> tuple[int, int]:
@@ -107,21 +107,8 @@ def _render(rng: Rng, parts: list[Part], long_side: float, mirror: bool) -> Patc
         corners = [np.round((polygon - low) * scale).astype(np.int32)]
         cv2.fillPoly(pixels, corners, part.colour)
         cv2.fillPoly(mask, corners, 1)
-    light = _noise(rng, (height, width), (3, 3), 24).astype(np.int16) + _noise(rng, (height, width), (14, 14), 14)
-    return Patch(_lit(pixels, light), mask.astype(bool))
-
-
-def _noise(rng: Rng, size: tuple[int, int], grid: tuple[int, int], amplitude: int) -> np.ndarray:
-    """Smooth noise of `grid` knots, int16 in -amplitude..amplitude, [size]."""
-    knots = rng.integers(0, 2 * amplitude + 1, grid).astype(np.uint8)
-    fine = cv2.resize(knots, size[::-1], interpolation=cv2.INTER_LINEAR_EXACT)
-    return fine.astype(np.int16) - amplitude
-
-
-def _lit(pixels: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Pixels [H, W, 3] times 1 + light / 128, light int16 [H, W] in -128..128."""
-    factor = (128 + light[:, :, None]).astype(np.uint16)
-    return np.minimum((pixels * factor) >> 7, 255).astype(np.uint8)
+    light = noise(rng, (height, width), (3, 3), 24).astype(np.int16) + noise(rng, (height, width), (14, 14), 14)
+    return Patch(lit(pixels, light), mask.astype(bool))
 
 
 def _place(rng: Rng, canvas: Canvas, patch: Patch, base: float) -> np.ndarray | None:
@@ -163,17 +150,12 @@ def _background(rng: Rng, size: tuple[int, int]) -> tuple[Canvas, float]:
     horizon = int(height * rng.uniform(0.15, 0.55))
     pixels = np.empty((height, width, 3), np.uint8)
     sky, ground = pick(rng, SKIES), pick(rng, GROUNDS)
-    pixels[:horizon] = _gradient(sky, shade(sky, rng.uniform(0.8, 1.3)), horizon)
-    pixels[horizon:] = _gradient(ground, shade(ground, rng.uniform(0.7, 1.25)), height - horizon)
+    pixels[:horizon] = gradient(sky, shade(sky, rng.uniform(0.8, 1.3)), horizon)
+    pixels[horizon:] = gradient(ground, shade(ground, rng.uniform(0.7, 1.25)), height - horizon)
     _scenery(rng, pixels, horizon, sky, ground)
-    light = _noise(rng, (height, width), (4, 4), 16) + _noise(rng, (height, width), (24, 32), 8)
-    canvas = Canvas(_lit(pixels, light), np.zeros((height, width), bool), np.zeros((height, width), np.uint8))
+    light = noise(rng, (height, width), (4, 4), 16) + noise(rng, (height, width), (24, 32), 8)
+    canvas = Canvas(lit(pixels, light), np.zeros((height, width), bool), np.zeros((height, width), np.uint8))
     return canvas, horizon / SCALE
-
-
-def _gradient(above: Colour, below: Colour, rows: int) -> np.ndarray:
-    steps = np.arange(rows)[:, None, None] * 256 // rows
-    return (((256 - steps) * above + steps * below) >> 8).astype(np.uint8)  # [rows, 1, 3]
 
 
 def _scenery(rng: Rng, pixels: np.ndarray, horizon: int, sky: Colour, ground: Colour) -> None:
@@ -193,16 +175,3 @@ def _scenery(rng: Rng, pixels: np.ndarray, horizon: int, sky: Colour, ground: Co
         start = int(rng.integers(0, width)), int(rng.integers(horizon, height))
         end = start[0] + int(rng.integers(-60, 61)), start[1] + int(rng.integers(-6, 7))
         cv2.line(pixels, start, end, shade(ground, rng.uniform(0.7, 1.3)), int(rng.integers(1, 6)))
-
-
-def _photograph(rng: Rng, canvas: np.ndarray) -> np.ndarray:
-    """The canvas at the image's size, with light, contrast, blur and noise."""
-    height, width = canvas.shape[0] // SCALE, canvas.shape[1] // SCALE
-    image = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
-    image = _lit(image, _noise(rng, (height, width), (2, 2), 40))  # light that falls from one side
-    if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.choice([0.6, 0.9, 1.2])))
-    contrast, brightness, grain = rng.uniform([0.7, -20, 1], [1.1, 20, 7]).astype(np.float32)
-    noise = grain * rng.standard_normal(image.shape, np.float32)
-    exposed = (image.astype(np.float32) - 128) * contrast + 128 + brightness + noise
-    return np.clip(np.round(exposed), 0, 255).astype(np.uint8)

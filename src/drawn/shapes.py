@@ -5,14 +5,12 @@ colour. Sizes, colours and the layout of the parts vary from one drawing to the 
 materials are shared with the clutter (`src.drawn.clutter`), so that no colour gives a class away.
 """
 
-import colorsys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-Colour = tuple[int, int, int]  # RGB, 0..255
-Rng = np.random.Generator
+from src.drawn.painting import Colour, Rng, colour, disc, pick, shade
 
 
 class Part(NamedTuple):
@@ -39,36 +37,9 @@ HULLS = ((235, 236, 232), (30, 50, 100), (150, 60, 40))
 WALLS = ((222, 205, 170), (165, 85, 65), (238, 232, 222), (205, 160, 110))
 
 
-def colour(rng: Rng, value: tuple[float, float] = (0.3, 0.95)) -> Colour:
-    """A random colour of any hue; `value` bounds its brightness, 0..1."""
-    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.85), rng.uniform(*value))
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def pick(rng: Rng, tones: tuple[Colour, ...], spread: int = 18) -> Colour:
-    """One of the tones, a little off in each channel."""
-    red, green, blue = (
-        (np.array(tones[rng.integers(len(tones))]) + rng.integers(-spread, spread + 1, 3)).clip(0, 255).tolist()
-    )
-    return red, green, blue
-
-
-def shade(base: Colour, factor: float) -> Colour:
-    """A lighter (factor > 1) or darker tone of a colour."""
-    red, green, blue = (min(255, round(channel * factor)) for channel in base)
-    return red, green, blue
-
-
 def rect(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
     """Corners of an upright rectangle, [4, 2]."""
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
-
-
-def disc(x: float, y: float, rx: float, ry: float | None = None, *, rng: Rng | None = None) -> np.ndarray:
-    """An ellipse of 24 corners, [24, 2]; with `rng` its outline is uneven, as of leaves or stone."""
-    angles = np.arange(24) * (np.pi / 12)
-    radius = 1.0 if rng is None else rng.uniform(0.8, 1.1, (24, 1))
-    return np.array([x, y]) + radius * np.stack([rx * np.cos(angles), (ry or rx) * np.sin(angles)], axis=1)
 
 
 def bands(x1: float, y1: float, x2: float, y2: float, count: int, tone: Colour) -> list[Part]:

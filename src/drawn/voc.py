@@ -4,23 +4,18 @@ The files, their names and their fields are those of the devkit (Everingham et a
 the sample reads the real data. The same seed gives the same bytes.
 """
 
-import io
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import cv2
-import numpy as np
-
+from src.archives import write_tar
+from src.drawn.painting import jpeg
 from src.drawn.scenes import Object, scene
 from src.drawn.shapes import SHAPES
-from src.storage import atomic
 
 CLASSES = tuple(SHAPES)
 SPLITS = ("train", "val", "test")
 ROOT = "VOCdevkit/VOC2007"
-JPEG_QUALITY = 92
 
 
 def draw(path: Path, sizes: dict[str, int], seed: int) -> None:
@@ -38,22 +33,11 @@ def draw(path: Path, sizes: dict[str, int], seed: int) -> None:
     for index in range(1, sum(sizes[split] for split in SPLITS) + 1):
         image_id = f"{index:06d}"
         image, annotated[image_id] = scene(seed, index)
-        entries[f"JPEGImages/{image_id}.jpg"] = _jpeg(image)
+        entries[f"JPEGImages/{image_id}.jpg"] = jpeg(image)
         entries[f"Annotations/{image_id}.xml"] = annotation(image_id, image.shape[:2], annotated[image_id])
     for name, lines in _image_sets(annotated, sizes):
         entries[f"ImageSets/Main/{name}.txt"] = "".join(f"{line}\n" for line in lines).encode()
-    with atomic(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted(entries):
-            header = tarfile.TarInfo(f"{ROOT}/{name}")  # no date, no owner
-            header.size = len(entries[name])
-            archive.addfile(header, io.BytesIO(entries[name]))
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    written, content = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not written:
-        raise RuntimeError("OpenCV could not encode a JPEG: this build of it lacks the format")
-    return content.tobytes()
+    write_tar(path, ((f"{ROOT}/{name}", entries[name]) for name in sorted(entries)))
 
 
 def annotation(image_id: str, size: tuple[int, int], objects: list[Object]) -> bytes:

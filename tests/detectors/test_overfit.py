@@ -11,11 +11,11 @@ from src import detection
 from src.archives import open_archive
 from src.augmentation import transform
 from src.average_precision import mean_ap, voc07, voc_curves
-from src.datasets import voc
 from src.detection_batches import DetectionBatches
 from src.params import read_params
 from src.samples import Samples, write_samples
 from src.training import fit
+from src.voc import reader as voc
 from stages.train_detector import Params
 from tests.pipeline import ROOT
 

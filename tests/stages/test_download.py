@@ -3,15 +3,16 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from src.archives import open_archive
 from src.datasets import voc
 from src.drawn import voc as drawn_voc
 from src.errors import InputError
 from stages import download
-from tests.datasets.test_voc import members
+from tests.pipeline import ROOT
 from tests.test_archives import contents, write_folder, write_tar, write_zip
 from tests.test_download import CONTENT, mirror  # noqa: F401 (a fixture)
+from tests.voc.test_reader import members
 
 
 def params(**changes: object) -> download.Params:
@@ -51,6 +52,27 @@ def test_local_is_copied_and_not_altered(tmp_path, write) -> None:
     assert names == (["local.zip"] if write is write_zip else ["local.tar"])
     assert contents(tmp_path / "raw" / names[0]) == members()
     assert {path: (path.stat().st_mtime_ns, path.stat().st_nlink) for path in before} == before
+
+
+@pytest.mark.parametrize("write", [write_folder, write_tar, write_zip])
+def test_local_is_the_same_for_every_data_set(tmp_path, write) -> None:
+    section = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["data"]["mnist"]
+    source = write(tmp_path / "mine", {"train-images-idx3-ubyte": b"1"})
+    for path in (str(source), "nowhere"):
+        data = {"mnist": {**section, "source": "local", "path": path}}
+        here = download.Params.model_validate({"seed": 0, "data": data})
+        if path == "nowhere":
+            with pytest.raises(InputError, match=r"data\.mnist\.path = nowhere: there is no such file"):
+                download.run(here, dataset="mnist", out=tmp_path / "raw")
+        else:
+            download.run(here, dataset="mnist", out=tmp_path / "raw")
+    (stored,) = (tmp_path / "raw").iterdir()
+    assert contents(stored) == {"train-images-idx3-ubyte": b"1"}
+
+
+def test_an_unknown_data_set_is_an_error_that_lists_those_there_are(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"there is no src/datasets/cifar\.py; known datasets: gesture, mnist, voc"):
+        download.run(params(), dataset="cifar", out=tmp_path)
 
 
 def test_a_path_that_is_not_there_is_an_error_that_says_how_to_give_it(tmp_path) -> None:
@@ -105,7 +127,7 @@ def test_what_another_source_left_is_removed_at_the_end(official, tmp_path) -> N
 
 def test_the_sample_is_drawn_in_the_layout(tmp_path) -> None:
     assert run(tmp_path, source="sample") == ["sample.tar"]
-    data = voc.load([open_archive(tmp_path / "sample.tar")], classes=None, other_classes="drop", limit=None, jobs=1)
+    data = voc.prepare(tmp_path, voc.Params.model_validate(params(source="sample").data["voc"]), 1)
     assert {name: len(ids) for name, ids in data.splits.items()} == {"train": 1, "val": 1, "trainval": 2, "test": 1}
 
 

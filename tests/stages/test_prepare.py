@@ -3,13 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.datasets.voc import VocData
 from src.errors import InputError
+from src.labelled import LabelledImages
 from src.params import Splits
 from src.samples import Samples
 from stages import prepare
-from tests.datasets.test_voc import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
+from tests.datasets.test_gesture import MEMBERS, SECTION
 from tests.test_archives import write_tar, write_zip
+from tests.voc.test_reader import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def run(raw: Path, out: Path, **changes: object) -> Samples:
     }
     splits = {"finetune": "train", "validation": None, "train": "train", "test": "train"}
     params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}, "splits": splits})
-    prepare.run(params, raw=raw, out=out)
+    prepare.run(params, dataset="voc", raw=raw, out=out)
     return Samples(out)
 
 
@@ -113,6 +114,22 @@ def test_advice_on_data_of_ones_own_is_kept_from_other_sources(raw, tmp_path) ->
     assert "download@voc" not in str(caught.value)
 
 
+def test_a_labelled_set_is_written_whatever_splits_rcnn_uses(tmp_path, capsys) -> None:
+    (tmp_path / "raw").mkdir()
+    write_tar(tmp_path / "raw" / "local.tar", MEMBERS)
+    splits = {"finetune": "none such", "validation": None, "train": "trainval", "test": "test"}
+    params = prepare.Params.model_validate({"data": {"gesture": SECTION}, "splits": splits})
+    prepare.run(params, dataset="gesture", raw=tmp_path / "raw", out=tmp_path / "gesture.zip")
+    assert capsys.readouterr().out == "30 images (train 10, val 10, test 10) of 2 classes\n"
+    assert LabelledImages(tmp_path / "gesture.zip").classes == ["fist", "ok"]
+    write_tar(tmp_path / "raw" / "local.tar", {"fist/a.png": b"", "ok/a.png": b""})
+    with pytest.raises(
+        InputError, match=r"does not match the file name.*; if you change.*dvc repro -f download@gesture"
+    ):
+        prepare.run(params, dataset="gesture", raw=tmp_path / "raw", out=tmp_path / "gesture.zip")
+    assert len(LabelledImages(tmp_path / "gesture.zip").ids("train", "val", "test")) == 30
+
+
 @pytest.mark.real
 def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
     (tmp_path / "raw").mkdir()
@@ -124,7 +141,6 @@ def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
 
 
 def test_split_that_the_data_lack_shows_here_and_not_hours_later():
-    data = VocData(["car"], {"train": ["a"], "test": []}, {}, [])
     splits = Splits(finetune="train", validation=None, train="train", test="test")
     with pytest.raises(InputError, match=r"splits.test = 'test': the data have no such images,.* train \(1 images\)"):
-        prepare._check_splits(splits, data)
+        prepare._check_splits(splits, {"train": ["a"], "test": []})

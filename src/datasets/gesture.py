@@ -1,0 +1,59 @@
+"""Hand gestures in the form of handpose_x_gesture_v1, or any set of images with one folder a class."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import model_validator
+
+from src import class_folders
+from src.archives import open_archive
+from src.drawn import gesture as drawn
+from src.labelled import LabelledData
+from src.params import Count, Section
+from src.sources import Source
+from src.splitting import Split, cut, limited
+
+TASK = "labels"
+
+
+class Sample(Section):
+    """How much of the sample is drawn."""
+
+    per_class: Count
+    people: Count
+
+
+class Params(Source):
+    """Where the images come from, how they are split, and how many of them train."""
+
+    LAYOUT: ClassVar[str] = "with one folder of images a class"
+
+    split: Split
+    limit: Count | None
+    sample: Sample
+
+    @model_validator(mode="after")
+    def _not_public(self) -> "Params":
+        if self.source == "official":
+            raise ValueError(
+                "source is official, but handpose_x_gesture_v1 is on a private share and cannot be downloaded: get it "
+                "from its author, set source to local and path to the folder, zip or tar with one folder a class"
+            )
+        return self
+
+
+def fetch(section: Params, out: Path, seed: int) -> list[Path]:
+    """The drawn sample as one tar."""
+    drawn.draw(out / "sample.tar", section.sample.per_class, section.sample.people, seed)
+    return [out / "sample.tar"]
+
+
+def prepare(raw: Path, section: Params, jobs: int) -> LabelledData:
+    """Images of the one archive in `raw`, split by their paths in it."""
+    (path,) = raw.iterdir()
+    archive = open_archive(path)
+    folders = class_folders.read(archive)
+    splits = cut(folders.labels, section.split, "data.gesture.split")
+    seed = section.split.seed
+    splits["train"] = limited(splits["train"], folders.labels, section.limit, seed, "data.gesture.limit")
+    return class_folders.checked(archive, folders, splits, jobs)

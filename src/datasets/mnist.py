@@ -1,0 +1,201 @@
+"""MNIST (LeCun et al. 1998, Proc. IEEE 86), or any set of grey images in its format: Fashion-MNIST, KMNIST, EMNIST, ...
+
+The format is idx: magic number 00 00 08 D, D sizes of four bytes each, the most significant first, then the bytes; the
+file gzipped or not. The set's own test images (`t10k`) are the test split; validation images are cut from its training
+images. N images of H x W pixels.
+"""
+
+import gzip
+import math
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import cv2
+import numpy as np
+
+from src.archives import GZIP_MAGIC, Archive, open_archive
+from src.download import download
+from src.errors import InputError
+from src.labelled import LabelledData
+from src.params import Count
+from src.sources import Source, remedy
+from src.splitting import ValSplit, by_fraction, cut, limited
+from src.storage import atomic
+
+TASK = "labels"
+OFFICIAL = {  # file -> checksum, as published
+    "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+}
+MIRRORS = (  # the author's own page no longer serves them
+    "https://ossci-datasets.s3.amazonaws.com/mnist/{name}",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/{name}",
+)
+SAMPLE_TEST = 0.2  # of the sample
+UNSIGNED_BYTE = 8  # the only type of value that sets of images use
+DIMENSIONS = {"images": 3, "labels": 1}
+# train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, ...
+NAME = re.compile(r"(?:.*[/-])?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(?:\.gz)?")
+
+
+class Params(Source):
+    """Where the images come from, how validation images are cut off, and how many train."""
+
+    LAYOUT: ClassVar[str] = "with the four idx files"
+
+    split: ValSplit
+    limit: Count | None
+
+
+class Examples(NamedTuple):
+    """Images and labels of one part of a set."""
+
+    images: np.ndarray  # uint8 [N, H, W]
+    labels: np.ndarray  # uint8 [N]
+
+
+def fetch(section: Params, out: Path, seed: int) -> list[Path]:
+    """The four files of the sample, or the official ones."""
+    if section.source == "sample":
+        return [_written(out / name, content) for name, content in sample(seed).items()]
+    for name, checksum in OFFICIAL.items():
+        urls = [mirror.format(name=name) for mirror in MIRRORS]
+        download(urls, out / name, checksum=checksum, remedy=remedy("mnist"))
+    return [out / name for name in OFFICIAL]
+
+
+def sample(seed: int) -> dict[str, bytes]:
+    """The digits of scikit-learn as idx files, by name: 1,797 real ones of 8 x 8 pixels, by 13 people (UCI optdigits).
+
+    They have no test images of their own; `SAMPLE_TEST` of each class is drawn for that, of all people.
+    """
+    from sklearn.datasets import load_digits  # here, not above: it takes a second, which real data need not wait for
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    labels = {f"{number:04d}": int(label) for number, label in enumerate(digits.target)}
+    test = np.zeros(len(labels), bool)
+    test[[int(number) for number in by_fraction(labels, {"test": SAMPLE_TEST}, seed)["test"]]] = True
+    files = {}
+    for part, chosen in (("train", ~test), ("t10k", test)):
+        files[f"{part}-images-idx3-ubyte"] = serialise(images[chosen])
+        files[f"{part}-labels-idx1-ubyte"] = serialise(digits.target[chosen])
+    return files
+
+
+def _written(path: Path, content: bytes) -> Path:
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def prepare(raw: Path, section: Params, jobs: int) -> LabelledData:
+    """Images as PNG, which loses nothing, under ids such as `train/00001`; one process writes 60,000 in seconds."""
+    parts = read_set(_archive(raw))
+    numbers = sorted({int(label) for label in parts["train"].labels})
+    place = {number: label for label, number in enumerate(numbers)}
+    for label in parts["test"].labels:
+        if label not in place:
+            raise InputError(
+                f"{raw}: label {label} is in the t10k files and not in the train files: use those of one set"
+            )
+    labels = {
+        part: {f"{part}/{number:05d}": place[int(label)] for number, label in enumerate(examples.labels, 1)}
+        for part, examples in parts.items()
+    }
+    splits = cut(labels["train"], section.split, "data.mnist.split")
+    seed = section.split.seed
+    splits["train"] = limited(splits["train"], labels["train"], section.limit, seed, "data.mnist.limit")
+    splits["test"] = list(labels["test"])
+    ids = sorted(image_id for split in splits.values() for image_id in split)
+    every = labels["train"] | labels["test"]
+    entries = {image_id: {"file": f"images/{image_id}.png", "label": every[image_id]} for image_id in ids}
+    return LabelledData([str(number) for number in numbers], splits, entries, _encoded(ids, parts))
+
+
+def _archive(raw: Path) -> Archive:
+    """What is local lies in an archive of its own; the official files and the sample lie loose in the folder."""
+    stored = sorted(raw.glob("local.*"))
+    return open_archive(stored[0] if stored else raw)
+
+
+def _encoded(ids: list[str], parts: dict[str, Examples]) -> Iterator[tuple[str, bytes]]:
+    for image_id in ids:
+        part, number = image_id.split("/")
+        written, content = cv2.imencode(".png", parts[part].images[int(number) - 1])
+        if not written:
+            raise RuntimeError("OpenCV could not encode a PNG: this build of it lacks the format")
+        yield f"images/{image_id}.png", content.tobytes()
+
+
+def read_set(archive: Archive) -> dict[str, Examples]:
+    """The parts `train` and `test` of the set whose four files lie in an archive or folder.
+
+    Raises:
+        InputError: a file is missing, there twice or damaged, or images and labels are not equally many.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for name in archive.names():
+        if match := NAME.fullmatch(name):
+            role = ("train" if match[1] == "train" else "test", match[2])
+            if role in found:
+                raise InputError(f"{archive.path}: {found[role]} and {name} are both {role[0]} {role[1]}: keep one")
+            found[role] = name
+    return {part: _read_part(archive, part, found) for part in ("train", "test")}
+
+
+def _read_part(archive: Archive, part: str, found: dict[tuple[str, str], str]) -> Examples:
+    arrays = {}
+    for kind, dimensions in DIMENSIONS.items():
+        if (part, kind) not in found:
+            stem = "train" if part == "train" else "t10k"
+            raise InputError(
+                f"{archive.path} has no {stem}-{kind}-idx{dimensions}-ubyte, gzipped or not: add the file; such a set "
+                "has four, images and labels of train and of t10k"
+            )
+        name = found[part, kind]
+        arrays[kind] = parse(archive.read(name), dimensions, f"{archive.path}: {name}")
+    if len(arrays["images"]) != len(arrays["labels"]):
+        raise InputError(
+            f"{archive.path}: {found[part, 'images']} has {len(arrays['images'])} images and {found[part, 'labels']} "
+            f"{len(arrays['labels'])} labels: take both from the same set"
+        )
+    return Examples(**arrays)
+
+
+def parse(content: bytes, dimensions: int, name: str) -> np.ndarray:
+    """The array of a file, uint8 with that many dimensions; `name` is for the error messages.
+
+    Raises:
+        InputError: it is not such a file, is truncated, or longer than its header says.
+    """
+    if content.startswith(GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(f"{name} is truncated or damaged ({error}): fetch it anew") from None
+    magic, header = bytes([0, 0, UNSIGNED_BYTE, dimensions]), 4 + 4 * dimensions
+    if content[:4] != magic:
+        raise InputError(
+            f"{name} begins with {content[:4].hex() or 'nothing'} instead of {magic.hex()}, so it is no idx file of "
+            f"bytes in {dimensions} dimensions: fetch it anew, or give the file that belongs there"
+        )
+    sizes = struct.unpack(f">{dimensions}I", content[4:header]) if len(content) >= header else (0,)
+    if len(content) != header + math.prod(sizes) or not all(sizes):
+        raise InputError(
+            f"{name} has {len(content)} bytes, which do not fit the sizes {' x '.join(map(str, sizes))} in its header: "
+            "it is truncated or damaged, fetch it anew"
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)
+
+
+def serialise(array: np.ndarray) -> bytes:
+    """The file of an array of bytes: `parse` gives the array back."""
+    header = bytes([0, 0, UNSIGNED_BYTE, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(np.uint8).tobytes()

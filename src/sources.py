@@ -1,0 +1,39 @@
+"""Where a data set comes from: what every section below `data` in params.yaml says of it."""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, ClassVar, Literal
+
+from pydantic import model_validator
+
+from src import plugins
+from src.params import Section
+
+
+class Source(Section):
+    """The keys that all data sets have; `LAYOUT` says in words what is expected at `path`."""
+
+    LAYOUT: ClassVar[str]
+
+    source: Literal["sample", "official", "local"]
+    path: str | None
+
+    @model_validator(mode="after")
+    def _names_a_path(self) -> "Source":
+        if self.source == "local" and self.path is None:
+            raise ValueError(f"source is local, so path must name a tar, a zip or a folder {self.LAYOUT}")
+        return self
+
+
+def data_set(data: Mapping[str, Any], name: str) -> tuple[ModuleType, Any]:
+    """The data set's file and its part of the section `data`."""
+    module = plugins.load("datasets", name)
+    return module, module.Params.model_validate(data[name])
+
+
+def remedy(name: str) -> str:
+    """What to do where no mirror has an official file of the data set."""
+    return (
+        "run again to resume where it stopped, or fetch the files by other means, unpack them into one folder, and set "
+        f"data.{name}.source to local and data.{name}.path to that folder"
+    )
