@@ -10,6 +10,7 @@ from src.drawn import voc as drawn_voc
 from src.errors import InputError
 from src.params import Sections, Seed
 from stages.command import command
+from stages.environment import jobs
 
 REMEDY = (
     "run again to resume where it stopped, or fetch the files by other means, unpack them into one folder, and set "
@@ -39,7 +40,7 @@ def _voc(params: Params, out: Path) -> list[Path]:
         return [store(_local(section.path, out), out, "local")]
     if section.source == "sample":
         drawn = out / "sample.tar"
-        drawn_voc.draw(drawn, section.sample.model_dump(), params.seed)
+        drawn_voc.draw(drawn, section.sample.model_dump(), params.seed, jobs())
         return [drawn]
     files = [(year, name) for year in sorted(section.years) for name in voc.OFFICIAL[year]]
     for year, name in files:

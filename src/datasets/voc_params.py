@@ -13,6 +13,7 @@ class SampleSizes(Section):
     train: Count
     val: Count
     test: Count
+    extra: Count
 
 
 class Voc(Section):

@@ -24,6 +24,7 @@ from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOve
 
 Outputs = Mapping[str, Tensor]
 
+
 class Model(Section):
     """What the network is."""
 
@@ -95,7 +96,7 @@ class Ssd(nn.Module):
         self.num_classes = num_classes
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Of images [B, 3, S, S]: `logits` [B, N, C], `deltas` [B, N, 4], `default_boxes` [N, 4], what they are made with.
+        """Of images [B, 3, S, S]: `logits` [B, N, C], `deltas` [B, N, 4], `default_boxes` [N, 4], and two constants.
 
         `variances` [4] divide the deltas of the boxes, which gives what is learnt about unit variance (released code);
         `deltas` are these quotients. `input_size` [2] is the height and width of the images.
@@ -133,8 +134,8 @@ def _check_maps(model: Model, maps: int) -> None:
     ):
         if given is not None and len(given) != wanted:
             raise InputError(
-                f"detectors.ssd300.model.{name} has {len(given)} entries, and must have {wanted}: {model.backbone} with "
-                f"{len(model.extra_channels)} extra maps has {maps} maps (scales: one more)"
+                f"detectors.ssd300.model.{name} has {len(given)} entries, and must have {wanted}: {model.backbone} "
+                f"with {len(model.extra_channels)} extra maps has {maps} maps (scales: one more)"
             )
 
 
@@ -253,7 +254,9 @@ def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) ->
         labels = torch.arange(1, scores.shape[1] + 1, device=scores.device).expand_as(best)
         keep = best > rules.score_thresh
         best, rows, labels = best[keep], rows[keep], labels[keep]
-        boxes = clip(decode_deltas(outputs["default_boxes"][rows], deltas[rows] * outputs["variances"]), (height, width))
+        boxes = clip(
+            decode_deltas(outputs["default_boxes"][rows], deltas[rows] * outputs["variances"]), (height, width)
+        )
         boxes = boxes * boxes.new_tensor([size[1] / width, size[0] / height] * 2)
         kept = batched_nms(boxes, best, labels, rules.nms_thresh)[: rules.max_per_image]
         found.append({"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]})

@@ -45,5 +45,7 @@ def test_torchvisions_weights_fit_by_name(name: str, form: str) -> None:
 
 
 def test_a_name_without_a_file_is_an_error_that_lists_those_there_are() -> None:
-    with pytest.raises(plugins.InputError, match=r"no src/backbones/vgg17\.py; known backbones: mobilenet_v2, plain, vgg16"):
+    with pytest.raises(
+        plugins.InputError, match=r"no src/backbones/vgg17\.py; known backbones: mobilenet_v2, plain, vgg16"
+    ):
         plugins.load("backbones", "vgg17")

@@ -25,9 +25,9 @@ def run(raw: Path, out: Path, **changes: object) -> Samples:
         "classes": None,
         "other_classes": "drop",
         "limit": None,
-        "sample": {"train": 1, "val": 1, "test": 1},
+        "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
     }
-    splits = {"finetune": "train", "validation": None, "train": "train", "test": "train"}
+    splits = {"finetune": "train", "detectors": "train", "validation": None, "train": "train", "test": "train"}
     params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}, "splits": splits})
     prepare.run(params, raw=raw, out=out)
     return Samples(out)
