@@ -120,10 +120,18 @@ def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> No
         assert word not in text
 
 
+def items(name: str, stage: dict) -> list[str]:
+    """The names of a stage's `foreach`; `${detectors}` is that section of the parameters."""
+    found = stage.get("foreach", [name])
+    if isinstance(found, str):
+        return list(YAML(typ="safe").load((ROOT / "params.yaml").read_text())[found.strip("${}")])
+    return found
+
+
 PLOTS = {
-    path.replace("${item}", item): options
+    path.replace("${item}", item).replace("${key}", item): options
     for name, stage in PIPELINE.items()
-    for item in stage.get("foreach", [name])
+    for item in items(name, stage)
     for plot in stage.get("do", stage).get("plots", [])
     for path, options in plot.items()
 }

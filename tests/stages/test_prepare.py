@@ -125,6 +125,6 @@ def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
 
 def test_split_that_the_data_lack_shows_here_and_not_hours_later():
     data = VocData(["car"], {"train": ["a"], "test": []}, {}, [])
-    splits = Splits(finetune="train", validation=None, train="train", test="test")
+    splits = Splits(finetune="train", detectors="train", validation=None, train="train", test="test")
     with pytest.raises(InputError, match=r"splits.test = 'test': the data have no such images,.* train \(1 images\)"):
         prepare._check_splits(splits, data)
