@@ -40,7 +40,9 @@ SSD_MODEL = ssd300.Model(
     smallest_scale=0.15,
     largest_scale=0.87,
     aspect_ratios=[[2.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0], [2.0], [2.0]],
+    scales=None,
     strides=[8.0, 16.0, 32.0, 64.0, 100.0, 300.0],
+    variances=[0.1, 0.1, 0.2, 0.2],
 )
 SSD_LOSS = ssd300.Loss(iou_thresh=0.5, negatives_per_positive=3.0, box_weight=1.0)
 SSD_DECODE = ssd300.Decode(score_thresh=0.01, candidates=400, nms_thresh=0.45, max_per_image=200)

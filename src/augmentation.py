@@ -27,16 +27,20 @@ class Augment(Section):
 
 
 def transform(size: int, augment: Augment | None = None) -> v2.Compose:
-    """The steps from an image with its boxes to the network's square input; None for images that are not trained on."""
+    """The steps from an image with its boxes to the network's square input; None for images that are not trained on.
+
+    Differs: colours are distorted last, on the small image; the published code does it first, on many more pixels.
+    """
     steps: list[Any] = []
+    colours: list[Any] = []
     if augment is not None:
         mean = [round(255 * value) for value in MEAN]
-        steps += [v2.RandomPhotometricDistort()] if augment.photometric else []
+        colours = [v2.RandomPhotometricDistort()] if augment.photometric else []
         steps += [v2.RandomZoomOut(fill=mean, side_range=(1.0, 4.0), p=augment.zoom_out)] if augment.zoom_out else []
         steps += [v2.RandomIoUCrop()] if augment.crop else []
         steps += [v2.RandomHorizontalFlip(augment.flip)] if augment.flip else []
     steps += [v2.Resize((size, size), antialias=True), v2.SanitizeBoundingBoxes(labels_getter=_others)]
-    return v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+    return v2.Compose([*steps, *colours, v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
 
 
 def _others(inputs: Any) -> Tensor:

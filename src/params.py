@@ -36,12 +36,17 @@ class Sections(BaseModel):
 
 
 class Splits(Section):
-    """Names of the splits that each part of R-CNN sees."""
+    """Names of the splits that each part sees."""
 
     finetune: str
+    detectors: str
     validation: str | None
     train: str
     test: str
+
+    def of_regions(self) -> list[str]:
+        """Those whose images R-CNN looks at, region by region: they need proposals."""
+        return [self.finetune, *([self.validation] if self.validation else []), self.train, self.test]
 
 
 class Train(Section):

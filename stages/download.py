@@ -8,6 +8,7 @@ from src.errors import InputError
 from src.params import Sections, Seed
 from src.sources import data_set
 from stages.command import command
+from stages.environment import jobs
 
 
 class Params(Sections):
@@ -24,7 +25,7 @@ def run(params: Params, *, dataset: str, out: Path) -> None:
     if section.source == "local":
         kept = [store(_local(f"data.{dataset}.path", section.path, out), out, "local")]
     else:
-        kept = module.fetch(section, out, params.seed)
+        kept = module.fetch(section, out, seed=params.seed, jobs=jobs())
     for path in sorted(set(out.iterdir()) - set(kept)):
         path.unlink()
     print(f"{dataset}: {', '.join(path.name for path in kept)}")

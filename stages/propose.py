@@ -1,4 +1,4 @@
-"""Selective search over every image of the prepared data set."""
+"""Selective search over the images of the prepared data set that R-CNN looks at."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from src.parallel import parallel_map
-from src.params import Sections, Seed
+from src.params import Sections, Seed, Splits
 from src.proposals import selective_search
 from src.records import write_records
 from src.samples import Samples
@@ -18,13 +18,14 @@ class Params(Sections):
     """What this stage reads of params.yaml."""
 
     seed: Seed
+    splits: Splits
     selective_search: selective_search.SelectiveSearch
 
 
 def run(params: Params, *, samples: Path, out: Path) -> None:
-    """Write the proposals of all images that any split names."""
+    """Write the proposals of all images that R-CNN looks at."""
     data = Samples(samples)
-    ids = data.ids(*data.splits)
+    ids = data.ids(*params.splits.of_regions())
     propose = partial(_propose, data, params)
     boxes = parallel_map(propose, ids, jobs(), "selective search")
     write_records(out, {image_id: {"boxes": found} for image_id, found in zip(ids, boxes, strict=True)})

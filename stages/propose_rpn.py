@@ -1,4 +1,4 @@
-"""Proposals of the trained RPN for every image, in the form of selective search's, and how it labels the anchors."""
+"""Proposals of the trained RPN in the form of selective search's, and how it labels the anchors."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def run(
     """
     data, (module, section) = Samples(samples), section_of(params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
-    ids, where = data.ids(*data.splits), torch.device(device())
+    ids, where = data.ids(*params.splits.of_regions()), torch.device(device())
     test = DetectionBatches(
         data,
         data.ids(params.splits.test),

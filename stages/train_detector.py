@@ -49,7 +49,7 @@ def run(params: Params, *, detector: str, samples: Path, weights: Path, out: Pat
             shuffle=augment is not None,
         )
 
-    train = images(params.splits.finetune, section.augment)
+    train = images(params.splits.detectors, section.augment)
     held_out = images(params.splits.validation, None) if params.splits.validation else None
 
     def batches(epoch: int) -> Batches:

@@ -49,13 +49,13 @@ def test_a_crop_has_the_drawn_overlap_with_an_object_or_is_the_whole(seed: int) 
     torch.manual_seed(seed)
     image, target = scene()
     boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(120, 160))
-    crop = v2.RandomIoUCrop(sampler_options=[0.7])
+    crop = v2.RandomIoUCrop(sampler_options=[0.5, 1.0])  # 1.0: the whole, without which it may search for ever
     params = crop.make_params([tv_tensors.Image(torch.zeros(3, 120, 160)), boxes])
     if params:
         window = torch.tensor([[params["left"], params["top"]] * 2], dtype=torch.float32)
         window[:, 2:] += torch.tensor([params["width"], params["height"]])
         kept = boxes.as_subclass(torch.Tensor)[params["is_within_crop_area"]]
-        assert box_iou(kept, window).max() >= 0.7
+        assert box_iou(kept, window).max() >= 0.5
 
 
 def test_the_condition_on_the_overlap_does_reject_crops() -> None:
@@ -63,7 +63,7 @@ def test_the_condition_on_the_overlap_does_reject_crops() -> None:
     image, target = scene()
     boxes = tv_tensors.BoundingBoxes(target["boxes"][2:], format="XYXY", canvas_size=(120, 160))
     inputs = [tv_tensors.Image(torch.zeros(3, 120, 160)), boxes]
-    strict, loose = (v2.RandomIoUCrop(sampler_options=[value], trials=1) for value in (0.9, 0.0))
+    strict, loose = (v2.RandomIoUCrop(sampler_options=[value, 1.0], trials=1) for value in (0.9, 0.0))
     assert sum(bool(loose.make_params(inputs)) for _ in range(100)) > 10
     assert sum(bool(strict.make_params(inputs)) for _ in range(100)) < 3
 

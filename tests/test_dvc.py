@@ -16,7 +16,7 @@ from src.records import read_records
 from tests.pipeline import ROOT
 
 SMALL = {
-    "data.voc.sample": {"train": 10, "val": 4, "test": 6},
+    "data.voc.sample": {"train": 10, "val": 4, "test": 6, "extra": 5},
     "data.gesture.sample": {"per_class": 6, "people": 6},
     "selective_search.max_proposals": 40,
     "train.epochs": 1,

@@ -1,4 +1,4 @@
-"""A few 3 x 3 convolutions with BatchNorm: dense convolutions learn in fewer steps from random weights than separable ones."""
+"""A few 3 x 3 convolutions with BatchNorm: from random weights, dense ones learn in fewer steps than separable ones."""
 
 from torch import Tensor, nn
 

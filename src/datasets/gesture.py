@@ -42,7 +42,7 @@ class Params(Source):
         return self
 
 
-def fetch(section: Params, out: Path, seed: int) -> list[Path]:
+def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
     """The drawn sample as one tar."""
     drawn.draw(out / "sample.tar", section.sample.per_class, section.sample.people, seed)
     return [out / "sample.tar"]

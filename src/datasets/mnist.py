@@ -60,7 +60,7 @@ class Examples(NamedTuple):
     labels: np.ndarray  # uint8 [N]
 
 
-def fetch(section: Params, out: Path, seed: int) -> list[Path]:
+def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
     """The four files of the sample, or the official ones."""
     if section.source == "sample":
         return [_written(out / name, content) for name, content in sample(seed).items()]

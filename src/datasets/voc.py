@@ -35,6 +35,7 @@ class SampleSizes(Section):
     train: Count
     val: Count
     test: Count
+    extra: Count
 
 
 class Params(Source):
@@ -57,10 +58,10 @@ class Params(Source):
         return self
 
 
-def fetch(section: Params, out: Path, seed: int) -> list[Path]:
+def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
     """The drawn sample as one tar, or the official archives of the years."""
     if section.source == "sample":
-        drawn.draw(out / "sample.tar", section.sample.model_dump(), seed)
+        drawn.draw(out / "sample.tar", section.sample.model_dump(), seed, jobs)
         return [out / "sample.tar"]
     files = [(year, name) for year in sorted(section.years) for name in OFFICIAL[year]]
     for year, name in files:

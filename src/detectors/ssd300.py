@@ -6,9 +6,10 @@ boxes, C classes with background, S pixels a side of the input.
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Annotated, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import batched_nms
@@ -22,7 +23,6 @@ from src.errors import InputError
 from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
 
 Outputs = Mapping[str, Tensor]
-VARIANCES = (0.1, 0.1, 0.2, 0.2)  # by which the released code divides the deltas, for targets of about unit variance
 
 
 class Model(Section):
@@ -35,8 +35,10 @@ class Model(Section):
     first_scale: Positive
     smallest_scale: Positive
     largest_scale: Positive
+    scales: list[Positive] | None
     aspect_ratios: list[list[Positive]]
     strides: list[Positive] | None
+    variances: Annotated[list[Positive], Field(min_length=4, max_length=4)]
 
 
 class Loss(Section):
@@ -81,10 +83,12 @@ class Ssd(nn.Module):
             layer, grid = _extra(before, after, grids[-1], normed)
             self.extras.append(layer)
             grids.append(grid)
-        ratios = _for_each_map(model, len(grids))
-        scales = linear_scales(model.first_scale, model.smallest_scale, model.largest_scale, len(grids))
-        boxes = default_boxes(grids, scales, ratios, model.size, model.strides)
+        _check_maps(model, len(grids))
+        ratios = model.aspect_ratios
+        formula = linear_scales(model.first_scale, model.smallest_scale, model.largest_scale, len(grids))
+        boxes = default_boxes(grids, model.scales or formula, ratios, model.size, model.strides)
         self.register_buffer("default_boxes", boxes, persistent=False)
+        self.register_buffer("variances", torch.tensor(model.variances), persistent=False)
         counts = [2 + 2 * len(some) for some in ratios]
         channels = [*self.backbone.channels, *model.extra_channels]
         self.classify = nn.ModuleList(_head(c, n * num_classes) for c, n in zip(channels, counts, strict=True))
@@ -92,7 +96,11 @@ class Ssd(nn.Module):
         self.num_classes = num_classes
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """`logits` [B, N, C], `deltas` [B, N, 4], `default_boxes` [N, 4], `input_size` [2] of images [B, 3, S, S]."""
+        """Of images [B, 3, S, S]: `logits` [B, N, C], `deltas` [B, N, 4], `default_boxes` [N, 4], and two constants.
+
+        `variances` [4] divide the deltas of the boxes, which gives what is learnt about unit variance (released code);
+        `deltas` are these quotients. `input_size` [2] is the height and width of the images.
+        """
         maps = self.backbone(images)
         for layer in self.extras:
             maps.append(layer(maps[-1]))
@@ -100,6 +108,7 @@ class Ssd(nn.Module):
             "logits": _flat(self.classify, maps, self.num_classes),
             "deltas": _flat(self.regress, maps, 4),
             "default_boxes": cast(Tensor, self.default_boxes),
+            "variances": cast(Tensor, self.variances),
             "input_size": torch.tensor(images.shape[2:]),
         }
 
@@ -117,13 +126,17 @@ def _grids(backbone: nn.Module, size: int) -> list[tuple[int, int]]:
     return [(one.shape[2], one.shape[3]) for one in maps]
 
 
-def _for_each_map(model: Model, maps: int) -> list[list[float]]:
-    if len(model.aspect_ratios) != maps or (model.strides is not None and len(model.strides) != maps):
-        raise InputError(
-            f"detectors.ssd300.model: {model.backbone} with {len(model.extra_channels)} extra maps has {maps} maps and "
-            f"aspect_ratios has {len(model.aspect_ratios)} entries: give one for each map, and as many strides or null"
-        )
-    return model.aspect_ratios
+def _check_maps(model: Model, maps: int) -> None:
+    for name, given, wanted in (
+        ("aspect_ratios", model.aspect_ratios, maps),
+        ("strides", model.strides, maps),
+        ("scales", model.scales, maps + 1),
+    ):
+        if given is not None and len(given) != wanted:
+            raise InputError(
+                f"detectors.ssd300.model.{name} has {len(given)} entries, and must have {wanted}: {model.backbone} "
+                f"with {len(model.extra_channels)} extra maps has {maps} maps (scales: one more)"
+            )
 
 
 def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tuple[nn.Module, tuple[int, int]]:
@@ -200,7 +213,7 @@ def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss)
         labels[row, found] = target["labels"][matched[row, found]]
         deltas.append(encode(boxes[found], target["boxes"][matched[row, found]]))
     positive = labels > 0
-    wanted = torch.cat(deltas) / boxes.new_tensor(VARIANCES)
+    wanted = torch.cat(deltas) / outputs["variances"]
     each = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
     count = positive.sum().clamp(min=1)
     chosen = positive | hardest(each.detach(), positive, rules.negatives_per_positive)
@@ -234,14 +247,16 @@ def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) ->
         for each image {boxes [K, 4], labels [K] from 1, scores [K]} by falling score; K may be 0.
     """
     every = outputs["logits"].softmax(dim=2)[:, :, 1:]
-    scale, height, width = outputs["deltas"].new_tensor(VARIANCES), *outputs["input_size"].tolist()
+    height, width = outputs["input_size"].tolist()
     found = []
     for scores, deltas, size in zip(every, outputs["deltas"], sizes, strict=True):
         best, rows = scores.topk(min(rules.candidates, len(scores)), dim=0)  # of each class, [K, C - 1]
         labels = torch.arange(1, scores.shape[1] + 1, device=scores.device).expand_as(best)
         keep = best > rules.score_thresh
         best, rows, labels = best[keep], rows[keep], labels[keep]
-        boxes = clip(decode_deltas(outputs["default_boxes"][rows], deltas[rows] * scale), (height, width))
+        boxes = clip(
+            decode_deltas(outputs["default_boxes"][rows], deltas[rows] * outputs["variances"]), (height, width)
+        )
         boxes = boxes * boxes.new_tensor([size[1] / width, size[0] / height] * 2)
         kept = batched_nms(boxes, best, labels, rules.nms_thresh)[: rules.max_per_image]
         found.append({"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]})

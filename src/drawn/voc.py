@@ -5,6 +5,7 @@ the sample reads the real data. The same seed gives the same bytes.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,32 +13,43 @@ from src.archives import write_tar
 from src.drawn.painting import jpeg
 from src.drawn.scenes import Object, scene
 from src.drawn.shapes import SHAPES
+from src.parallel import parallel_map
 
 CLASSES = tuple(SHAPES)
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "extra")
 ROOT = "VOCdevkit/VOC2007"
 
 
-def draw(path: Path, sizes: dict[str, int], seed: int) -> None:
+def draw(path: Path, sizes: dict[str, int], seed: int, jobs: int = 1) -> None:
     """Write the sample as an uncompressed tar.
 
-    Image i is the same however many are drawn; the first are for `train`, those behind for `val`, the rest for `test`.
+    Image i is the same however many are drawn; the first are for `train`, those behind for `val`, for `test`, and for
+    `extra`. The lists `trainval` and `train_extra` are the unions that their names say.
 
     Args:
         path: of the tar; a file that is there is replaced once the new one is complete.
-        sizes: images of each of train, val and test.
+        sizes: images of each of train, val, test and extra.
         seed: of the scenes.
+        jobs: processes that draw; the bytes do not depend on it.
     """
     annotated: dict[str, list[Object]] = {}
     entries: dict[str, bytes] = {}
-    for index in range(1, sum(sizes[split] for split in SPLITS) + 1):
+    indices = range(1, sum(sizes[split] for split in SPLITS) + 1)
+    for index, (encoded, size, objects) in zip(
+        indices, parallel_map(partial(_drawn, seed), indices, jobs, "draw"), strict=True
+    ):
         image_id = f"{index:06d}"
-        image, annotated[image_id] = scene(seed, index)
-        entries[f"JPEGImages/{image_id}.jpg"] = jpeg(image)
-        entries[f"Annotations/{image_id}.xml"] = annotation(image_id, image.shape[:2], annotated[image_id])
+        annotated[image_id] = objects
+        entries[f"JPEGImages/{image_id}.jpg"] = encoded
+        entries[f"Annotations/{image_id}.xml"] = annotation(image_id, size, objects)
     for name, lines in _image_sets(annotated, sizes):
         entries[f"ImageSets/Main/{name}.txt"] = "".join(f"{line}\n" for line in lines).encode()
     write_tar(path, ((f"{ROOT}/{name}", entries[name]) for name in sorted(entries)))
+
+
+def _drawn(seed: int, index: int) -> tuple[bytes, tuple[int, int], list[Object]]:
+    image, objects = scene(seed, index)
+    return jpeg(image), (image.shape[0], image.shape[1]), objects
 
 
 def annotation(image_id: str, size: tuple[int, int], objects: list[Object]) -> bytes:
@@ -69,6 +81,7 @@ def _image_sets(annotated: dict[str, list[Object]], sizes: dict[str, int]) -> It
         splits[split] = ids[start : start + sizes[split]]
         start += sizes[split]
     splits["trainval"] = splits["train"] + splits["val"]
+    splits["train_extra"] = splits["train"] + splits["extra"]
     for split, members in splits.items():
         yield split, members
         for name in CLASSES:

@@ -22,8 +22,11 @@ VGG = Model(
     smallest_scale=0.15,
     largest_scale=0.87,
     aspect_ratios=[[2.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0], [2.0], [2.0]],
+    scales=None,
     strides=[8.0, 16.0, 32.0, 64.0, 100.0, 300.0],
+    variances=[0.1, 0.1, 0.2, 0.2],
 )
+VARIANCES = torch.tensor(VGG.variances)
 RULES = Loss(iou_thresh=0.5, negatives_per_positive=3.0, box_weight=1.0)
 GRID = torch.tensor([[x, y, x + 20.0, y + 20] for y in range(0, 100, 10) for x in range(0, 100, 10)])
 
@@ -76,6 +79,7 @@ def test_the_loss_is_torchvisions_where_no_two_objects_share_a_best_box(theirs: 
         "logits": torch.randn(1, 8732, 4),
         "deltas": torch.randn(1, 8732, 4),
         "default_boxes": ours.default_boxes,
+        "variances": VARIANCES,
     }
     matched = [SSDMatcher(0.5)(box_iou(boxes, ours.default_boxes))]
     heads = {"bbox_regression": fixed["deltas"], "cls_logits": fixed["logits"]}
@@ -124,6 +128,7 @@ def test_the_loss_by_hand() -> None:
     objects = torch.tensor([[0.0, 0, 20, 20]])
     outputs = {
         "default_boxes": torch.tensor([[0.0, 0, 20, 20], [0, 0, 20, 24], [50, 50, 70, 70], [70, 70, 90, 90]]),
+        "variances": VARIANCES,
         "logits": torch.tensor([[[0.0, 0], [0, 0], [0, 2], [0, -2]]]),
         "deltas": torch.zeros(1, 4, 4),
     }
@@ -138,7 +143,8 @@ def test_the_loss_by_hand() -> None:
 
 def test_no_object_in_the_batch_is_loss_0_and_gradient_0() -> None:
     logits = torch.randn(2, len(GRID), 4, requires_grad=True)
-    outputs = {"default_boxes": GRID, "logits": logits, "deltas": torch.zeros(2, len(GRID), 4)}
+    deltas = torch.zeros(2, len(GRID), 4)
+    outputs = {"default_boxes": GRID, "variances": VARIANCES, "logits": logits, "deltas": deltas}
     none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     found = loss(outputs, [none, none], RULES)
     (found["class_loss"] + found["box_loss"]).backward()
@@ -153,7 +159,8 @@ def test_detections_are_torchvisions_from_the_same_outputs(theirs: torch.nn.Modu
     boxes = ours.default_boxes
     heads = {"bbox_regression": deltas, "cls_logits": logits}
     expected = theirs.postprocess_detections(heads, [boxes], [(300, 300)])[0]
-    outputs = {"logits": logits, "deltas": deltas, "default_boxes": boxes, "input_size": torch.tensor([300, 300])}
+    outputs = {"logits": logits, "deltas": deltas, "default_boxes": boxes, "variances": VARIANCES}
+    outputs["input_size"] = torch.tensor([300, 300])
     rules = Decode(score_thresh=0.01, candidates=400, nms_thresh=0.45, max_per_image=200)
     found = decode(outputs, [(300, 300)], rules)[0]
     for record in (found, expected):  # scores that are equal come in any order
@@ -168,5 +175,15 @@ def test_detections_are_torchvisions_from_the_same_outputs(theirs: torch.nn.Modu
 
 
 def test_another_number_of_maps_than_of_ratios_is_an_error_that_says_both() -> None:
-    with pytest.raises(ssd300.InputError, match="has 6 maps and aspect_ratios has 1"):
+    with pytest.raises(ssd300.InputError, match=r"aspect_ratios has 1 entries, and must have 6: .* has 6 maps"):
         build(4, VGG.model_copy(update={"aspect_ratios": [[2.0]]}))
+    with pytest.raises(ssd300.InputError, match=r"scales has 6 entries, and must have 7"):
+        build(4, VGG.model_copy(update={"scales": [0.1] * 6}))
+
+
+def test_scales_may_be_given() -> None:
+    formula = [0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05]
+    given = build(4, VGG.model_copy(update={"scales": formula}))
+    torch.testing.assert_close(given.default_boxes, build(4, VGG).default_boxes)
+    larger = build(4, VGG.model_copy(update={"scales": [2 * one for one in formula]}))
+    assert larger.default_boxes[0].diff()[1] > 1.9 * given.default_boxes[0].diff()[1]

@@ -15,8 +15,8 @@ from src.drawn.shapes import SHAPES, Shape
 from src.drawn.voc import CLASSES, ROOT, SPLITS, annotation, draw, flag
 from src.proposals.selective_search import propose
 
-SIZES = {"train": 6, "val": 2, "test": 3}
-DEFAULT = {"train": 120, "val": 30, "test": 60}  # of params.yaml
+SIZES = {"train": 6, "val": 2, "test": 3, "extra": 2}
+DEFAULT = {"train": 120, "val": 30, "test": 60, "extra": 40}  # of params.yaml, but fewer of the last
 
 
 def read(path: Path) -> dict[str, bytes]:
@@ -41,8 +41,9 @@ def scenes() -> list[tuple[np.ndarray, list[Object]]]:
 
 def test_the_layout_is_that_of_voc_2007(drawn: Path) -> None:
     files = read(drawn)
-    ids = [f"{index:06d}" for index in range(1, 12)]
-    splits = {"train": ids[:6], "val": ids[6:8], "trainval": ids[:8], "test": ids[8:]}
+    ids = [f"{index:06d}" for index in range(1, 14)]
+    splits = {"train": ids[:6], "val": ids[6:8], "trainval": ids[:8], "test": ids[8:11], "extra": ids[11:]}
+    splits["train_extra"] = splits["train"] + splits["extra"]
     wanted = {f"JPEGImages/{i}.jpg" for i in ids} | {f"Annotations/{i}.xml" for i in ids}
     for split, members in splits.items():
         wanted |= {f"ImageSets/Main/{stem}.txt" for stem in (split, *(f"{name}_{split}" for name in CLASSES))}
@@ -84,7 +85,7 @@ def test_flags_tell_present_difficult_and_absent_apart() -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(drawn: Path, tmp_path: Path) -> None:
-    draw(tmp_path / "again.tar", SIZES, 0)
+    draw(tmp_path / "again.tar", SIZES, 0, jobs=2)
     assert (tmp_path / "again.tar").read_bytes() == drawn.read_bytes()
     draw(tmp_path / "other.tar", SIZES, 1)
     assert read(tmp_path / "other.tar")["JPEGImages/000001.jpg"] != read(drawn)["JPEGImages/000001.jpg"]
@@ -92,7 +93,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(drawn: Path,
 
 
 def test_an_image_does_not_depend_on_how_many_are_drawn(drawn: Path, tmp_path: Path) -> None:
-    draw(tmp_path / "fewer.tar", {"train": 2, "val": 1, "test": 1}, 0)
+    draw(tmp_path / "fewer.tar", {"train": 2, "val": 1, "test": 1, "extra": 1}, 0)
     files, fewer = read(drawn), read(tmp_path / "fewer.tar")
     for index in range(1, 5):
         for name in (f"JPEGImages/{index:06d}.jpg", f"Annotations/{index:06d}.xml"):

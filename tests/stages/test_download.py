@@ -23,7 +23,7 @@ def params(**changes: object) -> download.Params:
         "classes": None,
         "other_classes": "drop",
         "limit": None,
-        "sample": {"train": 1, "val": 1, "test": 1},
+        "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
     }
     return download.Params.model_validate({"seed": 3, "data": {"voc": {**section, **changes}}})
 
@@ -128,13 +128,14 @@ def test_what_another_source_left_is_removed_at_the_end(official, tmp_path) -> N
 def test_the_sample_is_drawn_in_the_layout(tmp_path) -> None:
     assert run(tmp_path, source="sample") == ["sample.tar"]
     data = voc.prepare(tmp_path, voc.Params.model_validate(params(source="sample").data["voc"]), 1)
-    assert {name: len(ids) for name, ids in data.splits.items()} == {"train": 1, "val": 1, "trainval": 2, "test": 1}
+    counts = {"train": 1, "val": 1, "trainval": 2, "test": 1, "extra": 1, "train_extra": 2}
+    assert {name: len(ids) for name, ids in data.splits.items()} == counts
 
 
 def test_the_sample_depends_on_the_seed_alone(tmp_path, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(
-        drawn_voc, "draw", lambda path, sizes, seed: asked.append((sizes, seed)) or path.write_bytes(b"")
+        drawn_voc, "draw", lambda path, sizes, seed, jobs: asked.append((sizes, seed)) or path.write_bytes(b"")
     )
     run(tmp_path, source="sample")
-    assert asked == [({"train": 1, "val": 1, "test": 1}, 3)]
+    assert asked == [({"train": 1, "val": 1, "test": 1, "extra": 1}, 3)]

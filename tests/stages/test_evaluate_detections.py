@@ -18,7 +18,7 @@ OBJECTS = {
     "d": [("car", NEAR, False)],
 }
 CLASSES = ["car", "cat", "cow"]
-PARAMS = Params(splits=Splits(finetune="train", validation=None, train="train", test="held out"))
+PARAMS = Params(splits=Splits(finetune="train", detectors="train", validation=None, train="train", test="held out"))
 
 
 def record(*rows):

@@ -10,7 +10,7 @@ from src.samples import write_samples
 from stages.evaluate_proposals import Evaluate, Params, run
 
 PARAMS = Params(
-    splits=Splits(finetune="train", validation=None, train="train", test="held out"),
+    splits=Splits(finetune="train", detectors="train", validation=None, train="train", test="held out"),
     evaluate=Evaluate(recall_at=[1, 2, 300]),
 )
 

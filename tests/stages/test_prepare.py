@@ -26,9 +26,9 @@ def run(raw: Path, out: Path, **changes: object) -> Samples:
         "classes": None,
         "other_classes": "drop",
         "limit": None,
-        "sample": {"train": 1, "val": 1, "test": 1},
+        "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
     }
-    splits = {"finetune": "train", "validation": None, "train": "train", "test": "train"}
+    splits = {"finetune": "train", "detectors": "train", "validation": None, "train": "train", "test": "train"}
     params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}, "splits": splits})
     prepare.run(params, dataset="voc", raw=raw, out=out)
     return Samples(out)
@@ -141,6 +141,6 @@ def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
 
 
 def test_split_that_the_data_lack_shows_here_and_not_hours_later():
-    splits = Splits(finetune="train", validation=None, train="train", test="test")
+    splits = Splits(finetune="train", detectors="train", validation=None, train="train", test="test")
     with pytest.raises(InputError, match=r"splits.test = 'test': the data have no such images,.* train \(1 images\)"):
         prepare._check_splits(splits, {"train": ["a"], "test": []})
