@@ -37,7 +37,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in NAMES:
         folders[name] = tmp_path_factory.mktemp(name)
         module, section = made(name)
-        assert sorted(module.fetch(section, folders[name], 3)) == sorted(folders[name].iterdir())
+        assert sorted(module.fetch(section, folders[name], seed=3, jobs=1)) == sorted(folders[name].iterdir())
     return folders
 
 
@@ -82,7 +82,7 @@ def test_the_same_seed_and_section_make_the_same_bytes(name: str, raw: dict, tmp
     module, section = made(name)
     again = tmp_path / "raw"
     again.mkdir()
-    module.fetch(section, again, 3)
+    module.fetch(section, again, seed=3, jobs=1)
     assert {path.name: path.read_bytes() for path in again.iterdir()} == {
         path.name: path.read_bytes() for path in raw[name].iterdir()
     }

@@ -78,7 +78,7 @@ def test_the_official_set_is_refused_with_a_word_on_how_to_use_ones_own() -> Non
 
 
 def test_the_sample_splits_by_person_as_well_as_by_image(tmp_path: Path) -> None:
-    assert gesture.fetch(section(source="sample"), tmp_path, 0) == [tmp_path / "sample.tar"]
+    assert gesture.fetch(section(source="sample"), tmp_path, seed=0, jobs=1) == [tmp_path / "sample.tar"]
     data = gesture.prepare(tmp_path, section(source="sample"), 1)
     assert tuple(data.classes) == CLASSES
     assert people(data) == {"train": {"1"}, "val": {"2"}, "test": {"3"}}

@@ -117,14 +117,14 @@ def test_official_files_are_fetched_once_from_the_mirror_that_has_them(mirror, t
     monkeypatch.setattr(mnist, "MIRRORS", [item.url.rsplit("/", 1)[0] + "/{name}" for item in (dead, server)])
     section = mnist.Params.model_validate({**SECTION, "source": "official"})
     for _ in range(2):
-        kept = mnist.fetch(section, tmp_path, 0)
+        kept = mnist.fetch(section, tmp_path, seed=0, jobs=1)
         assert sorted(path.name for path in kept) == sorted(mnist.OFFICIAL)
         assert {path.read_bytes() for path in kept} == {server.content}
     assert len(server.ranges) == len(dead.ranges) == 4
     server.status = 503
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(InputError, match=r"t10k-labels-idx1-ubyte\.gz.*503.*data\.mnist\.source to local"):
-        mnist.fetch(section, tmp_path, 0)
+        mnist.fetch(section, tmp_path, seed=0, jobs=1)
 
 
 def test_every_official_file_has_mirrors() -> None:
