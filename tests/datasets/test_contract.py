@@ -20,7 +20,7 @@ SECTIONS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["data"]
 NAMES = plugins.names("datasets")
 SMALLER: dict[str, Any] = {  # samples that are drawn in less than a second
     "gesture": {"sample": {"per_class": 6, "people": 6}},
-    "voc": {"sample": {"train": 4, "val": 2, "test": 2}},
+    "voc": {"sample": {"train": 4, "val": 2, "test": 2, "extra": 2}},
 }
 READERS = {"boxes": Samples, "labels": LabelledImages}
 each = pytest.mark.parametrize("name", NAMES)
