@@ -29,6 +29,9 @@ SMALL = {
 }
 
 
+PROPOSALS = ("selective_search", "rpn", "rpn_untrained")
+
+
 class Repository:
     """A copy with few images and short trainings, under git and DVC of its own."""
 
@@ -136,11 +139,11 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repo
     [
         ("detect_rcnn.nms_thresh", 0.4, {"check", "detect_rcnn"}),
         ("train_bbox.ridge_lambda", 10.0, {"check", "train_bbox"}),
-        ("evaluate.recall_at", [5], {"check", "evaluate_proposals@selective_search"}),
+        ("evaluate.recall_at", [5], {"check", *(f"evaluate_proposals@{name}" for name in PROPOSALS)}),
         ("profile", "other", {"check"}),
         ("detectors.ssd300.decode.nms_thresh", 0.4, {"check", "detect@ssd300"}),
         ("detectors.ssd300.loss.iou_thresh", 0.4, {"check", "train_detector@ssd300"}),
-        ("detectors.rpn.decode.nms_thresh", 0.6, {"check", "propose_rpn"}),
+        ("detectors.rpn.decode.nms_thresh", 0.5, {"check", "propose_rpn"}),
         ("detectors.rpn.model.channels", 24, {"check", "train_detector@rpn", "propose_rpn"}),
         ("features.proposals", "rpn", {"check", "finetune", "extract_features"}),
     ],
