@@ -216,8 +216,8 @@ def test_a_detector_is_one_file_and_one_section(clean: Repository) -> None:
         model = {"backbone": "mobilenet_v2", "size": 64}
         section = {"weights": "none", "new_layer_lr": 1.0, "model": model, "loss": {}, "augment": augment}
         clean.change("detectors.toy", {**section, "train": {"epochs": 1, "batch_size": 5}, "decode": {}}, new=True)
-        assert clean.stale() == {"check", "download_backbone@toy", "train_detector@toy"}
         clean("dvc", "repro", "train_detector@toy")
+        assert clean.stale() <= {"check"}  # no other stage has to run again
         assert "presence" in json.loads((clean.path / "metrics/toy_training.json").read_text())
     finally:
         (clean.path / "src/detectors/toy.py").unlink()
