@@ -6,6 +6,7 @@ whose bytes did not change (fixed dates, fixed order).
 
 import io
 import json
+import math
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +62,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Indented JSON in the order given, floats rounded to 4 digits. NaN is refused: it is not JSON."""
+    """Indented JSON in the order given, floats rounded as in `write_csv`. NaN is refused: it is not JSON."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(_rounded(content), indent=2, allow_nan=False) + "\n")
 
@@ -73,13 +74,15 @@ def _rounded(value: Any) -> Any:
         return [_rounded(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
-    return round(value, METRIC_DIGITS) if isinstance(value, float) else value
+    if not isinstance(value, float) or value == 0 or not math.isfinite(value):
+        return value
+    return round(value, METRIC_DIGITS + max(0, -math.floor(math.log10(abs(value))) - 1))
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """A table with a header and no index, floats rounded to 4 digits."""
+    """A table with a header and no index; floats have 4 digits behind the point, or behind its zeros (0.00003000)."""
     with atomic(path) as temporary:
-        table.round(METRIC_DIGITS).to_csv(temporary, index=False, lineterminator="\n")
+        table.map(_rounded).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:

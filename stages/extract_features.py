@@ -33,8 +33,9 @@ def run(
     train, test = data.ids(params.splits.train), data.ids(params.splits.test)
     found = read_records(proposals, data.ids(params.splits.train, params.splits.test))
     table: dict[str, Record] = {}
+    trained = set(train)
     for image_id in dict.fromkeys([*train, *test]):
-        target = data.target(image_id) if image_id in set(train) else None
+        target = data.target(image_id) if image_id in trained else None
         table[image_id] = to_describe(found[image_id]["boxes"], target, params.features.flip_iou_thresh)
     tensors, facts = read_tensors(weights)
     model = network.build(facts["backbone"], data.num_classes, hidden=facts["hidden"])

@@ -81,13 +81,13 @@ def run(
         checkpoint=Path(".checkpoints")
         / f"finetune-{fingerprint(params.model_dump(), [samples, proposals, weights])}.pt",
     )
-    kept = {name: value for name, value in kept_row(history, settings).items() if name != "lr"}  # rounded, it is 0
     write_tensors(
         out,
         model.state_dict(),
         {"backbone": rules.backbone, "hidden": rules.hidden, "classes": data.classes},
     )
-    write_json(metrics, {**kept, "object_regions": len(train.objects), "background_regions": len(train.backgrounds)})
+    counts = {"object_regions": len(train.objects), "background_regions": len(train.backgrounds)}
+    write_json(metrics, {**kept_row(history, settings), **counts})
     write_csv(curve, pd.DataFrame(history, columns=None if history else ["epoch", "loss"]))
 
 

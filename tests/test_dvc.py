@@ -128,7 +128,7 @@ def test_an_unknown_key_is_refused(clean: Repository) -> None:
 
 
 def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repository) -> None:
-    clean("dvc", "exp", "run", "-S", "train.lr=1e-5")  # which YAML 1.1 would read back as a string
+    clean("dvc", "exp", "run", "-S", "train.lr=1e-5", "finetune")  # which YAML 1.1 would read back as a string
     assert "1e-05" in (clean.path / "params.yaml").read_text()
     assert "train.lr" in clean("dvc", "params", "diff")
     assert "metrics/finetune.json" in clean("dvc", "metrics", "diff")
@@ -141,6 +141,7 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repo
         ("train_bbox.ridge_lambda", 10.0, {"check", "train_bbox"}),
         ("evaluate.recall_at", [5], {"check", *(f"evaluate_proposals@{name}" for name in PROPOSALS)}),
         ("profile", "other", {"check"}),
+        ("splits.detectors", "train", {"check", "prepare@voc", "train_detector@ssd300", "train_detector@rpn"}),
         ("detectors.ssd300.decode.nms_thresh", 0.4, {"check", "detect@ssd300"}),
         ("detectors.ssd300.loss.iou_thresh", 0.4, {"check", "train_detector@ssd300"}),
         ("detectors.rpn.decode.nms_thresh", 0.5, {"check", "propose_rpn"}),

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def test_params_are_the_sections_that_the_stage_reads(name: str) -> None:
     run = importlib.import_module(f"stages.{script(STAGES[name])}").run
     model = next(iter(inspect.signature(run).parameters.values())).annotation
     assert {key.split(".")[0] for key in STAGES[name].get("params", [])} == set(model.model_fields)
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if "splits" not in STAGES[name].get("params", ["splits"])])
+def test_a_stage_follows_the_splits_that_it_reads_and_no_other(name: str) -> None:
+    """Or a change of the detectors' images would train R-CNN anew."""
+    used = set(re.findall(r"params\.splits\.(\w+)", (ROOT / f"stages/{script(STAGES[name])}.py").read_text()))
+    if "of_regions" in used:
+        used = used - {"of_regions"} | {"finetune", "validation", "train", "test"}
+    assert {key for key in STAGES[name].get("params", []) if key.startswith("splits.")} == {f"splits.{k}" for k in used}
 
 
 def test_every_tracked_parameter_exists() -> None:
