@@ -50,7 +50,7 @@ def fit(
     seed: int = 0,
     checkpoint: Path | None = None,
 ) -> list[Row]:
-    """Train `model` in place and return one row of figures an epoch.
+    """Train `model` in place and return one row of figures an epoch: `loss`, the sum, and each loss by its name.
 
     Args:
         batches: epoch (from 0) -> the batches of that epoch.
@@ -176,7 +176,8 @@ def _epoch(
             totals = {name: totals.get(name, 0.0) + value for name, value in values.items()}
             count += 1
             progress.set_postfix({name: f"{value / count:.3f}" for name, value in totals.items()}, refresh=False)
-    return {"lr": lr, **{name: value / max(count, 1) for name, value in totals.items()}}
+    means = {name: value / max(count, 1) for name, value in totals.items()}
+    return {"lr": lr, "loss": sum(means.values()), **means}
 
 
 def _check_finite(values: Row, index: int, batch: Any) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 from pathlib import Path
 
@@ -57,6 +58,15 @@ def items(name: str, content: dict) -> list[str]:
     """Names for which a stage is there: those that it lists, or those of a section of the parameters."""
     listed = PIPELINE[name].get("foreach", [""])
     return list(content[listed[2:-1]] if isinstance(listed, str) else listed)
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if "splits" not in STAGES[name].get("params", ["splits"])])
+def test_a_stage_follows_the_splits_that_it_reads_and_no_other(name: str) -> None:
+    """Or a change of the detectors' images would train R-CNN anew."""
+    used = set(re.findall(r"params\.splits\.(\w+)", (ROOT / f"stages/{script(STAGES[name])}.py").read_text()))
+    if "of_regions" in used:
+        used = used - {"of_regions"} | {"finetune", "validation", "train", "test"}
+    assert {key for key in STAGES[name].get("params", []) if key.startswith("splits.")} == {f"splits.{k}" for k in used}
 
 
 def test_every_tracked_parameter_exists() -> None:

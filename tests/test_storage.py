@@ -124,7 +124,7 @@ def test_a_small_number_is_not_rounded_to_nothing(tmp_path: Path) -> None:
     write_json(tmp_path / "m.json", {"lr": 0.0000312345, "none": 0.0})
     assert json.loads((tmp_path / "m.json").read_text()) == {"lr": 0.00003123, "none": 0.0}
     write_csv(tmp_path / "t.csv", pd.DataFrame({"lr": [0.0003, 0.00003, float("nan")]}))
-    assert (tmp_path / "t.csv").read_bytes() == b"lr\n0.0003\n3e-05\n\"\"\n"
+    assert (tmp_path / "t.csv").read_bytes() == b'lr\n0.0003\n3e-05\n""\n'
 
 
 def test_weights_and_their_facts_come_back(tmp_path: Path) -> None:

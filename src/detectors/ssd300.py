@@ -254,9 +254,8 @@ def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) ->
         labels = torch.arange(1, scores.shape[1] + 1, device=scores.device).expand_as(best)
         keep = best > rules.score_thresh
         best, rows, labels = best[keep], rows[keep], labels[keep]
-        boxes = clip(
-            decode_deltas(outputs["default_boxes"][rows], deltas[rows] * outputs["variances"]), (height, width)
-        )
+        moved = decode_deltas(outputs["default_boxes"][rows], deltas[rows] * outputs["variances"])
+        boxes = clip(moved, (height, width))
         boxes = boxes * boxes.new_tensor([size[1] / width, size[0] / height] * 2)
         kept = batched_nms(boxes, best, labels, rules.nms_thresh)[: rules.max_per_image]
         found.append({"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]})
