@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import safetensors.torch
-from torch import Tensor
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 METRIC_DIGITS = 4
@@ -80,22 +78,6 @@ def _rounded(value: Any) -> Any:
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """A table with a header and no index; floats have 4 digits behind the point, or behind its zeros (0.00003000)."""
+    """A table with a header and no index; floats have 4 digits behind the point, or behind its zeros."""
     with atomic(path) as temporary:
         table.map(_rounded).to_csv(temporary, index=False, lineterminator="\n")
-
-
-def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
-    """Weights as safetensors, with `facts` about them as JSON in the header."""
-    # One metadata key only: the order of several is not fixed in the format's library.
-    metadata = {"facts": json.dumps(facts or {}, sort_keys=True)}
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic(path) as temporary:
-        temporary.write_bytes(safetensors.torch.save(content, metadata))
-
-
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights and facts that `write_tensors` wrote."""
-    with safetensors.safe_open(path, framework="pt") as file:
-        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)

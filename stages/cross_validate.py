@@ -22,7 +22,8 @@ from src.classifier_training import train
 from src.errors import InputError
 from src.labelled import LabelledImages
 from src.params import Sections, Seed, Train
-from src.storage import read_tensors, write_json
+from src.storage import write_json
+from src.tensors import read_tensors
 from src.training import LAST
 from stages.command import command
 from stages.environment import device, workers

@@ -9,7 +9,7 @@ from src.detection import detect, section_of, start
 from src.params import Sections, Seed, Splits
 from src.records import write_records
 from src.samples import Samples
-from src.storage import read_tensors
+from src.tensors import read_tensors
 from stages.command import command
 from stages.environment import device
 

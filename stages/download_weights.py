@@ -8,7 +8,7 @@ import torchvision
 
 from src.errors import InputError
 from src.params import Sections
-from src.storage import read_tensors, write_tensors
+from src.tensors import read_tensors, write_tensors
 from stages.command import command
 
 NOTHING = Path()

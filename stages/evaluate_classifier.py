@@ -14,7 +14,8 @@ from src.classifier_batches import LabelledBatches
 from src.classifier_metrics import by_class, figures
 from src.labelled import LabelledImages
 from src.params import Sections
-from src.storage import read_tensors, write_csv, write_json
+from src.storage import write_csv, write_json
+from src.tensors import read_tensors
 from stages.command import command
 from stages.environment import device
 

@@ -10,7 +10,8 @@ from src.rcnn.features import Features, extract, read_first, to_describe, unit_s
 from src.rcnn.warp import Warp
 from src.records import Record, read_records, write_records
 from src.samples import Samples
-from src.storage import read_tensors, write_npz
+from src.storage import write_npz
+from src.tensors import read_tensors
 from stages.command import command
 from stages.environment import device, jobs
 

@@ -16,7 +16,8 @@ from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
 from src.rcnn.warp import Warp
 from src.records import read_records
 from src.samples import Samples
-from src.storage import read_tensors, write_csv, write_json, write_tensors
+from src.storage import write_csv, write_json
+from src.tensors import read_tensors, write_tensors
 from src.training import Batches, fingerprint, fit, kept_row
 from stages.command import command
 from stages.environment import device, workers

@@ -18,7 +18,8 @@ from src.params import Sections, Seed, Train
 from src.rcnn import network
 from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.warp import Warp
-from src.storage import write_json, write_tensors
+from src.storage import write_json
+from src.tensors import write_tensors
 from src.training import fingerprint, kept_row
 from stages.command import command
 from stages.environment import device, workers

@@ -11,7 +11,8 @@ from src.detection_batches import DetectionBatches
 from src.params import Sections, Seed, Splits
 from src.records import Record, write_records
 from src.samples import Samples
-from src.storage import read_tensors, write_json
+from src.storage import write_json
+from src.tensors import read_tensors
 from stages.command import command
 from stages.environment import device
 

@@ -11,7 +11,8 @@ from src.classification import TRAIN, VALIDATION, start
 from src.classifier_training import train
 from src.labelled import LabelledImages
 from src.params import Sections, Seed, Train
-from src.storage import read_tensors, write_csv, write_json, write_tensors
+from src.storage import write_csv, write_json
+from src.tensors import read_tensors, write_tensors
 from src.training import fingerprint, kept_row
 from stages.command import command
 from stages.environment import device, workers

@@ -15,7 +15,8 @@ from src.detection import measure, section_of, start
 from src.detection_batches import DetectionBatches
 from src.params import Sections, Seed, Splits, Train
 from src.samples import Samples
-from src.storage import read_tensors, write_csv, write_json, write_tensors
+from src.storage import write_csv, write_json
+from src.tensors import read_tensors, write_tensors
 from src.training import Batches, fingerprint, fit, kept_row
 from stages.command import command
 from stages.environment import device, workers

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from src.storage import atomic, read_npz, read_tensors, write_csv, write_json, write_npz, write_tensors, write_zip
+from src.storage import atomic, read_npz, write_csv, write_json, write_npz, write_zip
 
 
 def test_atomic_leaves_the_old_file_and_no_rest_when_the_block_fails(tmp_path: Path) -> None:
@@ -57,8 +56,6 @@ def _write_all(folder: Path) -> list[bytes]:
     write_npz(folder / "a.npz", {"b": np.arange(3), "a": np.ones((2, 2), np.float32)})
     write_json(folder / "a.json", {"b": 1.0, "a": [1, 2]})
     write_csv(folder / "a.csv", pd.DataFrame({"x": [0.1, 0.2]}))
-    facts = {"z": 1, "classes": ["car"], "backbone": "alexnet"}
-    write_tensors(folder / "a.safetensors", {"w": torch.ones(2, 2), "b": torch.zeros(2)}, facts)
     return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
@@ -67,7 +64,7 @@ def test_the_same_content_is_the_same_bytes_at_any_time(tmp_path: Path, monkeypa
     first = _write_all(tmp_path / "first")
     monkeypatch.undo()
     assert first == _write_all(tmp_path / "second")
-    assert len(first) == 5
+    assert len(first) == 4
 
 
 def test_arrays_are_the_same_bytes_in_any_order(tmp_path: Path) -> None:
@@ -125,19 +122,3 @@ def test_a_small_number_is_not_rounded_to_nothing(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "m.json").read_text()) == {"lr": 0.00003123, "none": 0.0}
     write_csv(tmp_path / "t.csv", pd.DataFrame({"lr": [0.0003, 0.00003, float("nan")]}))
     assert (tmp_path / "t.csv").read_bytes() == b'lr\n0.0003\n3e-05\n""\n'
-
-
-def test_weights_and_their_facts_come_back(tmp_path: Path) -> None:
-    tensors = {"w": torch.arange(6.0).reshape(2, 3).T, "half": torch.ones(2, dtype=torch.float16)}
-    facts = {"backbone": "alexnet", "hidden": 512, "classes": ["car", "dog"]}
-    write_tensors(tmp_path / "w.safetensors", tensors, facts)
-    found, found_facts = read_tensors(tmp_path / "w.safetensors")
-    assert found_facts == facts
-    assert set(found) == set(tensors)
-    for name, tensor in tensors.items():
-        torch.testing.assert_close(found[name], tensor, rtol=0, atol=0)
-
-
-def test_no_weights_and_no_facts_are_a_file_too(tmp_path: Path) -> None:
-    write_tensors(tmp_path / "w.safetensors", {})
-    assert read_tensors(tmp_path / "w.safetensors") == ({}, {})

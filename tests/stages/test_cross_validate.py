@@ -6,7 +6,7 @@ import pytest
 
 from src.errors import InputError
 from src.labelled import LabelledImages
-from src.storage import write_tensors
+from src.tensors import write_tensors
 from stages.cross_validate import Params, run, split
 from tests.labelled import digits
 from tests.stages.classifiers import params

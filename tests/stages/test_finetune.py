@@ -11,7 +11,7 @@ from src.rcnn import network
 from src.rcnn.warp import Warp
 from src.records import Record, write_records
 from src.samples import Samples
-from src.storage import read_tensors, write_tensors
+from src.tensors import read_tensors, write_tensors
 from stages.finetune import Params, run
 from tests.pipeline import ROOT
 from tests.rcnn.conftest import proposals, samples  # noqa: F401 (fixtures)

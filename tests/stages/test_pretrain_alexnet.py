@@ -7,7 +7,7 @@ import torch
 
 from src import pretrained
 from src.rcnn import network
-from src.storage import read_tensors
+from src.tensors import read_tensors
 from stages import download_weights
 from stages.pretrain_alexnet import Params, run
 from tests.labelled import digits

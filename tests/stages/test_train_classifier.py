@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from src.labelled import LabelledImages
-from src.storage import read_tensors, write_tensors
+from src.tensors import read_tensors, write_tensors
 from stages.evaluate_classifier import Params as EvaluateParams
 from stages.evaluate_classifier import run as evaluate
 from stages.train_classifier import Params, run

@@ -1,0 +1,30 @@
+"""Weights between stages: safetensors, whole or not at all, the same bytes for the same content.
+
+Apart from src/storage.py because importing torch takes seconds, which a stage without a network need not spend.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from src.storage import atomic
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
+    """Weights as safetensors, with `facts` about them as JSON in the header."""
+    # One metadata key only: the order of several is not fixed in the format's library.
+    metadata = {"facts": json.dumps(facts or {}, sort_keys=True)}
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic(path) as temporary:
+        temporary.write_bytes(safetensors.torch.save(content, metadata))
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and facts that `write_tensors` wrote."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
