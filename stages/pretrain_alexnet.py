@@ -67,7 +67,7 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
         workers=workers(),
         checkpoint=Path(".checkpoints") / f"pretrain_alexnet-{fingerprint(params.model_dump(), [images])}.pt",
     )
-    kept = {name: value for name, value in kept_row(history, settings).items() if name != "lr"}  # rounded, it may be 0
+    kept = kept_row(history, settings)
     write_tensors(out, _without_last(model), {"source": f"{PRETRAINED} on {section.data}"})
     write_json(metrics, kept)
 

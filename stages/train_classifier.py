@@ -56,7 +56,7 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
         workers=workers(),
         checkpoint=Path(".checkpoints") / f"{classifier}-{fingerprint(computed, [images, weights])}.pt",
     )
-    kept = {name: value for name, value in kept_row(history, settings).items() if name != "lr"}  # rounded, it may be 0
+    kept = kept_row(history, settings)
     write_tensors(
         out, model.state_dict(), {"classifier": classifier, "model": trained["model"], "classes": data.classes}
     )

@@ -33,6 +33,7 @@ SMALL = {
 
 
 PROPOSALS = ("selective_search", "rpn", "rpn_untrained")
+PREPARED = ("prepare@voc", "prepare@mnist", "prepare@gesture")
 
 
 class Repository:
@@ -153,7 +154,7 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repo
         ("evaluate.recall_at", [5], {"check", *(f"evaluate_proposals@{name}" for name in PROPOSALS)}),
         ("profile", "other", {"check"}),
         ("data.mnist.limit", 100, {"check", "download@mnist", "prepare@mnist"}),
-        ("splits.detectors", "train", {"check", "prepare@voc", "train_detector@ssd300", "train_detector@rpn"}),
+        ("splits.detectors", "train", {"check", *PREPARED, "train_detector@ssd300", "train_detector@rpn"}),
         ("detectors.ssd300.decode.nms_thresh", 0.4, {"check", "detect@ssd300"}),
         ("detectors.ssd300.loss.iou_thresh", 0.4, {"check", "train_detector@ssd300"}),
         ("detectors.rpn.decode.nms_thresh", 0.5, {"check", "propose_rpn"}),
