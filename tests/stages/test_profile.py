@@ -21,9 +21,9 @@ def overlaid(base: Any, overlay: Any) -> Any:
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_every_profile_makes_parameters_that_check_accepts(path: Path) -> None:
     params = overlaid(YAML_READER.load((ROOT / "params.yaml").read_text()), YAML_READER.load(path.read_text()))
-    if params["data"]["voc"]["source"] == "local":
-        params["data"]["voc"]["path"] = "/data"  # both are asked for on the command line
-        params["finetune"]["weights"] = "/weights"
+    for section in params["data"].values():
+        if section["source"] == "local":
+            section["path"] = "/data"  # asked for on the command line
     Params.model_validate(params)
     printed = " ".join(flags(path, ROOT / "params.yaml"))
     assert printed.startswith(f"-S profile={path.stem} -S ")
