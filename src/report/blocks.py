@@ -15,9 +15,10 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Subheading:
-    """A heading below the section's own."""
+    """A heading below the section's own: of level 3, or 4 below one of 3."""
 
     text: str
+    level: int = 3
     form: ClassVar[str] = "subheading"
 
 
@@ -25,8 +26,8 @@ class Subheading:
 class Table:
     """A table whose first column names the rows.
 
-    Numbers are shown as they are given, so the caller rounds; None is an empty cell. `shades` holds for each cell behind
-    the first a share 0..1 of colour, none at all by default.
+    Numbers are shown as they are given, so the caller rounds; None is an empty cell. `shades` holds for each cell
+    behind the first a share 0..1 of colour, none at all by default.
     """
 
     caption: str
@@ -34,6 +35,10 @@ class Table:
     rows: Sequence[Sequence[str | int | None]]
     shades: Sequence[Sequence[float]] = ()
     form: ClassVar[str] = "table"
+
+    def wordy(self) -> list[bool]:
+        """For each column whether it holds words, which stand left, rather than numbers."""
+        return [any(_is_words(row[column]) for row in self.rows) for column in range(len(self.head))]
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Grid:
-    """Charts or pictures side by side, as many as the window has room for; `strip` keeps them in one row that scrolls."""
+    """Charts or pictures side by side, as many as there is room for; `strip` keeps them in one row that scrolls."""
 
     blocks: Sequence[Chart | Picture]
     label: str
@@ -87,6 +92,10 @@ class Section:
     title: str
     anchor: str
     blocks: Sequence[Block]
+
+
+def _is_words(cell: str | int | None) -> bool:
+    return isinstance(cell, str) and not cell.replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
 def number(value: float | None, digits: int = 3) -> str | None:

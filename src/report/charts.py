@@ -3,13 +3,13 @@
 import io
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 # matplotlib wants colours, the page has two schemes: it draws in these, which then become the style sheet's variables.
 COLOURS = [f"#0000{number:02x}" for number in range(1, 9)]
@@ -17,7 +17,7 @@ INK, GRID = "#000010", "#000011"
 VARIABLES = {**{colour: f"var(--line-{number})" for number, colour in enumerate(COLOURS)}}
 VARIABLES |= {INK: "var(--ink)", GRID: "var(--grid)"}
 STYLES = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))]
-SETTINGS = {
+SETTINGS: Any = {
     "svg.fonttype": "none",  # text stays text: small, and sharp at any size
     "font.family": "sans-serif",
     "font.size": 9,
@@ -71,7 +71,9 @@ def line_chart(
         y_limits: likewise.
         size: inches, of which a page shows about 100 pixels each.
     """
-    with mpl.rc_context({**SETTINGS, "svg.hashsalt": name}):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user's own settings are
+        mpl.rcParams.update({**SETTINGS, "svg.hashsalt": name})
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         for line in lines:
@@ -79,6 +81,7 @@ def line_chart(
         axes.set(xlabel=x_label, ylabel=y_label)
         if log_x:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         elif all(float(x).is_integer() for line in lines for x in line.x):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if x_limits:
@@ -90,7 +93,7 @@ def line_chart(
         return _svg(figure, name)
 
 
-def _look(line: Line) -> dict[str, object]:
+def _look(line: Line) -> dict[str, Any]:
     few = len(line.x) <= 15
     colour = COLOURS[line.colour % len(COLOURS)]
     return {"color": colour, "linestyle": STYLES[line.style % len(STYLES)], "marker": "o" if few else "", "ms": 3.5}

@@ -11,7 +11,7 @@ PROPOSALS = 10  # of an image, the first
 
 def section(inputs: Inputs) -> Section:
     """A strip for each image: the objects, each method's first proposals, each detector's best ranked detections."""
-    text = f"True boxes; the first {PROPOSALS} region proposals of each method; the best ranked detections of each detector."
+    text = f"True boxes; the first {PROPOSALS} proposals of each method; the best ranked detections of each detector."
     most = sorted(inputs.test_ids, key=lambda image_id: (-len(inputs.targets[image_id]["boxes"]), image_id))
     blocks: list[Block] = [Paragraph(text)]
     for image_id in most[:IMAGES]:

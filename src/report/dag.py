@@ -13,7 +13,7 @@ from src.report.inputs import Inputs
 from src.report.pipeline import graph
 
 TEMPLATES = Path(__file__).parent / "templates"
-HEIGHT, LETTER, MARGIN, GAP = 30, 7.4, 12, 26  # of a node, a letter's width, around all, between layers; pixels
+HEIGHT, LETTER, MARGIN, GAP = 30, 7.4, 12, 32  # of a node, a letter's width, around all, between layers; pixels
 
 
 class View:
@@ -83,7 +83,13 @@ def _layout(part: nx.DiGraph) -> tuple[list[tuple[str, float, float, float]], li
     layout.init_all(roots=[vertices[name] for name in order if not part.in_degree(name)], optimize=True)
     layout.draw(8)
     places = [(name, *vertex.view.xy, vertex.view.w) for name, vertex in vertices.items()]
-    return places, [edge.view._pts for edge in edges]
+    return places, [_way(edge) for edge in edges]
+
+
+def _way(edge: Edge) -> list[tuple[float, float]]:
+    """Corners of an edge from the lower side of its start to the upper one of its end, both in the middle."""
+    (x1, y1), (x2, y2) = edge.v[0].view.xy, edge.v[1].view.xy
+    return [(x1, y1 + HEIGHT / 2), *edge.view._pts[1:-1], (x2, y2 - HEIGHT / 2)]
 
 
 def _path(points: list[tuple[float, float]]) -> str:

@@ -24,6 +24,7 @@ TITLES = {  # names that need more than their file's; any other method is called
     "mobilenet_v3": "MobileNetV3",
     "resnet50": "ResNet-50",
 }
+UNTRAINED = "_untrained"  # ends the name of a method's state before its training, a baseline
 MAIN = "detections.npz"  # of a detector's folder; others there are variants to compare with
 
 
@@ -87,16 +88,12 @@ class Inputs:
     @cached_property
     def detections(self) -> dict[str, dict[str, Record]]:
         """Detections on the test images, by detector."""
-        return {
-            name: read_records(folder / MAIN, self.test_ids) for name, folder in self.named("detections/*").items()
-        }
+        return {name: read_records(folder / MAIN, self.test_ids) for name, folder in self.named("detections/*").items()}
 
     @cached_property
     def findings(self) -> dict[str, list[Finding]]:
         """What the detections turn out to be, by detector."""
-        return {
-            name: findings(found, self.targets, self.samples.classes) for name, found in self.detections.items()
-        }
+        return {name: findings(found, self.targets, self.samples.classes) for name, found in self.detections.items()}
 
     @cached_property
     def proposals(self) -> dict[str, dict[str, Record]]:
@@ -104,5 +101,5 @@ class Inputs:
         return {
             name: read_records(path, self.test_ids)
             for name, path in self.named("proposals/*.npz").items()
-            if not name.endswith("_untrained")
+            if not name.endswith(UNTRAINED)
         }

@@ -41,8 +41,9 @@ def _chart(name: str, quantity: str, table: pd.DataFrame) -> Chart:
     lines = []
     for column in _quantities(table)[quantity]:
         validation = column.startswith(VALIDATION)
-        style = 2 if column.removeprefix(VALIDATION) != quantity else int(validation)
-        label = column.removeprefix(VALIDATION).replace("_", " ") + (", validation" if validation else "")
+        baseline = column.removeprefix(VALIDATION).removeprefix(quantity)
+        style = 2 if baseline else int(validation)
+        label = baseline.strip("_").replace("_", " ") or ("validation" if validation else "training")
         lines.append(Line(label, table[EPOCH].tolist(), broken(table[column].tolist()), style, style))
     words = {"lr": "learning rate"}.get(quantity, quantity.replace("_", " "))
     ends = "; ".join(f"{line.label} {_ends(line)}" for line in lines)

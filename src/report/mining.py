@@ -34,6 +34,8 @@ def _charts(table: pd.DataFrame) -> Grid:
 def _sums(table: pd.DataFrame) -> Table:
     columns = ["positives", "negatives", "newly_hard", "evicted"]
     sums = table.groupby(ROUND)[columns].sum()
-    rows = [[str(number), *map(int, row)] for number, row in zip(sums.index, sums.to_numpy(), strict=True)]
+    rows: list[list[str | int | None]] = [
+        [str(number), *map(int, row)] for number, row in zip(sums.index, sums.to_numpy(), strict=True)
+    ]
     head = ["round", "positives", "negatives held", "newly hard", "dropped as easy"]
     return Table("All classes together", head, rows)

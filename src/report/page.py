@@ -40,7 +40,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 def page(inputs: Inputs) -> str:
     """The HTML page: the same text for the same inputs."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     sections = [module.section(inputs) for module in SECTIONS]
     return environment.get_template("page.html.j2").render(

@@ -1,6 +1,7 @@
 """Small pictures for the page: an image with boxes on it, as a data URI.
 
-What is true is white and dashed, what is right blue, what is wrong orange: three looks that differ in brightness too.
+What is true is white, what is right blue, what is wrong orange. Dashed is what is there, solid what a method said: an
+object that was missed is orange and dashed.
 """
 
 import base64
@@ -12,8 +13,10 @@ import numpy as np
 
 SIDE = 300  # pixels of the longer side, of a picture with boxes
 QUALITY = 70  # of WebP, 0..100
-TRUE, RIGHT, WRONG, PLAIN = "true", "right", "wrong", "plain"
+TRUE, RIGHT, WRONG, LOST, PLAIN = "true", "right", "wrong", "lost", "plain"
 COLOURS = {TRUE: (255, 255, 255), RIGHT: (86, 180, 233), WRONG: (255, 130, 20), PLAIN: (240, 228, 66)}  # RGB
+COLOURS[LOST] = COLOURS[WRONG]
+DASHED = (TRUE, LOST)
 DASH = 6  # pixels
 
 
@@ -21,7 +24,7 @@ class Drawn(NamedTuple):
     """A box to draw."""
 
     box: Sequence[float] | np.ndarray  # [4], pixels of the image
-    look: str  # TRUE, RIGHT, WRONG or PLAIN
+    look: str  # a key of COLOURS
     text: str = ""
 
 
@@ -61,7 +64,7 @@ def _draw_box(canvas: np.ndarray, drawn: Drawn, scale: float) -> None:
     for start, end in ends:  # a dark line below, so that the box shows on any ground
         cv2.line(canvas, start, end, (0, 0, 0), 4)
     for start, end in ends:
-        for piece in _dashes(start, end) if drawn.look == TRUE else [(start, end)]:
+        for piece in _dashes(start, end) if drawn.look in DASHED else [(start, end)]:
             cv2.line(canvas, *piece, COLOURS[drawn.look], 2)
 
 

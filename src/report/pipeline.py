@@ -1,4 +1,4 @@
-"""The stages that `dvc.yaml` declares, with its `foreach` and `${...}` filled in as DVC does, and what stands on what."""
+"""The stages that `dvc.yaml` declares, its `foreach` and `${...}` filled in as DVC does, and what stands on what."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from src.report.blocks import Block, Chart, Grid, Paragraph, Section
+from src.report.blocks import Chart, Grid, Paragraph, Section
 from src.report.charts import SHARE, Line, line_chart
 from src.report.inputs import Inputs, title
 
@@ -15,10 +15,10 @@ def section(inputs: Inputs) -> Section:
     curves, aps = inputs.tables("plots/pr_*.csv"), inputs.figures("metrics/*.json")
     classes = inputs.samples.classes
     by_class = [_of_class(number, name, curves, aps) for number, name in enumerate(classes)]
-    blocks: list[Block] = [Paragraph("Test images; VOC's matching at IoU 0.5. AP is that of VOC 2007.")]
-    if len(classes) <= MOST_CLASSES:
-        blocks.append(Grid([_of_all(classes, curves)], "All classes"))
-    return Section("Precision and recall", "precision-recall", [*blocks, Grid(by_class, "Class by class")])
+    of_all = [_of_all(classes, curves)] if len(classes) <= MOST_CLASSES else []
+    text = "Test images; VOC's matching at IoU 0.5. AP is that of VOC 2007."
+    charts = Grid([*of_all, *by_class], "Precision-recall curves")
+    return Section("Precision and recall", "precision-recall", [Paragraph(text), charts])
 
 
 def _of_all(classes: list[str], curves: dict[str, pd.DataFrame]) -> Chart:
@@ -34,7 +34,8 @@ def _of_all(classes: list[str], curves: dict[str, pd.DataFrame]) -> Chart:
 
 def _of_class(number: int, name: str, curves: dict[str, pd.DataFrame], figures: dict) -> Chart:
     lines = [
-        Line(title(method), *_points(curve, name), colour, colour) for colour, (method, curve) in enumerate(curves.items())
+        Line(title(method), *_points(curve, name), colour, colour)
+        for colour, (method, curve) in enumerate(curves.items())
     ]
     known = {method: figures[method]["ap"].get(name) for method in curves}
     said = ", ".join(f"{title(method)} {'no' if ap is None else f'{ap:.3f}'}" for method, ap in known.items())

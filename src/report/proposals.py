@@ -4,7 +4,7 @@ import pandas as pd
 
 from src.report.blocks import Chart, Grid, Paragraph, Section
 from src.report.charts import SHARE, Line, line_chart
-from src.report.inputs import Inputs, title
+from src.report.inputs import UNTRAINED, Inputs, title
 
 BY_COUNT = "plots/recall_by_count_*.csv"
 
@@ -36,7 +36,8 @@ def _chart(
     for colour, (method, table) in enumerate(tables.items()):
         points = table[x].tolist()
         lines.append(Line(title(method), points, table[recall].tolist(), colour))
-        lines.append(Line("... sliding window", points, table[windows].tolist(), colour, 1))
+        if not method.endswith(UNTRAINED):
+            lines.append(Line("... sliding window", points, table[windows].tolist(), colour, 1))
         first, last = table.iloc[0], table.iloc[-1]
         said.append(f"{title(method)} {first[recall]:.3f} at {first[x]:g} to {last[recall]:.3f} at {last[x]:g}")
     svg = line_chart(name, lines, x_label, y_label, log_x=name == "recall-count", y_limits=SHARE, size=(4.2, 3.7))

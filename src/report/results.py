@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from src.report.blocks import Block, Paragraph, Section, Subheading, Table, number
-from src.report.inputs import Inputs, title
+from src.report.inputs import UNTRAINED, Inputs, title
 
 MAP = "map_voc07"
-BASELINES = {"random": "random ranking", "untrained": "before training"}  # variants that are nothing to be proud of
+VARIANTS = {"random": "random ranking", "untrained": "before training", "no_bbox": "without box regression"}
 PROPOSAL_HEAD = ["proposals an image", "recall at IoU 0.5", "recall at IoU 0.7", "MABO"]
 PUBLISHED = "published.csv"
 
@@ -33,7 +33,7 @@ def _detectors(detectors: dict[str, dict[str, Any]]) -> Table:
         for key in found:
             variant = key.removeprefix(f"{MAP}_")
             if variant != key:
-                kind = BASELINES.get(variant, variant.replace("_", " "))
+                kind = VARIANTS.get(variant, variant.replace("_", " "))
                 rows.append([f"{title(name)}, {kind}", number(found[key]), None, None])
     first = next(iter(detectors.values()))
     caption = f"Detectors: mean average precision on {first['images']} test images, {first['objects']} objects"
@@ -45,6 +45,8 @@ def _proposals(proposals: dict[str, dict[str, Any]]) -> Table:
     for name, found in proposals.items():
         many = number(found["proposals_per_image"], 0)
         rows.append([title(name), many, *(number(found[key]) for key in ("recall_50", "recall_70", "mabo"))])
+        if name.endswith(UNTRAINED):
+            continue
         windows = [number(found[f"{key}_sliding_window"]) for key in ("recall_50", "recall_70")]
         rows.append([f"sliding window, as many as {title(name)}", many, *windows, None])
     return Table("Region proposals: share of the objects that they cover", ["method", *PROPOSAL_HEAD], rows)
