@@ -24,6 +24,30 @@ class View:
         self.xy = (0.0, 0.0)
 
 
+class Node(Vertex):
+    """A vertex with a number for its hash: grandalf keeps them in sets, whose order else is another one each time."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(name)
+        self.number = number
+        self.view = View(name)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class Arrow(Edge):
+    """An edge with a number for its hash, likewise."""
+
+    def __init__(self, start: Node, end: Node, number: int) -> None:
+        self.number = number  # before all else: it is put into sets at once
+        super().__init__(start, end)
+        self.view = EdgeViewer()
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 def section(inputs: Inputs) -> Section:
     """The drawing, and a table of the same for those who do not see it."""
     stages = graph(inputs.stages)
@@ -71,12 +95,8 @@ def _parts(stages: nx.DiGraph) -> list[nx.DiGraph]:
 def _layout(part: nx.DiGraph) -> tuple[list[tuple[str, float, float, float]], list[list[tuple[float, float]]]]:
     """Name, centre and width of each node, and the corners of each edge, in pixels."""
     order = sorted(part)  # a subgraph has no order of its own
-    vertices = {name: Vertex(name) for name in order}
-    for name, vertex in vertices.items():
-        vertex.view = View(name)
-    edges = [Edge(vertices[start], vertices[end]) for start, end in sorted(part.edges)]
-    for edge in edges:
-        edge.view = EdgeViewer()
+    vertices = {name: Node(name, number) for number, name in enumerate(order)}
+    edges = [Arrow(vertices[start], vertices[end], number) for number, (start, end) in enumerate(sorted(part.edges))]
     layout = SugiyamaLayout(Graph(list(vertices.values()), edges).C[0])
     layout.route_edge = route_with_lines
     layout.xspace, layout.yspace = GAP / 2, GAP
@@ -86,7 +106,7 @@ def _layout(part: nx.DiGraph) -> tuple[list[tuple[str, float, float, float]], li
     return places, [_way(edge) for edge in edges]
 
 
-def _way(edge: Edge) -> list[tuple[float, float]]:
+def _way(edge: Arrow) -> list[tuple[float, float]]:
     """Corners of an edge from the lower side of its start to the upper one of its end, both in the middle."""
     (x1, y1), (x2, y2) = edge.v[0].view.xy, edge.v[1].view.xy
     return [(x1, y1 + HEIGHT / 2), *edge.view._pts[1:-1], (x2, y2 - HEIGHT / 2)]

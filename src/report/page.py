@@ -47,6 +47,5 @@ def page(inputs: Inputs) -> str:
         lstrip_blocks=True,
     )
     sections = [module.section(inputs) for module in SECTIONS]
-    return environment.get_template("page.html.j2").render(
-        sections=sections, style=Markup((TEMPLATES / "page.css").read_text()), inputs=inputs
-    )
+    style = Markup((TEMPLATES / "page.css").read_text())
+    return environment.get_template("page.html.j2").render(sections=sections, style=style, inputs=inputs).lstrip()
