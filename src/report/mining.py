@@ -12,7 +12,7 @@ SHOWN = {"newly_hard": "newly hard negatives", "objective": "objective of the SV
 
 def section(inputs: Inputs) -> Section:
     """Charts by class, and the sums over the classes."""
-    tables = [table for table in inputs.tables("metrics/*.csv").values() if {ROUND, *SHOWN} <= set(table.columns)]
+    tables = [table for table in inputs.tables("rounds*.csv").values() if {ROUND, *SHOWN} <= set(table.columns)]
     text = "A round fits the SVMs, looks at all negatives, and adds those that are too near; it has converged at 0."
     blocks = [block for table in tables for block in (_charts(table), _sums(table))]
     return Section("Mining of hard negatives", "mining", [Paragraph(text), *blocks])

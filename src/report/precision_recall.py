@@ -12,7 +12,7 @@ AXES = ("recall", "precision")
 
 def section(inputs: Inputs) -> Section:
     """A chart of all curves, where the classes are few, and one for each class."""
-    curves, aps = inputs.tables("plots/pr_*.csv"), inputs.figures("metrics/*.json")
+    curves, aps = inputs.tables("plots/pr_*.csv"), inputs.figures("*.json")
     classes = inputs.samples.classes
     by_class = [_of_class(number, name, curves, aps) for number, name in enumerate(classes)]
     of_all = [_of_all(classes, curves)] if len(classes) <= MOST_CLASSES else []

@@ -16,7 +16,7 @@ PUBLISHED = "published.csv"
 
 def section(inputs: Inputs) -> Section:
     """The tables; a kind of method that the pipeline has none of is left out."""
-    figures = inputs.figures("metrics/*.json")
+    figures = inputs.figures("*.json")
     detectors = {name: figures[name] for name in inputs.named("plots/pr_*.csv")}
     proposals = {name: figures[f"proposals_{name}"] for name in inputs.named("plots/recall_by_count_*.csv")}
     classifiers = {name: figures[name] for name in inputs.named("plots/confusion_*.csv")}
