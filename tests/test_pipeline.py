@@ -158,6 +158,7 @@ def test_the_columns_of_a_plot_are_those_of_its_file(path: str) -> None:
     """DVC draws nothing for a column that is not there, and mixes the classes of a file into one line."""
     columns = (ROOT / path).read_text().splitlines()[0].split(",")
     assert {PLOTS[path]["x"], PLOTS[path]["y"]} <= set(columns)
+    assert PLOTS[path]["title"]
     assert ("class" in columns) == (PLOTS[path].get("template") == "by_class")
 
 
