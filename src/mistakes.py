@@ -47,8 +47,8 @@ def findings(detections: Detections, targets: Targets, classes: Sequence[str]) -
 
     A detection is matched with an object as in the evaluation (`match_voc`); one of a difficult object is passed over
     and takes no rank. A detection that is false has the first kind of `MISTAKES` that fits: an overlap with an object
-    of its own class comes before one with another. Both papers leave difficult objects open; here they explain a
-    mistake as others do, and are never missed. Differs: with Hoiem et al. a duplicate is a localisation error, with
+    of its own class comes before one with another. Difficult objects explain a mistake as others do, and are never
+    missed. Differs: with Hoiem et al. a duplicate is a localisation error, with
     TIDE a confusion below an IoU of 0.5 is a kind of its own.
 
     Args:

@@ -72,6 +72,10 @@ class Grid:
     strip: bool = False
     form: ClassVar[str] = "grid"
 
+    def side(self) -> int:
+        """Width of the widest picture, in pixels; 0 where there are charts, which take any width."""
+        return max((block.size[1] for block in self.blocks if isinstance(block, Picture)), default=0)
+
 
 @dataclass(frozen=True)
 class More:

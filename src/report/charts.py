@@ -66,7 +66,7 @@ def line_chart(
         lines: with nan where a line is broken; one without points keeps its place in the legend.
         x_label: with its unit.
         y_label: likewise.
-        log_x: a logarithmic axis, for counts.
+        log_x: a logarithmic axis, for counts; one of 0 has no place on it.
         x_limits: ends of the axis; None: those of the data.
         y_limits: likewise.
         size: inches, of which a page shows about 100 pixels each.
@@ -79,7 +79,7 @@ def line_chart(
         for line in lines:
             axes.plot(line.x, line.y, label=line.label, linewidth=1.8, **_look(line))
         axes.set(xlabel=x_label, ylabel=y_label)
-        if log_x:
+        if log_x and any(x > 0 for line in lines for x in line.x):
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         elif all(float(x).is_integer() for line in lines for x in line.x):

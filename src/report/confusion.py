@@ -12,7 +12,7 @@ from src.report.inputs import Inputs, title
 from src.report.pictures import with_boxes
 
 SHOWN = 8  # wrong answers of a classifier
-SIDE = 120  # pixels
+SIDE = 140  # pixels
 
 
 def section(inputs: Inputs) -> Section:

@@ -24,7 +24,7 @@ class View:
         self.xy = (0.0, 0.0)
 
 
-class Node(Vertex):
+class Node(Vertex):  # type: ignore[misc]
     """A vertex with a number for its hash: grandalf keeps them in sets, whose order else is another one each time."""
 
     def __init__(self, name: str, number: int) -> None:
@@ -36,7 +36,7 @@ class Node(Vertex):
         return self.number
 
 
-class Arrow(Edge):
+class Arrow(Edge):  # type: ignore[misc]
     """An edge with a number for its hash, likewise."""
 
     def __init__(self, start: Node, end: Node, number: int) -> None:

@@ -73,6 +73,14 @@ def test_a_new_method_is_there_by_itself(tmp_path: Path) -> None:
     assert "toy classifier on gesture" in found
 
 
+def test_methods_that_found_nothing_are_shown_too(tmp_path: Path) -> None:
+    found = text(Outputs(tmp_path, nothing=True).build())
+    assert "Missed: the worst" in found
+    assert "the first 0 of 0 proposals" in found
+    assert "NaN" not in found
+    assert not re.search(r"\bnan\b", found)
+
+
 def test_a_section_is_added_in_one_place(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
     class New:
         @staticmethod
