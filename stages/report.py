@@ -54,7 +54,7 @@ def run(
     with atomic(out) as temporary:
         temporary.write_text(text)
     size = len(text.encode())
-    print(f"{out}: {size / 1e6:.1f} MB" + (f", more than {MOST_BYTES / 1e6:.0f}" if size > MOST_BYTES else ""))
+    print(f"{out}: {size / 1e6:.1f} MB" + (f", more than {MOST_BYTES / 1e6:g} MB" if size > MOST_BYTES else ""))
 
 
 if __name__ == "__main__":

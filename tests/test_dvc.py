@@ -115,6 +115,7 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(clean: Reposi
     metrics = json.loads((clean.path / "metrics/rcnn.json").read_text())
     assert list(metrics)[:5] == ["map_voc07", "map_voc12", "map_coco", "map_voc07_no_bbox", "map_voc07_random"]
     assert metrics["images"] == 6
+    assert "</html>" in (clean.path / "report/report.html").read_text()
     assert min(_seconds_to_find_all_up_to_date(clean) for _ in range(3)) < 3  # the best of three: the machine is shared
     assert clean("git", "status", "--porcelain") == ""
 

@@ -1,18 +1,15 @@
 """The graph of the stages as a drawing, laid out in layers by grandalf (Sugiyama et al. 1981), and as a table."""
 
-from pathlib import Path
-
 import networkx as nx
 from grandalf.graphs import Edge, Graph, Vertex
 from grandalf.layouts import SugiyamaLayout
 from grandalf.routing import EdgeViewer, route_with_lines
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from src.report.blocks import Chart, More, Paragraph, Section, Table
 from src.report.inputs import Inputs
 from src.report.pipeline import graph
+from src.report.rendering import render
 
-TEMPLATES = Path(__file__).parent / "templates"
 HEIGHT, LETTER, MARGIN, GAP = 30, 7.4, 12, 32  # of a node, a letter's width, around all, between layers; pixels
 
 
@@ -80,10 +77,8 @@ def draw(stages: nx.DiGraph) -> str:
         lines += [[(x + shift_x, y + shift_y) for x, y in way] for way in ways]
         right = max(*(x + width for _, x, _, width in nodes), *(x for way in lines for x, _ in way), 0) + 2 * MARGIN
     height = max(y for _, _, y, _ in nodes) + HEIGHT + MARGIN
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("dag.svg.j2").render(
-        nodes=nodes, paths=[_path(line) for line in lines], width=round(right), height=round(height), box=HEIGHT
-    )
+    paths = [_path(line) for line in lines]
+    return render("dag.svg.j2", nodes=nodes, paths=paths, width=round(right), height=round(height), box=HEIGHT)
 
 
 def _parts(stages: nx.DiGraph) -> list[nx.DiGraph]:

@@ -3,11 +3,6 @@
 To add a section: a file with `section(inputs) -> Section`, and its module in `SECTIONS`.
 """
 
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from src.report import (
     comparison,
     confusion,
@@ -21,6 +16,7 @@ from src.report import (
     sizes,
 )
 from src.report.inputs import Inputs
+from src.report.rendering import render, style
 
 SECTIONS = [
     results,
@@ -34,18 +30,9 @@ SECTIONS = [
     comparison,
     sizes,
 ]
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(inputs: Inputs) -> str:
     """The HTML page: the same text for the same inputs."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sections = [module.section(inputs) for module in SECTIONS]
-    style = Markup((TEMPLATES / "page.css").read_text())
-    return environment.get_template("page.html.j2").render(sections=sections, style=style, inputs=inputs).lstrip()
+    return render("page.html.j2", sections=sections, style=style(), inputs=inputs)

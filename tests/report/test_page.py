@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from src.report import page
 from src.report.blocks import Section
+from stages import report
 from tests.pipeline import ROOT
 from tests.report.outputs import CLASSES, Outputs
 
@@ -71,6 +72,14 @@ def test_a_new_method_is_there_by_itself(tmp_path: Path) -> None:
         assert f"<h3>{name}</h3>" in found
     assert found.count("toy detector") > 10
     assert "toy classifier on gesture" in found
+
+
+def test_a_page_that_grew_too_large_is_said(outputs: Outputs, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    outputs.build("other.html")
+    assert "more than" not in capsys.readouterr().out
+    monkeypatch.setattr(report, "MOST_BYTES", 100_000)
+    outputs.build("other.html")
+    assert "more than 0.1 MB" in capsys.readouterr().out
 
 
 def test_methods_that_found_nothing_are_shown_too(tmp_path: Path) -> None:
