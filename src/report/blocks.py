@@ -37,7 +37,7 @@ class Table:
     form: ClassVar[str] = "table"
 
     def wordy(self) -> list[bool]:
-        """For each column whether it holds words, which stand left, rather than numbers."""
+        """For each column whether it holds words, which stand left, rather than numbers, with a unit or without."""
         return [any(_is_words(row[column]) for row in self.rows) for column in range(len(self.head))]
 
 
@@ -99,7 +99,7 @@ class Section:
 
 
 def _is_words(cell: str | int | None) -> bool:
-    return isinstance(cell, str) and not cell.replace(".", "", 1).replace("-", "", 1).isdigit()
+    return isinstance(cell, str) and not cell.lstrip("-")[:1].isdigit()
 
 
 def number(value: float | None, digits: int = 3) -> str | None:
