@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup repro test slow
+.PHONY: setup repro test slow times
 
 setup: .venv/.installed
 
@@ -26,3 +26,6 @@ test: setup  ## lint, types and tests
 slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+
+times: setup  ## as repro, with the seconds of each stage in report/with_times.html
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m stages.timed_repro

@@ -1,0 +1,118 @@
+"""Line charts as SVG text: drawn by matplotlib, coloured by the page's style sheet, the same bytes each time."""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+# matplotlib wants colours, the page has two schemes: it draws in these, which then become the style sheet's variables.
+COLOURS = [f"#0000{number:02x}" for number in range(1, 9)]
+INK, GRID = "#000010", "#000011"
+VARIABLES = {**{colour: f"var(--line-{number})" for number, colour in enumerate(COLOURS)}}
+VARIABLES |= {INK: "var(--ink)", GRID: "var(--grid)"}
+STYLES = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))]
+SETTINGS: Any = {
+    "svg.fonttype": "none",  # text stays text: small, and sharp at any size
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "none",
+    "legend.frameon": False,
+}
+SHARE = (-0.02, 1.02)  # limits of an axis of shares
+
+
+class Line(NamedTuple):
+    """One line of a chart."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: int = 0  # number of the style sheet's --line-0, -1, ...; beyond the last they start again
+    style: int = 0  # index into STYLES, likewise
+
+
+def line_chart(
+    name: str,
+    lines: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    *,
+    log_x: bool = False,
+    x_limits: tuple[float, float] | None = None,
+    y_limits: tuple[float, float] | None = None,
+    size: tuple[float, float] = (4.2, 3.1),
+) -> str:
+    """An SVG element of lines, with a legend below where there is more than one.
+
+    Args:
+        name: of the chart, with no other like it on the page: ids inside the element begin with it.
+        lines: with nan where a line is broken; one without points keeps its place in the legend.
+        x_label: with its unit.
+        y_label: likewise.
+        log_x: a logarithmic axis, for counts; one of 0 has no place on it.
+        x_limits: ends of the axis; None: those of the data.
+        y_limits: likewise.
+        size: inches, of which a page shows about 100 pixels each.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user's own settings are
+        mpl.rcParams.update({**SETTINGS, "svg.hashsalt": name})
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot()
+        for line in lines:
+            axes.plot(line.x, line.y, label=line.label, linewidth=1.8, **_look(line))
+        axes.set(xlabel=x_label, ylabel=y_label)
+        if log_x and any(x > 0 for line in lines for x in line.x):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        elif all(float(x).is_integer() for line in lines for x in line.x):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if x_limits:
+            axes.set_xlim(x_limits)
+        if y_limits:
+            axes.set_ylim(y_limits)
+        if len(lines) > 1:
+            figure.legend(loc="outside lower center", ncols=2, handlelength=3.2)
+        return _svg(figure, name)
+
+
+def _look(line: Line) -> dict[str, Any]:
+    few = len(line.x) <= 15
+    colour = COLOURS[line.colour % len(COLOURS)]
+    return {"color": colour, "linestyle": STYLES[line.style % len(STYLES)], "marker": "o" if few else "", "ms": 3.5}
+
+
+def _svg(figure: Figure, name: str) -> str:
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # would act on the whole page
+    text = re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, variable)
+    return re.sub(r"\n\s*", "\n", text)
+
+
+def broken(values: Sequence[float | None]) -> list[float]:
+    """Values of a column with nan for what is missing, as lines take them."""
+    return [float("nan") if value is None or np.isnan(value) else float(value) for value in values]

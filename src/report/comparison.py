@@ -1,0 +1,39 @@
+"""The same test image through every method, side by side."""
+
+from src.report.blocks import Block, Grid, Paragraph, Picture, Section
+from src.report.gallery import objects, picture
+from src.report.inputs import Inputs, title
+from src.report.pictures import PLAIN, TRUE, Drawn, with_boxes
+
+IMAGES = 3  # those with the most objects
+PROPOSALS = 10  # of an image, the first
+
+
+def section(inputs: Inputs) -> Section:
+    """A strip for each image: the objects, each method's first proposals, each detector's best ranked detections."""
+    text = f"True boxes; the first {PROPOSALS} proposals of each method; the best ranked detections of each detector."
+    most = sorted(inputs.test_ids, key=lambda image_id: (-len(inputs.targets[image_id]["boxes"]), image_id))
+    blocks: list[Block] = [Paragraph(text)]
+    for image_id in most[:IMAGES]:
+        strip = [_objects(inputs, image_id), *_proposals(inputs, image_id)]
+        strip += [picture(inputs, image_id, found, f"{title(name)}, ") for name, found in inputs.findings.items()]
+        blocks.append(Grid(strip, f"Image {image_id} through every method", strip=True))
+    return Section("One image, every method", "comparison", blocks)
+
+
+def _objects(inputs: Inputs, image_id: str) -> Picture:
+    target, names = inputs.targets[image_id], inputs.samples.classes
+    pairs = zip(target["boxes"], target["labels"], strict=True)
+    uri, size = with_boxes(inputs.samples.image(image_id), [Drawn(box, TRUE, names[label - 1]) for box, label in pairs])
+    return Picture(uri, f"Test image {image_id} with {objects(inputs, image_id)}.", f"True boxes, {image_id}", size)
+
+
+def _proposals(inputs: Inputs, image_id: str) -> list[Picture]:
+    pictures = []
+    for name, found in inputs.proposals.items():
+        boxes = found[image_id]["boxes"]
+        drawn = [Drawn(box, PLAIN) for box in boxes[:PROPOSALS]]
+        uri, size = with_boxes(inputs.samples.image(image_id), drawn)
+        caption = f"{title(name)}: the first {len(drawn)} of {len(boxes)} proposals"
+        pictures.append(Picture(uri, f"Test image {image_id}. {caption}.", caption, size))
+    return pictures

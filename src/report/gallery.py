@@ -1,0 +1,94 @@
+"""Each detector at work: its mistakes by kind and number, test images as they come, the worst mistakes of each kind."""
+
+import math
+from collections.abc import Sequence
+
+from src.mistakes import CORRECT, MISSED, MISTAKES, NO_OBJECT, Finding, counts
+from src.report.blocks import Block, Grid, Paragraph, Picture, Section, Subheading, Table
+from src.report.inputs import Inputs, title
+from src.report.pictures import LOST, RIGHT, TRUE, WRONG, Drawn, with_boxes
+
+IMAGES = 6  # of a detector, the first ones with objects
+WORST = 4  # mistakes of a kind
+LOOKS = {CORRECT: RIGHT, MISSED: LOST}  # all else is wrong
+ABOUT = (
+    "Of each class the best ranked detections are looked at, as many as it has objects. A white dashed box is a true "
+    "one, a blue one right, an orange one a mistake; an object that was missed is orange and dashed."
+)
+KINDS = Table("Kinds of mistakes (Hoiem et al. 2012, Bolya et al. 2020)", ["kind", "meaning"], list(MISTAKES.items()))
+
+
+def section(inputs: Inputs) -> Section:
+    """A part for each detector."""
+    blocks: list[Block] = [Paragraph(ABOUT), KINDS]
+    for name, found in inputs.findings.items():
+        blocks += [Subheading(title(name)), _table(inputs, name, found), _images(inputs, name, found)]
+        for kind in MISTAKES:
+            chosen = [item for item in found if item.kind == kind]
+            if chosen:
+                shown = [_mistake(inputs, item) for item in chosen[:WORST]]
+                blocks.append(Subheading(f"{kind.capitalize()}: the worst {len(shown)} of {len(chosen)}", level=4))
+                blocks.append(Grid(shown, f"{title(name)}: {kind}"))
+    return Section("Detections and mistakes", "gallery", blocks)
+
+
+def _table(inputs: Inputs, name: str, found: Sequence[Finding]) -> Table:
+    rows: list[list[str | int | None]] = [
+        [word, *counts(found, label).values()] for label, word in enumerate(inputs.samples.classes, start=1)
+    ]
+    rows.append(["all", *counts(found).values()])
+    return Table(
+        f"{title(name)}: best ranked detections and missed objects by kind", ["class", CORRECT, *MISTAKES], rows
+    )
+
+
+def _images(inputs: Inputs, name: str, found: Sequence[Finding]) -> Grid:
+    chosen = [image_id for image_id in inputs.test_ids if len(inputs.targets[image_id]["boxes"])][:IMAGES]
+    return Grid([picture(inputs, image_id, found) for image_id in chosen], f"Detections of {title(name)}")
+
+
+def picture(inputs: Inputs, image_id: str, found: Sequence[Finding], said: str = "") -> Picture:
+    """A test image with its objects and the findings that concern it; `said` goes before the caption."""
+    here = [item for item in found if item.image_id == image_id]
+    boxes = [Drawn(box, TRUE) for box in inputs.targets[image_id]["boxes"]]
+    boxes += [Drawn(item.box, LOOKS.get(item.kind, WRONG), _label(inputs, item)) for item in here]
+    uri, size = with_boxes(inputs.samples.image(image_id), boxes)
+    number = counts(here)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in number.items() if count) or "nothing among the best ranked"
+    caption = f"{said}{image_id}: {kinds}"
+    words = objects(inputs, image_id)
+    return Picture(uri, f"Test image {image_id} with {words}; {kinds}.", caption, size)
+
+
+def objects(inputs: Inputs, image_id: str) -> str:
+    """The true objects of an image in words.
+
+    No object is "no object", two cars are "car, car".
+    """
+    names = [inputs.samples.classes[label - 1] for label in inputs.targets[image_id]["labels"]]
+    return ", ".join(names) or "no object"
+
+
+def _mistake(inputs: Inputs, item: Finding) -> Picture:
+    """The image of one mistake with the box, and the object that it concerns."""
+    target, concerned = inputs.targets[item.image_id], item.gt != NO_OBJECT and item.kind != MISSED
+    boxes = [Drawn(target["boxes"][item.gt], TRUE)] if concerned else []
+    boxes.append(Drawn(item.box, LOOKS.get(item.kind, WRONG), _label(inputs, item)))
+    uri, size = with_boxes(inputs.samples.image(item.image_id), boxes)
+    caption = f"{item.image_id}: {_words(inputs, item)}"
+    return Picture(uri, f"Test image {caption}, {item.kind}.", caption, size)
+
+
+def _label(inputs: Inputs, item: Finding) -> str:
+    name = inputs.samples.classes[item.label - 1]
+    return f"{name} missed" if item.kind == MISSED else f"{name} {item.score:.2f}"
+
+
+def _words(inputs: Inputs, item: Finding) -> str:
+    if item.kind == MISSED:
+        return _label(inputs, item)
+    if item.gt == NO_OBJECT:
+        return f"{_label(inputs, item)}, no object near"
+    other = inputs.samples.classes[int(inputs.targets[item.image_id]["labels"][item.gt]) - 1]
+    share = math.floor(item.iou * 100) / 100  # rounded, an overlap just below 0.5 would read as one that is enough
+    return f"{_label(inputs, item)}, IoU {share:.2f} with a {other}"

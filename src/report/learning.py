@@ -1,0 +1,56 @@
+"""Learning curves of all that was trained in epochs: one quantity a chart, training and validation on one axis."""
+
+import pandas as pd
+
+from src.report.blocks import Block, Chart, Grid, More, Paragraph, Section, Subheading
+from src.report.charts import Line, broken, line_chart
+from src.report.inputs import Inputs, title
+
+EPOCH, VALIDATION = "epoch", "val_"
+MAIN = ("loss", "accuracy", "recall", "precision")  # shown at once; others behind a line that opens them
+
+
+def section(inputs: Inputs) -> Section:
+    """The charts of each table of outputs that counts epochs."""
+    tables = {name: table for name, table in inputs.tables("plots/*.csv").items() if EPOCH in table.columns}
+    text = "Solid: training images. Dashed: validation images. Dotted: a trivial baseline on these."
+    blocks: list[Block] = [Paragraph(text)]
+    for name, table in tables.items():
+        charts = {quantity: _chart(name, quantity, table) for quantity in _quantities(table)}
+        blocks.append(Subheading(title(name)))
+        if not len(table):
+            blocks.append(Paragraph("Not trained: its parameters ask for no epoch."))
+            continue
+        blocks.append(Grid([chart for key, chart in charts.items() if key in MAIN], f"Curves of {title(name)}"))
+        if rest := [chart for key, chart in charts.items() if key not in MAIN]:
+            blocks.append(More(f"{len(rest)} more of {title(name)}", [Grid(rest, f"More curves of {title(name)}")]))
+    return Section("Learning curves", "learning", blocks)
+
+
+def _quantities(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Columns by quantity: those of training and validation together, a baseline with what it is one of."""
+    found: dict[str, list[str]] = {}
+    for column in table.columns.drop(EPOCH):
+        quantity = column.removeprefix(VALIDATION)
+        above = [name for name in found if quantity.startswith(f"{name}_always_")]
+        found.setdefault(above[0] if above else quantity, []).append(column)
+    return found
+
+
+def _chart(name: str, quantity: str, table: pd.DataFrame) -> Chart:
+    lines = []
+    for column in _quantities(table)[quantity]:
+        validation = column.startswith(VALIDATION)
+        baseline = column.removeprefix(VALIDATION).removeprefix(quantity)
+        style = 2 if baseline else int(validation)
+        label = baseline.strip("_").replace("_", " ") or ("validation" if validation else "training")
+        lines.append(Line(label, table[EPOCH].tolist(), broken(table[column].tolist()), style, style))
+    words = {"lr": "learning rate"}.get(quantity, quantity.replace("_", " "))
+    ends = "; ".join(f"{line.label} {_ends(line)}" for line in lines)
+    svg = line_chart(f"learning-{name}-{quantity}", lines, EPOCH, words, size=(4.2, 2.8))
+    return Chart(svg, f"{title(name)}, {words} by epoch: {ends}.", f"{title(name)}: {words}")
+
+
+def _ends(line: Line) -> str:
+    known = [value for value in line.y if value == value]
+    return f"from {known[0]:.4g} to {known[-1]:.4g}" if known else "has no value"

@@ -1,0 +1,38 @@
+"""The page: its sections in order, and their way into one HTML file that needs no other.
+
+To add a section: a file with `section(inputs) -> Section`, and its module in `SECTIONS`.
+"""
+
+from src.report import (
+    comparison,
+    confusion,
+    dag,
+    gallery,
+    learning,
+    mining,
+    precision_recall,
+    proposals,
+    results,
+    sizes,
+)
+from src.report.inputs import Inputs
+from src.report.rendering import render, style
+
+SECTIONS = [
+    results,
+    dag,
+    precision_recall,
+    proposals,
+    learning,
+    mining,
+    confusion,
+    gallery,
+    comparison,
+    sizes,
+]
+
+
+def page(inputs: Inputs) -> str:
+    """The HTML page: the same text for the same inputs."""
+    sections = [module.section(inputs) for module in SECTIONS]
+    return render("page.html.j2", sections=sections, style=style(), inputs=inputs)

@@ -1,0 +1,45 @@
+"""How the recall of the region proposals falls with the IoU that is asked for, and grows with their number."""
+
+import pandas as pd
+
+from src.report.blocks import Chart, Grid, Paragraph, Section
+from src.report.charts import SHARE, Line, line_chart
+from src.report.inputs import UNTRAINED, Inputs, title
+
+BY_COUNT = "plots/recall_by_count_*.csv"
+
+
+def section(inputs: Inputs) -> Section:
+    """Two charts: a colour for a method, dashed as many sliding windows."""
+    counts = inputs.tables(BY_COUNT)
+    overlaps = {name: table for name, table in inputs.tables("plots/recall_*.csv").items() if name in counts}
+    by_iou = _chart("recall-iou", overlaps, ("iou", "recall", "sliding_window"), "IoU", "recall")
+    by_count = _chart(
+        "recall-count",
+        counts,
+        ("proposals", "recall_50", "sliding_window_50"),
+        "proposals an image, the first",
+        "recall at IoU 0.5",
+    )
+    text = (
+        "Share of the test images' objects that a proposal covers. The sliding window has as many boxes as the method "
+        "and does not look at the image: what is above its line was found."
+    )
+    return Section("Region proposals", "proposals", [Paragraph(text), Grid([by_iou, by_count], "Recall of proposals")])
+
+
+def _chart(
+    name: str, tables: dict[str, pd.DataFrame], columns: tuple[str, str, str], x_label: str, y_label: str
+) -> Chart:
+    x, recall, windows = columns
+    lines, said = [], []
+    for colour, (method, table) in enumerate(tables.items()):
+        points = table[x].tolist()
+        lines.append(Line(title(method), points, table[recall].tolist(), colour))
+        if not method.endswith(UNTRAINED):
+            lines.append(Line("... sliding window", points, table[windows].tolist(), colour, 1))
+        first, last = table.iloc[0], table.iloc[-1]
+        said.append(f"{title(method)} {first[recall]:.3f} at {first[x]:g} to {last[recall]:.3f} at {last[x]:g}")
+    svg = line_chart(name, lines, x_label, y_label, log_x=name == "recall-count", y_limits=SHARE, size=(4.2, 3.7))
+    caption = f"{y_label[0].upper()}{y_label[1:]} against {x_label}"
+    return Chart(svg, f"{caption}. {'; '.join(said)}.", caption)

@@ -1,0 +1,61 @@
+"""The report: one HTML page with the figures, the curves and pictures of what was detected and missed."""
+
+from pathlib import Path
+from typing import Any
+
+from src.params import Sections, Splits
+from src.report.inputs import Inputs
+from src.report.page import page
+from src.report.pipeline import read_pipeline
+from src.samples import Samples
+from src.storage import atomic
+from stages.command import command
+
+NOTHING = Path()
+MOST_BYTES = 5_000_000
+
+
+class Params(Sections):
+    """What this stage reads of params.yaml."""
+
+    profile: str
+    splits: Splits
+    classifiers: dict[str, Any]
+
+
+def run(
+    params: Params,
+    *,
+    pipeline: Path,
+    parameters: Path,
+    samples: Path,
+    results: Path,
+    out: Path,
+    times: Path = NOTHING,
+) -> None:
+    """Write the page from the outputs that the pipeline declares: the same bytes for the same outputs.
+
+    `results` holds recorded runs on real photos. `times` is a table of seconds by stage; with it the page is another
+    one on each machine, so the pipeline gives none.
+    """
+    data = Samples(samples)
+    inputs = Inputs(
+        root=pipeline.parent,
+        out=out,
+        stages=read_pipeline(pipeline, parameters),
+        samples=data,
+        test_ids=data.ids(params.splits.test),
+        profile=params.profile,
+        classifiers=params.classifiers,
+        results=results,
+        times=None if times == NOTHING else times,
+    )
+    text = page(inputs)
+    with atomic(out) as temporary:
+        temporary.write_text(text)
+    size = len(text.encode())
+    print(f"{out}: {size / 1e6:.1f} MB" + (f", more than {MOST_BYTES / 1e6:g} MB" if size > MOST_BYTES else ""))
+
+
+if __name__ == "__main__":
+    command(run)

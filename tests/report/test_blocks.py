@@ -1,0 +1,11 @@
+from src.report.blocks import Table
+
+
+def test_columns_of_words_and_of_numbers() -> None:
+    table = Table(
+        "A table",
+        ["name", "images", "score", "size", "said"],
+        [["a", 3, "-0.5", "1 kB", None], ["b", None, "1", "0 B", "yes"]],
+    )
+    assert table.wordy() == [True, False, False, False, True]
+    assert Table("Empty", ["name", "images"], []).wordy() == [False, False]

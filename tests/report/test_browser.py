@@ -1,0 +1,118 @@
+"""What a browser makes of the report: at two widths, in both colour schemes, by keyboard, and for axe."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.report.browser import browser
+
+WIDTHS = [1280, 390]
+SCHEMES = ["light", "dark"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def opened(chromium, built: Path):
+    """Open the page; what it says on the console and asks for is in `page.said` and `page.asked`."""
+    contexts = []
+
+    def opened(width: int = 1280, scheme: str = "light", path: Path = built):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.said, page.asked = [], []
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def test_it_opens_from_disk_and_asks_for_nothing_else(opened, built: Path) -> None:
+    page = opened()
+    assert page.said == []
+    assert [url for url in page.asked if not url.startswith("data:")] == [built.as_uri()]
+    assert page.title() == "Report of the pipeline: made up"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_curves_and_pictures_are_there_and_nothing_is_wider_than_the_window(opened, width: int, tmp_path: Path) -> None:
+    page = opened(width)
+    pictures = page.evaluate("[...document.images].map(image => [image.naturalWidth, image.clientWidth])")
+    assert len(pictures) > 30
+    assert all(natural > 0 and 0 < shown <= width for natural, shown in pictures)
+    lines = page.evaluate(
+        "[...document.querySelectorAll('figure.chart:not(.wide) svg')].filter(svg => svg.checkVisibility())"
+        ".map(svg => [svg.getBoundingClientRect().width, svg.querySelectorAll('path').length])"
+    )
+    assert len(lines) > 10
+    assert all(200 < shown <= width and paths > 5 for shown, paths in lines)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.screenshot(path=tmp_path / f"{width}.png", full_page=True)
+    assert (tmp_path / f"{width}.png").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_charts_take_their_colours_from_the_scheme(opened, scheme: str) -> None:
+    def brightness(colour: str) -> float:
+        return sum(map(float, colour[colour.index("(") + 1 : -1].split(",")[:3])) / 3
+
+    page = opened(scheme=scheme)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    word = page.evaluate("getComputedStyle(document.querySelector('figure.chart:not(.wide) text')).fill")
+    assert (brightness(ground) > 128) == (scheme == "light")
+    assert abs(brightness(ground) - brightness(word)) > 150
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing(opened, width: int, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    page = opened(width, scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(item => item.open = true)")
+    found = axe.run(page).response["violations"]
+    assert [(item["id"], item["impact"], item["nodes"][0]["html"][:200]) for item in found] == []
+
+
+def test_the_keyboard_reaches_links_tables_that_scroll_and_what_is_folded(opened) -> None:
+    page = opened(390)
+    reached = []
+    for _ in range(300):
+        page.keyboard.press("Tab")
+        name = page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        if name.startswith("<body") or (reached and name == reached[0]):
+            break
+        reached.append(name)
+    assert "Skip to the content" in reached[0]
+    wanted = page.evaluate("document.querySelectorAll('nav a, .skip, summary').length")
+    wanted += page.evaluate("[...document.querySelectorAll('.scroll')].filter(item => item.checkVisibility()).length")
+    assert len(reached) == wanted
+
+
+def test_what_is_folded_opens_and_a_table_scrolls_by_keyboard(opened) -> None:
+    page = opened(390)
+    page.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details").first.evaluate("item => item.open")
+    table = page.locator("details .scroll").first
+    table.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0", timeout=5000)
+
+
+def test_the_skip_link_shows_when_it_has_the_focus(opened) -> None:
+    page = opened()
+    page.keyboard.press("Tab")
+    box = page.locator(".skip").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0

@@ -1,0 +1,28 @@
+import pandas as pd
+
+from src.report.blocks import Grid, More, Paragraph, Subheading
+from src.report.inputs import Inputs
+from src.report.learning import section
+
+
+def test_all_that_counts_epochs_is_there_one_quantity_a_chart(inputs: Inputs) -> None:
+    blocks = section(inputs).blocks
+    names = [block.text for block in blocks if isinstance(block, Subheading)]
+    assert names == ["R-CNN's network", "SSD", "RPN", "MobileNetV3", "ResNet-50"]
+    first = next(block for block in blocks if isinstance(block, Grid))
+    assert [chart.caption for chart in first.blocks] == ["R-CNN's network: loss", "R-CNN's network: accuracy"]
+    more = next(block for block in blocks if isinstance(block, More))
+    assert [chart.caption for chart in more.blocks[0].blocks] == ["R-CNN's network: learning rate"]
+
+
+def test_a_baseline_is_with_what_it_is_one_of_and_missing_values_are_passed_over(inputs: Inputs) -> None:
+    chart = next(block for block in section(inputs).blocks if isinstance(block, Grid)).blocks[1]
+    assert ">always background</text>" in chart.svg
+    assert "validation from 0.9 to 0.9" in chart.alt  # the first epoch was not validated
+
+
+def test_what_was_not_trained_says_so(inputs: Inputs, monkeypatch) -> None:
+    nothing = {"toy": pd.DataFrame(columns=["epoch", "loss"])}
+    monkeypatch.setattr(Inputs, "tables", lambda self, pattern: nothing)
+    assert isinstance(section(inputs).blocks[-1], Paragraph)
+    assert "Not trained" in section(inputs).blocks[-1].text

@@ -1,0 +1,22 @@
+from src.report.inputs import Inputs
+from src.report.mining import section
+from tests.report.outputs import CLASSES
+
+
+def test_rounds_by_class_and_their_sums(inputs: Inputs) -> None:
+    _, charts, table = section(inputs).blocks
+    assert [chart.caption for chart in charts.blocks] == [
+        "Newly hard negatives, by class",
+        "Objective of the SVM, by class",
+    ]
+    assert "car from 9 to 4" in charts.blocks[0].alt
+    number = len(CLASSES)
+    assert table.rows == [
+        ["1", 5 * number, 9 * number, 9 * number, 3 * number],
+        ["2", *(count * number for count in (5, 9, 4, 3))],
+    ]
+
+
+def test_a_pipeline_without_mining_has_no_charts(inputs: Inputs, monkeypatch) -> None:
+    monkeypatch.setattr(Inputs, "tables", lambda self, pattern: {})
+    assert len(section(inputs).blocks) == 1
