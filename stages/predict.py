@@ -1,8 +1,8 @@
 """What a trained method says of your own photos: `python -m stages.predict ssd300 photo.jpg folder/ --out predictions`.
 
-NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. Written are, below --out, annotated pictures,
-`NAME.json` (of detectors in COCO's result format) and `NAME.csv`. The two tables hold all that the pipeline's own
-thresholds leave; pictures show what scores above --show-above.
+NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. Written are, below --out, annotated pictures
+in NAME/, NAME.json (of detectors in COCO's result format, with the image numbers in NAME_images.json) and NAME.csv. The
+tables hold all that the pipeline's own thresholds leave; pictures show what scores above --show-above.
 """
 
 import argparse
@@ -23,8 +23,10 @@ from src.prediction.dense import Dense
 from src.prediction.drawing import above, draw_classes, draw_detections
 from src.prediction.photos import decode, enlarge, find, shrink
 from src.prediction.rcnn import Rcnn
+from src.prediction.tables import Detected
 from src.prediction.video import SUFFIXES, Frames, writer
 from src.records import Record
+from src.storage import write_csv
 from stages.command import PARAMS
 from stages.environment import device
 from stages.trained import Params, load
@@ -72,26 +74,31 @@ def run(method: Method, options: argparse.Namespace) -> None:
         videos[f"camera{options.camera}"] = options.camera
     if not photos and not videos:
         raise InputError("there is no photo to look at: name photos, folders with photos in them, or --camera 0")
+    table, results = options.out / f"{options.name}.csv", options.out / f"{options.name}.json"
     if isinstance(method, Classifier):
         if videos:
             raise InputError(f"{options.name} is a classifier, and takes photos; detectors take videos and cameras")
         said = classify(method, photos, options)
-        results = tables.class_results(said, method.classes), tables.class_table(said, method.classes)
+        tables.write_json(results, tables.class_results(said, method.classes))
+        write_csv(table, tables.class_table(said, method.classes))
+        print(f"{len(said)} photos: {results}, {table}")
     else:
         found = detect(method, photos, options)
         for name, source in videos.items():
             found |= watch(method, name, source, options)
-        results = tables.coco_results(found), tables.detection_table(found, method.classes)
-    tables.write(options.out, options.name, *results)
-    print(f"{len(results[0])} rows in {options.out / options.name}.json and .csv")
+        tables.write_json(results, tables.coco_results(found))
+        tables.write_json(options.out / f"{options.name}_images.json", tables.coco_images(found, method.classes))
+        write_csv(table, tables.detection_table(found, method.classes))
+        print(f"{sum(len(one.record['boxes']) for one in found.values())} in {len(found)} images: {results}, {table}")
 
 
-def detect(method: Rcnn | Dense, photos: dict[str, Path], options: argparse.Namespace) -> dict[str, Record]:
+def detect(method: Rcnn | Dense, photos: dict[str, Path], options: argparse.Namespace) -> dict[str, Detected]:
     """Detections by photo, in its own pixels; a picture of each is written."""
-    found: dict[str, Record] = {}
+    found: dict[str, Detected] = {}
     for image_id, image in readable(photos):
-        found[image_id] = located(method, image, Path(image_id).name, options.max_side)
-        shown = draw_detections(image, above(found[image_id], threshold(method, options)), method.classes)
+        record = located(method, image, Path(image_id).name, options.max_side)
+        found[image_id] = Detected(photos[image_id].name, image.shape[:2], record)
+        shown = draw_detections(image, above(record, threshold(method, options)), method.classes)
         write_picture(options.out / options.name / f"{image_id}.jpg", shown, photos)
     return found
 
@@ -106,18 +113,19 @@ def classify(method: Classifier, photos: dict[str, Path], options: argparse.Name
     return said
 
 
-def watch(method: Rcnn | Dense, name: str, source: Path | int, options: argparse.Namespace) -> dict[str, Record]:
+def watch(method: Rcnn | Dense, name: str, source: Path | int, options: argparse.Namespace) -> dict[str, Detected]:
     """Detections by frame; `out/<method>/<name>.mp4` shows them. Ctrl-C ends it, and keeps what there is."""
     out = options.out / options.name / f"{name}.mp4"
     if isinstance(source, Path) and out.resolve() == source:
         raise InputError(f"{out} is the video itself: choose another folder with --out")
-    frames, found = Frames(name, source), dict[str, Record]()
+    frames, found = Frames(name, source), dict[str, Detected]()
     bar = tqdm(total=options.frames or frames.length, desc=name, unit="frame")
     try:
         with writer(out, frames.fps) as video:
             for image_id, image in frames:
-                found[image_id] = located(method, image, image_id, options.max_side)
-                video.add(draw_detections(image, above(found[image_id], threshold(method, options)), method.classes))
+                record = located(method, image, image_id, options.max_side)
+                found[image_id] = Detected(image_id, image.shape[:2], record)
+                video.add(draw_detections(image, above(record, threshold(method, options)), method.classes))
                 bar.update()
                 if len(found) == options.frames:
                     break
