@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from src.demo.panels import ClassifierPanel, DensePanel, Panel, RcnnPanel
-from src.demo.photo import MAX_BYTES, Example
+from src.demo.photo import MAX_UPLOAD, Example
 from src.errors import InputError
 from src.labelled import LabelledImages
 from src.params import Splits, read_params
@@ -122,7 +122,7 @@ def serve(
         server_port=port,
         inbrowser=open_browser,
         share=False,
-        max_file_size=MAX_BYTES,
+        max_file_size=MAX_UPLOAD,
         css=CSS,
         footer_links=[],
         run_history=False,

@@ -1,17 +1,16 @@
 """The page, of gradio's components. What a slider changes is computed from outputs that the session keeps."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from src.demo.figures import figure
 from src.demo.panels import ClassifierPanel, DensePanel, Panel, RcnnPanel
-from src.demo.photo import MAX_BYTES, SCENES, Example, Photo, handed_in
+from src.demo.photo import MAX_BYTES, Example, Photo, handed_in
+from src.demo.place import Place
 from src.errors import InputError
 
 TITLE = "R-CNN, SSD and RPN on a photo"
@@ -33,63 +32,30 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 LIVE: dict[str, Any] = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
 
 
-class Place:
-    """Where the page shows one method: its components, and how they are filled."""
+class Shown(NamedTuple):
+    """The components of a place."""
 
-    def __init__(self, name: str, panel: Panel | str) -> None:
-        """Lay the components out; in place of a panel may stand a sentence that says why there is none."""
-        self.name, self.panel = name, panel
-        self.title = name if isinstance(panel, str) else panel.title
-        self.sliders: list[gr.Slider] = []
-        with gr.Column(min_width=340, elem_id=name) as self.column:
-            gr.Markdown(f"## {self.title}")
-            self.shown: list[Any] = [gr.HTML(self.line(None))]
-            if isinstance(panel, ClassifierPanel):
-                self.shown.append(gr.Label(show_label=False, num_top_classes=5))
-            elif not isinstance(panel, str):
-                with gr.Row():
-                    self.sliders = [
-                        gr.Slider(one.least, one.most, one.value, step=one.step, label=one.label, min_width=200)
-                        for one in panel.controls
-                    ]
+    place: Place
+    column: gr.Column
+    outputs: list[Any]  # what `place.fill` fills
+    sliders: list[gr.Slider]
 
-    def look(self, photo: Photo) -> None:
-        """The slow part, once a photo."""
-        if not isinstance(self.panel, str) and self.name not in photo.looks and self.fits(photo):
-            photo.looks[self.name] = self.panel.look(photo.image, photo.image_id)
 
-    def fits(self, photo: Photo) -> bool:
-        """Whether the photo may be of the kind that the method knows: a visitor's own may always be."""
-        knows = self.panel.data if isinstance(self.panel, ClassifierPanel) else SCENES
-        return photo.data in (None, knows)
-
-    def fill(self, photo: Photo | None, *values: float) -> Any:
-        """What `shown` shows of a photo at the sliders' values: a list, or the one thing where it is one."""
-        look = photo.looks.get(self.name) if photo else None
-        html = self.line(photo)
-        if isinstance(self.panel, ClassifierPanel):
-            return [html, look.raw if look else None]
-        if photo and look and not isinstance(self.panel, str):
-            views = self.panel.views(look, *values)
-            found = (figure(photo.url, photo.size, view.record, view.classes, view.caption) for view in views)
-            html += f'<div class="boxes">{"".join(found)}</div>'
-        return html
-
-    def line(self, photo: Photo | None) -> str:
-        """A line of HTML: the seconds that the method took, or why it shows nothing."""
-        if isinstance(self.panel, str):
-            text = re.sub("`(.+?)`", r"<code>\1</code>", escape(self.panel))
-            return f'<p class="message">{text}</p>'
-        look = photo.looks.get(self.name) if photo else None
-        if photo is None:
-            text = "no photo yet"
-        elif not self.fits(photo):
-            text = "not shown: this method knows images of another kind"
-        else:
-            text = look.times() if look else "not looked at yet"
-        if isinstance(self.panel, ClassifierPanel):
-            text += f"; learnt from the set {self.panel.data}, and says one of its classes whatever the photo shows"
-        return f'<p class="times">{escape(text)}</p>'
+def _shown(place: Place) -> Shown:
+    """Lay a place's components out."""
+    sliders: list[gr.Slider] = []
+    with gr.Column(min_width=340, elem_id=place.name) as column:
+        gr.Markdown(f"## {place.title}")
+        outputs: list[Any] = [gr.HTML(place.line(None))]
+        if isinstance(place.panel, ClassifierPanel):
+            outputs.append(gr.Label(show_label=False, num_top_classes=5))
+        elif not isinstance(place.panel, str):
+            with gr.Row():
+                sliders = [
+                    gr.Slider(one.least, one.most, one.value, step=one.step, label=one.label, min_width=200)
+                    for one in place.panel.controls
+                ]
+    return Shown(place, column, outputs, sliders)
 
 
 def build(panels: Mapping[str, Panel | str], examples: Sequence[Example]) -> gr.Blocks:
@@ -117,24 +83,24 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example]) -> gr.
                 buttons=[],
             )
         message = gr.HTML("", elem_id="message")
-        choices = [(name if isinstance(panel, str) else panel.title, name) for name, panel in panels.items()]
+        places = [Place(name, panel) for name, panel in panels.items()]
+        choices = [(place.title, place.name) for place in places]
         chosen = gr.CheckboxGroup(choices, value=list(panels), label="Methods")
-        places = _places(panels)
-        _connect(places, examples, file, gallery, chosen, message)
+        _connect(_rows(places), examples, file, gallery, chosen, message)
     return page
 
 
-def _places(panels: Mapping[str, Panel | str]) -> list[Place]:
+def _rows(places: Sequence[Place]) -> list[Shown]:
     """A row for methods of several pictures, one for those of a single one, and one for all else."""
-    made: dict[str, Place] = {}
+    made: list[Shown] = []
     for kinds in (RcnnPanel, DensePanel, ClassifierPanel | str):
         with gr.Row():
-            made |= {name: Place(name, panel) for name, panel in panels.items() if isinstance(panel, kinds)}
-    return [made[name] for name in panels]
+            made += [_shown(place) for place in places if isinstance(place.panel, kinds)]
+    return made
 
 
 def _connect(
-    places: list[Place],
+    methods: list[Shown],
     examples: Sequence[Example],
     file: gr.File,
     gallery: gr.Gallery,
@@ -142,8 +108,8 @@ def _connect(
     message: gr.HTML,
 ) -> None:
     photo = gr.State(None)
-    sliders = [slider for place in places for slider in place.sliders]
-    shown = [one for place in places for one in place.shown]
+    sliders = [slider for one in methods for slider in one.sliders]
+    outputs = [output for one in methods for output in one.outputs]
 
     def uploaded(path: str) -> tuple[Photo | None, str, None]:
         try:
@@ -158,18 +124,18 @@ def _connect(
         return taken, _said(taken)
 
     def choose(names: list[str]) -> list[Any]:
-        return [gr.update(visible=place.name in names) for place in places]
+        return [gr.update(visible=one.place.name in names) for one in methods]
 
     events = [
         file.upload(uploaded, file, [photo, message, file], **PRIVATE),
         gallery.select(picked, None, [photo, message], **PRIVATE),
-        chosen.change(choose, chosen, [place.column for place in places], **LIVE),
+        chosen.change(choose, chosen, [one.column for one in methods], **LIVE),
     ]
     for event in events:
-        event.then(partial(_look, places), [photo, chosen, *sliders], shown, **PRIVATE)
-    for place in places:
-        for slider in place.sliders:
-            slider.change(place.fill, [photo, *place.sliders], place.shown, **LIVE)
+        event.then(partial(_look, methods), [photo, chosen, *sliders], outputs, **PRIVATE)
+    for method in methods:
+        for slider in method.sliders:
+            slider.change(method.place.fill, [photo, *method.sliders], method.outputs, **LIVE)
 
 
 def _said(photo: Photo) -> str:
@@ -177,18 +143,18 @@ def _said(photo: Photo) -> str:
     return f'<p role="status">{escape(photo.image_id)}, looked at as {width} x {height} pixels</p>'
 
 
-def _look(places: list[Place], photo: Photo | None, chosen: list[str], *values: float) -> Iterator[list[Any]]:
+def _look(methods: list[Shown], photo: Photo | None, chosen: list[str], *values: float) -> Iterator[list[Any]]:
     """Look with one method after the other, and show each as soon as it is there."""
 
-    def shown() -> list[Any]:
+    def filled() -> list[Any]:
         left, found = iter(values), []
-        for place in places:
-            filled = place.fill(photo, *(next(left) for _ in place.sliders))
-            found += filled if isinstance(filled, list) else [filled]
+        for one in methods:
+            some = one.place.fill(photo, *(next(left) for _ in one.sliders))
+            found += some if isinstance(some, list) else [some]
         return found
 
-    yield shown()
-    for place in places:
-        if photo and place.name in chosen:
-            place.look(photo)
-            yield shown()
+    yield filled()
+    for one in methods:
+        if photo and one.place.name in chosen:
+            one.place.look(photo)
+            yield filled()

@@ -10,6 +10,7 @@ from src.demo.panels import Look
 from src.prediction.photos import decode, shrink
 
 MAX_BYTES = 20_000_000
+MAX_UPLOAD = 100_000_000  # bytes that the server takes at all; of more gradio says no more than "Error"
 MAX_PIXELS = 40_000_000
 SCENES = "voc"  # the data set whose images the detectors know
 MAX_SIDE = 640  # pixels; larger photos are made smaller before any method sees them
@@ -42,9 +43,12 @@ def handed_in(path: Path) -> Photo:
     """The photo of an uploaded file, which is deleted whatever comes of it.
 
     Raises:
-        InputError: no image, or one of more than `MAX_PIXELS`; the server refuses more than `MAX_BYTES` before that.
+        InputError: more than `MAX_BYTES`, no image, or one of more than `MAX_PIXELS`.
     """
     try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(f"the file has {size / 1e6:.1f} MB, and {MAX_BYTES / 1e6:.0f} MB is the most")
         return Photo(decode(path.read_bytes(), MAX_PIXELS), path.stem)
     finally:
         path.unlink(missing_ok=True)
