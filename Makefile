@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup repro test slow
+.PHONY: setup repro demo test slow
 
 setup: .venv/.installed
 
@@ -16,6 +16,9 @@ setup: .venv/.installed
 repro: setup  ## run the pipeline, then show each metric beside the committed one
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/python -m stages.compare_metrics
+
+demo: setup  ## a page on this machine on which to try the trained methods on photos
+	$(BIN)/python -m stages.demo
 
 test: setup  ## lint, types and tests
 	$(BIN)/ruff check

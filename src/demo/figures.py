@@ -11,7 +11,7 @@ from src.prediction.drawing import colour
 from src.records import Record
 
 QUALITY = 85  # of the JPEG
-LABELLED = 25  # boxes; more names than these hide the picture
+LABELLED = 15  # boxes; more names than these hide the picture
 
 
 def data_url(image: np.ndarray) -> str:
@@ -51,9 +51,10 @@ def _box(record: Record, row: int, classes: Sequence[str], size: tuple[int, int]
     if labelled and name:
         # From the left side of the box to the right, or in the right half of the picture the other way round.
         x, anchor = (x1 + letters / 4, "start") if x1 < size[1] / 2 else (x2 - letters / 4, "end")
+        y = min(y1 + letters, size[0] - letters / 4)
         text = (
-            f'<text x="{x:.1f}" y="{y1 + letters:.1f}" font-size="{letters:.1f}" text-anchor="{anchor}" '
-            f'stroke-width="{letters / 4:.1f}">{name}</text>'
+            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{letters:.1f}" text-anchor="{anchor}" '
+            f'stroke-width="{letters / 5:.1f}">{name}</text>'
         )
     stroke = "#{:02x}{:02x}{:02x}".format(*colour(label))
     return (

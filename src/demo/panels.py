@@ -44,7 +44,7 @@ class Look(NamedTuple):
 
     def times(self) -> str:
         """A line for people."""
-        return ", ".join(f"{name} {value:.2f} s" for name, value in self.seconds.items())
+        return ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in self.seconds.items())
 
 
 class RcnnPanel:

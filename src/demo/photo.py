@@ -7,6 +7,7 @@ import numpy as np
 
 from src.demo.figures import data_url
 from src.demo.panels import Look
+from src.errors import InputError
 from src.prediction.photos import decode, shrink
 
 MAX_BYTES = 20_000_000

@@ -17,7 +17,7 @@ from src.errors import InputError
 from src.records import Record
 from src.tensors import read_tensors
 
-NO_OBJECTS = {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, np.int64)}
+NO_OBJECTS: Record = {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, np.int64)}
 OBJECT = "object"
 CLASS_AGNOSTIC = ("rpn",)  # their label 1 is any object, whatever the classes that they were trained on
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -53,4 +55,4 @@ def test_a_classifier_gives_its_classes_by_name(panels: Panels) -> None:
     look = panel.look(IMAGE, "x")
     assert list(look.raw) == [str(number) for number in range(10)]
     assert sum(look.raw.values()) == pytest.approx(1)
-    assert look.times().startswith("network 0.")
+    assert re.fullmatch(r"network \d+ ms", look.times())

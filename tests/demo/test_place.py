@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from src.demo.panels import Panel
@@ -30,7 +32,7 @@ def test_a_place_looks_once_and_shows_its_pictures_and_times(places: dict[str, P
     html = places["ssd300"].fill(photo, 0.0, 0.45)
     assert html.count("<figure") == 1
     assert "<rect" in html
-    assert "network 0." in html
+    assert re.search(r"network \d+ ms", html)
 
 
 def test_a_test_image_is_shown_to_the_methods_of_its_kind(places: dict[str, Place]) -> None:
