@@ -12,6 +12,7 @@ from src.records import Record
 
 QUALITY = 85  # of the JPEG
 LABELLED = 15  # boxes; more names than these hide the picture
+DRAWN = 300  # boxes, the best; more would take a browser longer than it takes to find them
 
 
 def data_url(image: np.ndarray) -> str:
@@ -34,8 +35,8 @@ def figure(url: str, size: tuple[int, int], record: Record, classes: Sequence[st
     height, width = size
     count = len(record["boxes"])
     order = np.argsort(record["scores"], kind="stable") if "scores" in record else np.arange(count)
-    boxes = "".join(_box(record, int(row), classes, size, count <= LABELLED) for row in order)
-    text = f"{escape(caption)}: {count}"
+    boxes = "".join(_box(record, int(row), classes, size, count <= LABELLED) for row in order[-DRAWN:])
+    text = f"{escape(caption)}: {count}" + (f", the best {DRAWN} are drawn" if count > DRAWN else "")
     return (
         f'<figure data-count="{count}"><svg viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(caption, quote=True)}: {count} boxes{_listed(record, classes)}">'

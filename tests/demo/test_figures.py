@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from src.demo.figures import LABELLED, data_url, figure
+from src.demo.figures import DRAWN, LABELLED, data_url, figure
 from src.records import Record
 from tests.trained import scene
 
@@ -32,6 +32,13 @@ def test_many_boxes_have_no_names_written_and_none_have_none() -> None:
     none = parsed(figure("", (90, 120), record(0), ["boat"], "detections"))
     assert not list(none.iter("rect"))
     assert none.findtext("figcaption") == "detections: 0"
+
+
+def test_of_thousands_the_best_are_drawn_and_all_are_counted() -> None:
+    html = parsed(figure("", (90, 120), record(5000), ["boat"], "detections"))
+    assert len(list(html.iter("rect"))) == DRAWN
+    assert html.findtext("figcaption") == f"detections: 5000, the best {DRAWN} are drawn"
+    assert [title.text for title in html.iter("title")][-1] == "boat 0.90"
 
 
 def test_proposals_have_neither_classes_nor_scores() -> None:
