@@ -25,6 +25,7 @@ CSS = """
 .boxes rect { fill: none; }
 .boxes text { fill: #000; stroke: #fff; paint-order: stroke; font-family: system-ui, sans-serif; }
 .boxes figcaption, .times { margin: 0.4em 0; }
+#examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)) !important; }
 .message { margin: 0; padding: 0.6em; border-left: 4px solid #d55e00; }
 """
 # Events are for the page alone, and sliders neither wait in the queue nor pile up behind one another.
@@ -81,6 +82,7 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example]) -> gr.
                 interactive=False,
                 visible=bool(examples),
                 buttons=[],
+                elem_id="examples",
             )
         message = gr.HTML("", elem_id="message")
         places = [Place(name, panel) for name, panel in panels.items()]
