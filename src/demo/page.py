@@ -26,6 +26,7 @@ CSS = """
 .boxes text { fill: #000; stroke: #fff; paint-order: stroke; font-family: system-ui, sans-serif; }
 .boxes figcaption, .times { margin: 0.4em 0; }
 #examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)) !important; }
+.or, .min_value, .max_value { color: var(--body-text-color) !important; }  /* gradio's grey is too pale to read */
 .message { margin: 0; padding: 0.6em; border-left: 4px solid #d55e00; }
 """
 # Events are for the page alone, and sliders neither wait in the queue nor pile up behind one another.

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,12 +15,10 @@ import numpy as np
 import pytest
 
 from src.demo.photo import MAX_BYTES
+from tests.browser import browser
 from tests.pipeline import ROOT
 from tests.trained import encoded, scene
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
 NEAR_MS = 300  # from the move of a slider to the picture that it changes
 DROP = """([name, content]) => {
   const bytes = typeof content === "number"
@@ -81,13 +78,8 @@ def served(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of requirements.txt")
-    if not CHROMIUM:
-        pytest.skip("needs a browser: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with browser() as found:
+        yield found
 
 
 @pytest.fixture
@@ -177,6 +169,27 @@ def test_too_large_a_file_is_refused_with_a_message(page: Any) -> None:
 
 def test_a_method_without_a_model_says_how_to_make_it(page: Any) -> None:
     assert page.inner_text("#resnet50 code") == "dvc repro train_classifier@resnet50"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Any, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    page.emulate_media(color_scheme=scheme)
+    page.reload()
+    page.wait_for_selector("#ssd300")
+    drop(page, "boat.png", encoded(scene(180, 240)))
+    looked(page)
+    found = axe.run(page).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+def test_sliders_are_reached_by_keyboard(page: Any) -> None:
+    drop(page, "boat.png", encoded(scene(180, 240)))
+    looked(page)
+    slider = page.locator("#rcnn input[type=range]").first
+    slider.focus()
+    page.keyboard.press("Home")
+    wait(lambda: "proposals of selective search: 0" in page.inner_text("#rcnn"))
 
 
 @pytest.mark.parametrize("width", [1280, 390])
