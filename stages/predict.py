@@ -48,10 +48,18 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("inputs", nargs="*", type=Path, help="photos, folders of photos, and for detectors video files")
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="folder of the results [predictions]")
     parser.add_argument("--camera", type=int, help="number of a camera, 0 being the first; ends with Ctrl-C")
-    parser.add_argument("--frames", type=int, help="frames of a camera or video at most")
-    parser.add_argument("--max-side", type=int, default=1000, help="larger photos are made smaller, to pixels [1000]")
+    parser.add_argument("--frames", type=positive, help="frames of a camera or video at most")
+    parser.add_argument("--max-side", type=positive, default=1000, help="pixels; larger photos are made smaller [1000]")
     parser.add_argument("--show-above", type=float, help="score of what pictures show [0.5; rcnn 0, an SVM's]")
     return parser
+
+
+def positive(word: str) -> int:
+    """A whole number of the command line, 1 or more."""
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{word} must be 1 or more")
+    return number
 
 
 def main(words: list[str] | None = None) -> None:
@@ -95,21 +103,23 @@ def run(method: Method, options: argparse.Namespace) -> None:
 def detect(method: Rcnn | Dense, photos: dict[str, Path], options: argparse.Namespace) -> dict[str, Detected]:
     """Detections by photo, in its own pixels; a picture of each is written."""
     found: dict[str, Detected] = {}
+    taken = set(photos.values())
     for image_id, image in readable(photos):
         record = located(method, image, Path(image_id).name, options.max_side)
         found[image_id] = Detected(photos[image_id].name, image.shape[:2], record)
         shown = draw_detections(image, above(record, threshold(method, options)), method.classes)
-        write_picture(options.out / options.name / f"{image_id}.jpg", shown, photos)
+        write_picture(options.out / options.name / f"{image_id}.jpg", shown, taken)
     return found
 
 
 def classify(method: Classifier, photos: dict[str, Path], options: argparse.Namespace) -> dict[str, np.ndarray]:
     """Probabilities of the classes [C] by photo; a picture of each is written."""
     said: dict[str, np.ndarray] = {}
+    taken = set(photos.values())
     for image_id, image in readable(photos):
         said[image_id] = method.probabilities(image)
         shown = draw_classes(shrink(image, options.max_side), said[image_id], method.classes)
-        write_picture(options.out / options.name / f"{image_id}.jpg", shown, photos)
+        write_picture(options.out / options.name / f"{image_id}.jpg", shown, taken)
     return said
 
 
@@ -166,9 +176,9 @@ def readable(photos: dict[str, Path]) -> Iterator[tuple[str, np.ndarray]]:
         raise InputError(f"not one of {len(photos)} photos could be read")
 
 
-def write_picture(path: Path, picture: np.ndarray, photos: dict[str, Path]) -> None:
-    """Write a JPEG, but never over a photo that was handed in."""
-    if path.resolve() in photos.values():
+def write_picture(path: Path, picture: np.ndarray, taken: set[Path]) -> None:
+    """Write a JPEG, but never over a photo that was handed in, of which `taken` holds the paths."""
+    if path.resolve() in taken:
         raise InputError(f"{path} is one of the photos: choose another folder with --out")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())

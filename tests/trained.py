@@ -59,8 +59,16 @@ def content() -> dict[str, Any]:
     return found
 
 
-def write_models(folder: Path, *, classifiers: bool = True) -> None:
-    """Files of R-CNN, of every detector and, where asked for, of every classifier."""
+def write_checkout(root: Path) -> None:
+    """params.yaml, models/ and data/prepared/voc.zip."""
+    YAML().dump(content(), root / "params.yaml")
+    write_models(root / "models")
+    (root / "data/prepared").mkdir(parents=True)
+    scenes(root / "data/prepared/voc.zip")
+
+
+def write_models(folder: Path) -> None:
+    """Files of R-CNN, of every detector and of every classifier."""
     torch.manual_seed(0)
     params, rng = content(), np.random.default_rng(0)
     net = network.build("alexnet", len(CLASSES) + 1, hidden=HIDDEN)
@@ -73,7 +81,7 @@ def write_models(folder: Path, *, classifiers: bool = True) -> None:
     write_npz(
         folder / "bbox.npz", {name: values.astype(np.float32) for name, values in {**moves, "scale": scale}.items()}
     )
-    kinds = [("detector", CLASSES, 1)] + ([("classifier", [str(n) for n in range(10)], 0)] if classifiers else [])
+    kinds = [("detector", CLASSES, 1), ("classifier", [str(number) for number in range(10)], 0)]
     for kind, classes, background in kinds:
         for name in params[f"{kind}s"]:
             module, section = plugins.section(f"{kind}s", params[f"{kind}s"], name)

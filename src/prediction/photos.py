@@ -25,9 +25,11 @@ def find(inputs: Sequence[Path]) -> dict[str, Path]:
         id -> path; empty where the folders hold no photo. A path that is not there is an `InputError`.
     """
     found: dict[str, Path] = {}
+    seen: set[Path] = set()
     for path, name in (item for given in inputs for item in _files(given)):
-        if path in found.values():
+        if path in seen:
             continue
+        seen.add(path)
         free = chain([name.with_suffix("").as_posix(), name.as_posix()], (f"{name.as_posix()}-{n}" for n in count(2)))
         found[next(candidate for candidate in free if candidate not in found)] = path
     return found

@@ -1,25 +1,20 @@
-"""The page's methods, with tiny untrained networks; no classifier has been trained but one."""
+"""The page's methods, with tiny untrained networks; one classifier has no model."""
 
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from src.demo.panels import Panel
 from src.params import read_params
 from stages.demo import Params, panels_of
-from tests.trained import content, scenes, write_models
+from tests.trained import write_checkout
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """params.yaml, models/ without resnet50's, and data/prepared/voc.zip."""
     root = tmp_path_factory.mktemp("checkout")
-    YAML().dump(content(), root / "params.yaml")
-    write_models(root / "models")
+    write_checkout(root)
     (root / "models/resnet50.safetensors").unlink()
-    (root / "data/prepared").mkdir(parents=True)
-    scenes(root / "data/prepared/voc.zip")
     return root
 
 

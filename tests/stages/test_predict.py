@@ -71,6 +71,7 @@ def test_a_video_has_detections_by_frame_and_comes_back_as_one(photos: Path, tmp
         (["rcnn"], "no photo to look at"),
         (["ssd300", "nowhere.jpg"], r"no file or folder nowhere\.jpg"),
         (["ssd300", "params.yaml"], "not one of 1 photos could be read"),
+        (["resnet50", "film.mp4"], r"no file or folder film\.mp4"),
         (["resnet50", "--camera", "0"], "is a classifier, and takes photos"),
         (["yolo", "params.yaml"], "no trained method 'yolo'"),
     ],
