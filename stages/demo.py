@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from src.demo.panels import ClassifierPanel, DensePanel, Panel, RcnnPanel
-from src.demo.photo import MAX_UPLOAD, Example
+from src.demo.photo import MAX_UPLOAD, SCENES, Example
 from src.errors import InputError
 from src.labelled import LabelledImages
 from src.params import Splits, read_params
@@ -29,7 +29,7 @@ from stages.environment import device
 
 MEMORY = Path("/dev/shm")
 PREPARED = Path("data/prepared")
-SCENES, IMAGES = 12, 6  # examples of the detectors' set and of each classifier's
+NUM_SCENES, NUM_IMAGES = 12, 6  # examples of the detectors' set and of each classifier's
 TITLES = {"ssd300": "SSD", "rpn": "RPN"}
 
 
@@ -37,6 +37,7 @@ class Params(trained.Params):
     """What the page reads of params.yaml."""
 
     splits: Splits
+    data: dict[str, Any]
 
 
 def main() -> None:
@@ -53,7 +54,10 @@ def main() -> None:
         sys.exit(f"demo: {error}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # or the folder would stay behind
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        serve(panels, pictures, Path(folder), host=options.host, port=options.port, open_browser=options.open)
+        note = about(params, panels)
+        serve(
+            panels, pictures, Path(folder), note=note, host=options.host, port=options.port, open_browser=options.open
+        )
 
 
 def panels_of(params: trained.Params) -> dict[str, Panel | str]:
@@ -76,17 +80,28 @@ def _panel(params: trained.Params, name: str, method: Any) -> Panel:
     return DensePanel(method, TITLES.get(name, name))
 
 
+def about(params: Params, panels: dict[str, Panel | str]) -> str:
+    """What the detectors know, so that nobody wonders why they find nothing; empty where none is there."""
+    named = [panel.names for panel in panels.values() if isinstance(panel, DensePanel) and any(panel.names)]
+    named += [panel.method.classes for panel in panels.values() if isinstance(panel, RcnnPanel)]
+    if not named:
+        return ""
+    drawn = params.data[SCENES]["source"] == "sample"
+    learnt = " They learnt from drawn scenes, and find little in photos of the real world." if drawn else ""
+    return f"The detectors know {', '.join(named[0])}.{learnt}"
+
+
 def examples(params: Params) -> list[Example]:
     """Test images of the prepared sets that are there, evenly spread over each test split."""
     found: list[Example] = []
-    if (path := PREPARED / "voc.zip").exists():
+    if (path := PREPARED / f"{SCENES}.zip").exists():
         scenes = Samples(path)
         ids = scenes.ids(params.splits.test)
-        found += [Example(image_id, scenes.image(image_id), "voc") for image_id in _some(ids, SCENES)]
+        found += [Example(image_id, scenes.image(image_id), SCENES) for image_id in _some(ids, NUM_SCENES)]
     for name in dict.fromkeys(section["data"] for section in params.classifiers.values()):
         if (path := PREPARED / f"{name}.zip").exists():
             images = LabelledImages(path)
-            found += [Example(one, images.image(one), name) for one in _some(images.ids("test"), IMAGES)]
+            found += [Example(one, images.image(one), name) for one in _some(images.ids("test"), NUM_IMAGES)]
     return found
 
 
@@ -99,6 +114,7 @@ def serve(
     pictures: list[Example],
     folder: Path,
     *,
+    note: str = "",
     host: str = "127.0.0.1",
     port: int | None = None,
     open_browser: bool = False,
@@ -110,13 +126,14 @@ def serve(
         panels: by method.
         pictures: test images to pick from.
         folder: where gradio may put uploads and the pictures of the gallery.
+        note: what the visitor should know of the methods.
     """
     # gradio asks the network for a newer version and counts its users unless it is told not to, before it is imported.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder))
     tempfile.tempdir = str(folder)  # where an upload lies before gradio has all of it
     from src.demo.page import CSS, build
 
-    page = build(panels, pictures)
+    page = build(panels, pictures, note)
     _, address, _ = page.queue(api_open=False).launch(
         server_name=host,
         server_port=port,

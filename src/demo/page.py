@@ -60,15 +60,16 @@ def _shown(place: Place) -> Shown:
     return Shown(place, column, outputs, sliders)
 
 
-def build(panels: Mapping[str, Panel | str], examples: Sequence[Example]) -> gr.Blocks:
+def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: str) -> gr.Blocks:
     """The page.
 
     Args:
         panels: by method, what shows it, or a sentence that says why it cannot be shown.
         examples: test images to pick from; may be empty.
+        note: what the visitor should know of the methods; may be empty.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, 60)) as page:
-        gr.Markdown(INTRODUCTION)
+        gr.Markdown(f"{INTRODUCTION} {note}")
         with gr.Row():
             label = f"Your photo, {MAX_BYTES // 1_000_000} MB at most"
             file = gr.File(label=label, type="filepath", file_types=["image"], height=300, min_width=300, scale=1)

@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from src.params import read_params
-from stages.demo import Params, examples, panels_of, serve
+from stages.demo import Params, about, examples, panels_of, serve
 
 
 def main(log: Path) -> None:
@@ -41,7 +41,7 @@ def main(log: Path) -> None:
             first.register_forward_hook(lambda *_: write("pass"))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     with tempfile.TemporaryDirectory() as folder:
-        page, address = serve(panels, examples(params), Path(folder), wait=False)
+        page, address = serve(panels, examples(params), Path(folder), note=about(params, panels), wait=False)
         print(address, flush=True)
         page.block_thread()
 

@@ -167,7 +167,8 @@ def test_too_large_a_file_is_refused_with_a_message(page: Any) -> None:
     wait(lambda: "large.png: the file has 20.1 MB, and 20 MB is the most" in page.inner_text("#message"))
 
 
-def test_a_method_without_a_model_says_how_to_make_it(page: Any) -> None:
+def test_the_page_says_what_the_methods_know_and_how_to_make_a_missing_one(page: Any) -> None:
+    assert "The detectors know circle, square." in page.inner_text("body")
     assert page.inner_text("#resnet50 code") == "dvc repro train_classifier@resnet50"
 
 

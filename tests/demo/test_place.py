@@ -5,7 +5,7 @@ import pytest
 from src.demo.panels import Panel
 from src.demo.photo import Photo
 from src.demo.place import Place
-from stages.demo import Params, examples
+from stages.demo import Params, about, examples
 from tests.trained import scene
 
 
@@ -45,3 +45,10 @@ def test_a_test_image_is_shown_to_the_methods_of_its_kind(places: dict[str, Plac
 
 def test_examples_are_of_the_sets_that_are_there(params: Params) -> None:
     assert [(one.image_id, one.data) for one in examples(params)] == [("000001", "voc"), ("000002", "voc")]
+
+
+def test_what_the_detectors_know_is_said_and_nothing_without_detectors(
+    params: Params, panels: dict[str, Panel | str]
+) -> None:
+    assert about(params, panels).startswith("The detectors know circle, square. They learnt from drawn scenes")
+    assert about(params, {"rcnn": "models/rcnn.safetensors is missing"}) == ""
