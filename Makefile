@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup repro test slow times
+.PHONY: setup repro demo test slow times
 
 setup: .venv/.installed
 
@@ -17,6 +17,9 @@ repro: setup  ## run the pipeline, then show each metric beside the committed on
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/python -m stages.compare_metrics
 
+demo: setup  ## a page on this machine on which to try the trained methods on photos
+	$(BIN)/python -m stages.demo
+
 test: setup  ## lint, types and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -25,7 +28,6 @@ test: setup  ## lint, types and tests
 
 slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
-
 
 times: setup  ## as repro, with the seconds of each stage in report/with_times.html
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m stages.timed_repro

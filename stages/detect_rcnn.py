@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from src.params import Sections, Seed, Splits
-from src.rcnn.detect import DetectRcnn, detect
+from src.rcnn.detect import DetectRcnn, corrections, detect
 from src.rcnn.features import rows
 from src.rcnn.mining import scores
 from src.rcnn.solvers import Plane
@@ -47,9 +47,7 @@ def run(
         image_scores = scores(x, planes, learnt["scale"])
         chance = rng.normal(size=image_scores.shape).astype(np.float32)
         size = data.size(image_id)
-        # [N, D] x [C, D, 4] -> [N, C, 4] as one matrix product, which einsum does not make of it (100 times as long)
-        deltas = np.tensordot(x.astype(np.float32) * regression["scale"], regression["weights"], ([1], [1]))
-        deltas += regression["biases"]
+        deltas = corrections(x, regression)
         found["detections"][image_id] = detect(boxes, image_scores, settings, size=size, deltas=deltas)
         found["no_bbox"][image_id] = detect(boxes, image_scores, settings, size=size)
         found["random"][image_id] = detect(boxes, chance, settings, size=size)

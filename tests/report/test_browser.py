@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.browser import browser
+from tests.browser import browser
 
 WIDTHS = [1280, 390]
 SCHEMES = ["light", "dark"]

@@ -1,0 +1,1 @@
+"""The page on which a user tries the trained methods on photos."""

@@ -1,0 +1,123 @@
+"""What the page shows of each method: a slow look at a photo, and the pictures that sliders change without another.
+
+N boxes, C classes.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from src.prediction.classifier import Classifier
+from src.prediction.dense import OBJECT, Dense
+from src.prediction.drawing import above
+from src.prediction.rcnn import Rcnn, Scored
+from src.records import Record
+
+NMS = "NMS: IoU above which the lower score goes"
+
+
+class Control(NamedTuple):
+    """A slider."""
+
+    label: str
+    least: float
+    most: float
+    value: float
+    step: float
+
+
+class View(NamedTuple):
+    """A picture with boxes."""
+
+    caption: str
+    record: Record  # `boxes`, and where they have classes `labels` and `scores`
+    classes: list[str]
+
+
+class Look(NamedTuple):
+    """What a method said of a photo, before any threshold, and the seconds that its parts took."""
+
+    raw: Any
+    seconds: dict[str, float]
+
+    def times(self) -> str:
+        """A line for people."""
+        return ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in self.seconds.items())
+
+
+class RcnnPanel:
+    """Proposals, R-CNN before NMS and box regression, and after both."""
+
+    title = "R-CNN"
+
+    def __init__(self, method: Rcnn, proposals: str) -> None:
+        self.method, self.proposals = method, proposals.replace("_", " ")
+        self.controls = [
+            Control("proposals drawn, at most", 0, 300, 100, 10),
+            Control("score of the SVM above", -2, 2, 0, 0.05),
+            Control(NMS, 0, 1, method.rules.nms_thresh, 0.05),
+        ]
+
+    def look(self, image: np.ndarray, image_id: str) -> Look:
+        """Proposals, and the scores and corrections of all of them."""
+        boxes, searching = _timed(lambda: self.method.propose(image, image_id))
+        scored, scoring = _timed(lambda: self.method.score(image, boxes))
+        return Look(scored, {self.proposals: searching, "features and scores": scoring})
+
+    def views(self, look: Look, count: float, score_thresh: float, nms_thresh: float) -> list[View]:
+        """The three pictures, at the sliders' values."""
+        scored: Scored = look.raw
+        rules = self.method.rules.model_copy(update={"score_thresh": score_thresh, "nms_thresh": nms_thresh})
+        every = rules.model_copy(update={"nms_thresh": 1.0, "max_per_image": max(1, len(scored.boxes))})
+        classes = self.method.classes
+        return [
+            View(f"proposals of {self.proposals}", {"boxes": scored.boxes[: int(count)]}, []),
+            View("before NMS and box regression", self.method.finish(scored, every, regress=False), classes),
+            View("after NMS and box regression", self.method.finish(scored, rules), classes),
+        ]
+
+
+class DensePanel:
+    """What a dense detector finds, in one picture."""
+
+    def __init__(self, method: Dense, title: str) -> None:
+        self.method, self.title = method, title
+        nms_thresh = method.section.decode.nms_thresh
+        self.controls = [Control("score above", 0, 1, 0.5, 0.01), Control(NMS, 0, 1, nms_thresh, 0.05)]
+        agnostic = len(method.classes) == 1 and method.classes[0] == OBJECT
+        self.caption, self.names = ("proposals", [""]) if agnostic else ("detections", method.classes)
+
+    def look(self, image: np.ndarray, image_id: str) -> Look:
+        """The network's outputs; its size is that of the photo."""
+        outputs, seconds = _timed(lambda: self.method.outputs(image))
+        return Look((outputs, image.shape[:2]), {"network": seconds})
+
+    def views(self, look: Look, score_thresh: float, nms_thresh: float) -> list[View]:
+        """The picture, at the sliders' values."""
+        outputs, size = look.raw
+        found = above(self.method.finish(outputs, size, nms_thresh=nms_thresh), score_thresh)
+        return [View(self.caption, found, self.names)]
+
+
+class ClassifierPanel:
+    """Probabilities of the classes."""
+
+    def __init__(self, method: Classifier, title: str) -> None:
+        self.method, self.title = method, title
+        self.data: str = method.section.data
+
+    def look(self, image: np.ndarray, image_id: str) -> Look:
+        """Probabilities [C]."""
+        said, seconds = _timed(lambda: self.method.probabilities(image))
+        return Look(dict(zip(self.method.classes, said.tolist(), strict=True)), {"network": seconds})
+
+
+Panel = RcnnPanel | DensePanel | ClassifierPanel
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start

@@ -1,0 +1,55 @@
+"""The photo that a visitor of the page looks at: one that was handed in, within bounds, or one of a data set."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from src.demo.figures import data_url
+from src.demo.panels import Look
+from src.errors import InputError
+from src.prediction.photos import decode, shrink
+
+MAX_BYTES = 20_000_000
+MAX_UPLOAD = 100_000_000  # bytes that the server takes at all; of more gradio says no more than "Error"
+MAX_PIXELS = 40_000_000
+SCENES = "voc"  # the data set whose images the detectors know
+MAX_SIDE = 640  # pixels; larger photos are made smaller before any method sees them
+
+
+class Example(NamedTuple):
+    """An image of the test split of a data set."""
+
+    image_id: str
+    image: np.ndarray  # RGB uint8 [H, W, 3]
+    data: str  # the data set's name
+
+
+class Photo:
+    """A photo and what was said of it; lives as long as its visitor's session, in memory."""
+
+    def __init__(self, image: np.ndarray, image_id: str, data: str | None = None) -> None:
+        """Keep an RGB image [H, W, 3], made smaller where it is large; `data` is None for a visitor's own."""
+        self.image, self.image_id, self.data = shrink(image, MAX_SIDE), image_id, data
+        self.size: tuple[int, int] = self.image.shape[:2]
+        self.url = data_url(self.image)
+        self.looks: dict[str, Look] = {}
+
+    def __deepcopy__(self, memo: Any) -> "Photo":
+        """Itself: sessions never share one, and network outputs need no second copy."""
+        return self
+
+
+def handed_in(path: Path) -> Photo:
+    """The photo of an uploaded file, which is deleted whatever comes of it.
+
+    Raises:
+        InputError: more than `MAX_BYTES`, no image, or one of more than `MAX_PIXELS`.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(f"the file has {size / 1e6:.1f} MB, and {MAX_BYTES / 1e6:.0f} MB is the most")
+        return Photo(decode(path.read_bytes(), MAX_PIXELS), path.stem)
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,63 @@
+"""A dense detector on one image: SSD, the RPN, or any other file in src/detectors.
+
+From the model file: the network's own settings and the classes. From params.yaml: `detectors.NAME.decode`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.augmentation import apply, transform
+from src.detection import section_of, start
+from src.errors import InputError
+from src.records import Record
+from src.tensors import read_tensors
+
+NO_OBJECTS: Record = {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, np.int64)}
+OBJECT = "object"
+CLASS_AGNOSTIC = ("rpn",)  # their label 1 is any object, whatever the classes that they were trained on
+
+
+class Dense:
+    """A trained dense detector."""
+
+    def __init__(self, detectors: dict[str, Any], name: str, model: Path, device: torch.device) -> None:
+        self.module, section = section_of(detectors, name)
+        tensors, facts = read_tensors(model)
+        if facts.get("detector") != name:
+            raise InputError(f"{model} holds {facts.get('detector', 'something else')}, and not {name}")
+        trained = type(section.model).model_validate(facts["model"])
+        self.section = section.model_copy(update={"model": trained})
+        self.classes: list[str] = [OBJECT] if name in CLASS_AGNOSTIC else facts["classes"]
+        net, _ = start(self.module, self.section, len(facts["classes"]) + 1, {}, seed=0)
+        net.load_state_dict(tensors)
+        self.net, self.device = net.to(device).eval(), device
+        self.steps = transform(trained.size)
+
+    def outputs(self, image: np.ndarray) -> dict[str, Tensor]:
+        """What the network gives of an RGB image [H, W, 3]; every threshold comes after it."""
+        seen, _ = apply(self.steps, image, NO_OBJECTS)
+        with torch.inference_mode():
+            batch = seen[None].contiguous(memory_format=torch.channels_last).to(self.device)
+            return {name: value.cpu() for name, value in self.net(batch).items()}
+
+    def finish(self, outputs: Mapping[str, Tensor], size: tuple[int, int], **changes: float) -> Record:
+        """Detections: {boxes [K, 4], labels [K] from 1, scores [K]} by falling score, in pixels of the image.
+
+        Args:
+            outputs: of `outputs`.
+            size: (height, width) of the image.
+            changes: keys of `detectors.NAME.decode` with other values than the pipeline's.
+        """
+        rules = self.section.decode.model_copy(update=changes)
+        with torch.inference_mode():
+            record = self.module.decode(outputs, [size], rules)[0]
+        return {name: value.numpy() for name, value in record.items()}
+
+    def detect(self, image: np.ndarray, image_id: str) -> Record:
+        """Detections of an RGB image [H, W, 3]; of an image of the test split, those of the pipeline's stage."""
+        return self.finish(self.outputs(image), image.shape[:2])

@@ -1,0 +1,95 @@
+"""The trained models by name: where dvc.yaml puts their files, and which stage makes one that is missing."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from src.errors import InputError
+from src.params import Sections, Seed
+from src.prediction.classifier import Classifier
+from src.prediction.dense import Dense
+from src.prediction.rcnn import Propose, Rcnn
+from src.proposals import selective_search
+from src.rcnn.detect import DetectRcnn
+from src.rcnn.features import Features
+from src.rcnn.warp import Warp
+
+MODELS = Path("models")
+RCNN = "rcnn"
+
+
+class Params(Sections):
+    """What predictions depend on in params.yaml; the rest is in the model files."""
+
+    seed: Seed
+    selective_search: selective_search.SelectiveSearch
+    warp: Warp
+    features: Features
+    detect_rcnn: DetectRcnn
+    detectors: dict[str, Any]
+    classifiers: dict[str, Any]
+
+    def names(self) -> list[str]:
+        """The methods: R-CNN, every section of `detectors` and every one of `classifiers`."""
+        return [RCNN, *self.detectors, *self.classifiers]
+
+
+def existing(file: str, stage: str) -> Path:
+    """The path of a model file; one that is missing is an `InputError` that names the stage which makes it."""
+    path = MODELS / file
+    if not path.exists():
+        raise InputError(f"{path} is missing: run `dvc repro {stage}`, which makes it")
+    return path
+
+
+def load(params: Params, name: str, device: torch.device) -> Rcnn | Dense | Classifier:
+    """The method of a name, with its trained weights; an unknown name is an error that lists those there are."""
+    if name == RCNN:
+        return rcnn(params, device)
+    if name in params.detectors:
+        return dense(params, name, device)
+    if name in params.classifiers:
+        model = existing(f"{name}.safetensors", f"train_classifier@{name}")
+        return Classifier(params.classifiers, name, model, device)
+    raise InputError(f"there is no trained method {name!r}; params.yaml has {', '.join(params.names())}")
+
+
+def dense(params: Params, name: str, device: torch.device) -> Dense:
+    """A dense detector."""
+    return Dense(params.detectors, name, existing(f"{name}.safetensors", f"train_detector@{name}"), device)
+
+
+def rcnn(params: Params, device: torch.device) -> Rcnn:
+    """R-CNN, fed by the method that `features.proposals` names."""
+    return Rcnn(
+        existing(f"{RCNN}.safetensors", "finetune"),
+        existing("svm.npz", "train_svm"),
+        existing("bbox.npz", "train_bbox"),
+        propose=proposer(params, device),
+        settings=params.warp,
+        layer=params.features.layer,
+        rules=params.detect_rcnn,
+        device=device,
+    )
+
+
+def proposer(params: Params, device: torch.device) -> Propose:
+    """The method that `features.proposals` names: selective search, or a dense detector's boxes."""
+    name = params.features.proposals
+    if name == "selective_search":
+        return partial(_search, params)
+    if name in params.detectors:
+        return partial(_boxes, dense(params, name, device))
+    raise InputError(f"params.yaml: features.proposals = {name!r}: predictions know selective_search and a detector")
+
+
+def _search(params: Params, image: np.ndarray, image_id: str) -> np.ndarray:
+    options = params.selective_search.model_dump()
+    return selective_search.propose(image, **options, seed=params.seed, image_id=image_id)
+
+
+def _boxes(detector: Dense, image: np.ndarray, image_id: str) -> np.ndarray:
+    return detector.detect(image, image_id)["boxes"]

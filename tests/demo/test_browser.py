@@ -1,0 +1,209 @@
+"""The page in a real browser, headless: what a visitor does with it."""
+
+import base64
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from src.demo.photo import MAX_BYTES
+from tests.browser import browser
+from tests.pipeline import ROOT
+from tests.trained import encoded, scene
+
+NEAR_MS = 300  # from the move of a slider to the picture that it changes
+DROP = """([name, content]) => {
+  const bytes = typeof content === "number"
+    ? new Uint8Array(content) : Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, {type: "image/png"}));
+  return data;
+}"""
+# Moves a slider by one step and waits for the picture's other content; gives the milliseconds between the two.
+MOVE = """([place, number, value]) => new Promise((done, fail) => {
+  const root = document.getElementById(place);
+  const slider = root.querySelectorAll("input[type=range]")[number];
+  const before = root.querySelector(".boxes").innerHTML;
+  const start = performance.now();
+  const watcher = new MutationObserver(() => {
+    const now = root.querySelector(".boxes");
+    if (now && now.innerHTML !== before) { watcher.disconnect(); done(performance.now() - start); }
+  });
+  watcher.observe(root, {childList: true, subtree: true, characterData: true});
+  setTimeout(() => fail(new Error("nothing changed")), 10000);
+  slider.value = value;
+  slider.dispatchEvent(new Event("input", {bubbles: true}));
+})"""
+
+
+class Served:
+    """The page's address and what its process has done."""
+
+    def __init__(self, address: str, log: Path) -> None:
+        self.address, self.log = address, log
+
+    def lines(self, kind: str) -> list[str]:
+        return [line for line in self.log.read_text().splitlines() if line.startswith(kind)]
+
+
+@pytest.fixture(scope="module")
+def served(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    if not find_spec("gradio"):
+        pytest.skip("needs gradio, of requirements.txt")
+    log = tmp_path_factory.mktemp("served") / "log"
+    log.touch()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.demo.server", str(log)],
+        cwd=made,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "DEVICE": "cpu", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        yield Served(process.stdout.readline().strip(), log)
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def page(served: Served, chromium: Any) -> Iterator[Any]:
+    """The page just opened; no test may leave an error in its console, or have it ask another machine for anything."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: None if _near(request.url, served) else wrong.append(request.url))
+    page.goto(served.address)
+    page.wait_for_selector("#ssd300")
+    page.wrong = wrong
+    yield page
+    page.close()
+    assert not wrong
+    assert not served.lines("connect")
+
+
+def _near(url: str, served: Served) -> bool:
+    return url.startswith((served.address, "data:", "blob:"))
+
+
+def drop(page: Any, name: str, content: bytes | int) -> None:
+    """Let a file fall on the drop zone, as from the desktop: its content, or as many zeros."""
+    sent = content if isinstance(content, int) else base64.b64encode(content).decode()
+    data = page.evaluate_handle(DROP, [name, sent])
+    page.get_by_text("Drop File Here").dispatch_event("drop", {"dataTransfer": data})
+
+
+def wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing came of it"
+        time.sleep(0.05)
+
+
+def boxes(page: Any, place: str) -> int:
+    return page.locator(f"#{place} svg rect").count()
+
+
+def looked(page: Any) -> None:
+    """Wait until every method has looked at the photo: the classifiers are the last."""
+    wait(lambda: "%" in page.inner_text("#mobilenet_v3"))
+
+
+def test_a_dropped_photo_shows_boxes_and_sliders_act_at_once_without_a_pass(page: Any, served: Served) -> None:
+    drop(page, "boat.png", encoded(scene(180, 240)))
+    looked(page)
+    assert "boat, looked at as 240 x 180 pixels" in page.inner_text("#message")
+    assert boxes(page, "rcnn") >= 30, "proposals"
+    assert "selective search" in page.inner_text("#rcnn")
+    passes = len(served.lines("pass"))
+    assert passes >= 4, "every network has looked"
+    times = {
+        "ssd300": [page.evaluate(MOVE, ["ssd300", 0, value]) for value in (0.1, 0.9, 0.2, 0.9, 0.1)],
+        "rpn": [page.evaluate(MOVE, ["rpn", 0, value]) for value in (0.1, 0.9, 0.2, 0.9)],
+        "rcnn": [page.evaluate(MOVE, ["rcnn", 1, value]) for value in (-2, 2, -1.5, 1.5)],
+    }
+    assert boxes(page, "ssd300") > 0
+    assert len(served.lines("pass")) == passes
+    assert max(min(some) for some in times.values()) < NEAR_MS, times  # the best of four: other work may hold it up
+
+
+def test_a_test_image_is_picked_and_a_method_left_out(page: Any, served: Served) -> None:
+    page.get_by_label("RPN", exact=True).uncheck()
+    page.wait_for_selector("#rpn", state="hidden")
+    page.locator(".grid-container button, button.thumbnail-item").first.click()
+    wait(lambda: boxes(page, "rcnn") > 0)
+    assert "000001, looked at as 120 x 90 pixels" in page.inner_text("#message")
+    assert "images of another kind" in page.inner_text("#mobilenet_v3")
+    page.get_by_label("RPN", exact=True).check()
+    wait(lambda: page.locator("#rpn figure").count() == 1)
+
+
+def test_what_is_no_photo_is_said_on_the_page_and_the_next_photo_is_welcome(page: Any) -> None:
+    drop(page, "broken.png", b"no photo")
+    wait(lambda: "broken.png: this is no image" in page.inner_text("#message"))
+    drop(page, "boat.png", encoded(scene(60, 80)))
+    looked(page)
+
+
+def test_too_large_a_file_is_refused_with_a_message(page: Any) -> None:
+    drop(page, "large.png", MAX_BYTES + 100_000)
+    wait(lambda: "large.png: the file has 20.1 MB, and 20 MB is the most" in page.inner_text("#message"))
+
+
+def test_the_page_says_what_the_methods_know_and_how_to_make_a_missing_one(page: Any) -> None:
+    assert "The detectors know circle, square." in page.inner_text("body")
+    assert page.inner_text("#resnet50 code") == "dvc repro train_classifier@resnet50"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Any, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    page.emulate_media(color_scheme=scheme)
+    page.reload()
+    page.wait_for_selector("#ssd300")
+    drop(page, "boat.png", encoded(scene(180, 240)))
+    looked(page)
+    found = axe.run(page).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+def test_sliders_are_reached_by_keyboard(page: Any) -> None:
+    drop(page, "boat.png", encoded(scene(180, 240)))
+    looked(page)
+    slider = page.locator("#rcnn input[type=range]").first
+    slider.focus()
+    page.keyboard.press("Home")
+    wait(lambda: "proposals of selective search: 0" in page.inner_text("#rcnn"))
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_fits_the_screen(page: Any, width: int, tmp_path: Path) -> None:
+    """The screenshot is for who looks at it: `pytest tests/demo/test_browser.py --basetemp=/tmp/shots`."""
+    page.set_viewport_size({"width": width, "height": 900})
+    drop(page, "boat.png", encoded(scene(180, 240)))
+    looked(page)
+    page.evaluate(MOVE, ["ssd300", 0, 0.05])
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    widths = page.evaluate("[...document.querySelectorAll('.boxes svg')].map(one => one.getBoundingClientRect().width)")
+    assert len(widths) == 5
+    assert min(widths) > 200
+    shot = cv2.imdecode(np.frombuffer(page.screenshot(path=tmp_path / "page.png", full_page=True), np.uint8), 1)
+    assert shot.shape[1] == width
+    assert shot.std() > 10

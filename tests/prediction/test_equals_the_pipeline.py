@@ -1,0 +1,96 @@
+"""What `predict` says of a test image is what the pipeline's stages say of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.classification import BATCH_SIZE, predict
+from src.classifier_batches import LabelledBatches
+from src.params import read_params
+from src.prediction.classifier import Classifier
+from src.prediction.dense import Dense
+from src.prediction.rcnn import Rcnn
+from src.records import Record, read_records
+from src.samples import Samples
+from src.tensors import write_tensors
+from stages import detect, detect_rcnn, extract_features, propose
+from stages.trained import Params, load
+from tests.labelled import digits
+from tests.pipeline import ROOT
+
+CPU = torch.device("cpu")
+
+
+def same(found: Record, wanted: Record) -> None:
+    """Batches of another length round the last digits otherwise: 2e-4 of a pixel, 5e-7 of a score on the sample."""
+    assert found.keys() == wanted.keys()
+    np.testing.assert_array_equal(found["labels"], wanted["labels"])
+    np.testing.assert_allclose(found["boxes"], wanted["boxes"], atol=0.05)
+    np.testing.assert_allclose(found["scores"], wanted["scores"], atol=1e-3)
+
+
+def test_rcnn_is_that_of_its_stages(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBS", "1")
+    voc, models = checkout / "data/prepared/voc.zip", checkout / "models"
+    boxes, features, regions = (tmp_path / name for name in ("boxes.npz", "features.npy", "regions.npz"))
+    propose.run(read_params("params.yaml", propose.Params), samples=voc, out=boxes)
+    extract_features.run(
+        read_params("params.yaml", extract_features.Params),
+        **{"samples": voc, "proposals": boxes, "weights": models / "rcnn.safetensors"},
+        **{"out": features, "regions": regions, "scale": tmp_path / "scale.npz"},
+    )
+    detect_rcnn.run(
+        read_params("params.yaml", detect_rcnn.Params),
+        **{"samples": voc, "features": features, "regions": regions},
+        **{"svm": models / "svm.npz", "bbox": models / "bbox.npz", "out": tmp_path},
+    )
+    data, method = Samples(voc), load(read_params("params.yaml", Params), "rcnn", CPU)
+    assert isinstance(method, Rcnn)
+    wanted, unmoved = read_records(tmp_path / "detections.npz"), read_records(tmp_path / "no_bbox.npz")
+    assert sum(len(record["boxes"]) for record in wanted.values()) > 10
+    for image_id in data.ids("test"):
+        image = data.image(image_id)
+        same(method.detect(image, image_id), wanted[image_id])
+        scored = method.score(image, method.propose(image, image_id))
+        same(method.finish(scored, regress=False), unmoved[image_id])
+
+
+def test_a_detector_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> None:
+    voc, start = checkout / "data/prepared/voc.zip", tmp_path / "start"
+    write_tensors(start, {}, {"source": "none"})
+    detect.run(
+        read_params("params.yaml", detect.Params),
+        **{"detector": "ssd300", "samples": voc, "weights": start},
+        **{"model": checkout / "models/ssd300.safetensors", "out": tmp_path},
+    )
+    data, method = Samples(voc), load(read_params("params.yaml", Params), "ssd300", CPU)
+    assert isinstance(method, Dense)
+    for image_id, wanted in read_records(tmp_path / "detections.npz").items():
+        same(method.detect(data.image(image_id), image_id), wanted)
+
+
+@pytest.mark.parametrize("name", ["rcnn", "ssd300"])
+def test_it_holds_for_the_trained_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DEVICE", "cpu")
+    found, voc = ROOT / f"data/detections/{name}/detections.npz", ROOT / "data/prepared/voc.zip"
+    if not (found.exists() and voc.exists() and (ROOT / f"models/{name}.safetensors").exists()):
+        pytest.skip("needs the outputs of `dvc repro`, or of `dvc checkout` where it has run")
+    data, method = Samples(voc), load(read_params("params.yaml", Params), name, CPU)
+    assert not isinstance(method, Classifier)
+    records = read_records(found)
+    for image_id in list(records)[:3]:
+        same(method.detect(data.image(image_id), image_id), records[image_id])
+
+
+def test_a_classifier_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> None:
+
+    data, method = digits(tmp_path / "digits.zip"), load(read_params("params.yaml", Params), "resnet50", CPU)
+    assert isinstance(method, Classifier)
+    ids = data.ids("test")[:4]
+    batches = LabelledBatches(data, ids, method.section.input, batch_size=BATCH_SIZE)
+    _, wanted = predict(method.net, batches, CPU, flip=method.section.predict.flip)
+    found = np.stack([method.probabilities(data.image(image_id)) for image_id in ids])
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
