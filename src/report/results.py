@@ -8,6 +8,7 @@ import pandas as pd
 from src.report.blocks import Block, Paragraph, Section, Subheading, Table, number
 from src.report.inputs import UNTRAINED, Inputs, title
 
+Figures = dict[str, dict[str, Any]]  # of runs, by name
 MAP = "map_voc07"
 VARIANTS = {"random": "random ranking", "untrained": "before training", "no_bbox": "without box regression"}
 PROPOSAL_HEAD = ["proposals an image", "recall at IoU 0.5", "recall at IoU 0.7", "MABO"]
@@ -75,14 +76,20 @@ def _real(inputs: Inputs) -> list[Block]:
         return []
     detectors = {name: found for name, found in runs.items() if MAP in found}
     proposals = {name: found for name, found in runs.items() if "recall_50" in found}
+    classifiers = {name: found for name, found in runs.items() if "accuracy" in found}
     text = (
         "Runs that were recorded beside the code, on the data that the name's last part says; how each was made "
         "stands in docs/results.md. They are no outputs of this run of the pipeline."
     )
-    return [Subheading("Real photos"), Paragraph(text), *_recorded(detectors, proposals), *_published(inputs)]
+    return [
+        Subheading("Real photos"),
+        Paragraph(text),
+        *_recorded(detectors, proposals, classifiers),
+        *_published(inputs),
+    ]
 
 
-def _recorded(detectors: dict[str, dict[str, Any]], proposals: dict[str, dict[str, Any]]) -> list[Block]:
+def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> list[Block]:
     tables: list[Block] = []
     if detectors:
         rows = [
@@ -99,6 +106,14 @@ def _recorded(detectors: dict[str, dict[str, Any]], proposals: dict[str, dict[st
         ]
         head = ["run", "data", *PROPOSAL_HEAD, "sliding window, IoU 0.5"]
         tables.append(Table("Region proposals on real photos", head, rows))
+    if classifiers:
+        rows = [
+            [*_name(name), found["images"]]
+            + [number(found[key]) for key in ("accuracy", "accuracy_most_frequent", "macro_f1")]
+            for name, found in classifiers.items()
+        ]
+        head = ["run", "data", "test images", "accuracy", "always the most frequent", "macro F1"]
+        tables.append(Table("Classifiers on real photos", head, rows))
     return tables
 
 

@@ -14,7 +14,7 @@ SECTION = {
     "classes": None,
     "other_classes": "drop",
     "limit": None,
-    "sample": {"train": 1, "val": 1, "test": 1},
+    "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
 }
 
 
@@ -37,7 +37,7 @@ def test_every_official_file_has_mirrors() -> None:
         ({"classes": []}, "classes must be null or a list of different names"),
         ({"classes": ["car", "car"]}, "different names"),
         ({"source": "web"}, "'sample', 'official' or 'local'"),
-        ({"sample": {"train": 0, "val": 1, "test": 1}}, "greater than or equal to 1"),
+        ({"sample": {"train": 0, "val": 1, "test": 1, "extra": 1}}, "greater than or equal to 1"),
     ],
 )
 def test_a_wrong_parameter_is_refused(changes, message) -> None:

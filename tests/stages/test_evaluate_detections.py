@@ -100,7 +100,7 @@ def test_the_three_averages_are_not_mixed_up(evaluate):
     assert metrics["ap"] == {"car": round(6 / 11 / 2, 4), "cat": 0.0, "cow": None}
     assert metrics["map_voc07"] == round(6 / 11 / 2 / 2, 4)
     assert metrics["map_voc12"] == round(1 / 2 / 2 / 2, 4)
-    assert metrics["map_coco"] == round(7 / 10 * 51 / 101 / 2 / 2, 4)
+    assert metrics["map_coco"] == round(7 / 10 * 51 / 101 / 2 / 2, 5)  # four digits of a number below 0.1
 
 
 def test_curves_hold_a_line_for_each_class_with_objects(evaluate):

@@ -117,7 +117,13 @@ def test_advice_on_data_of_ones_own_is_kept_from_other_sources(raw, tmp_path) ->
 def test_a_labelled_set_is_written_whatever_splits_rcnn_uses(tmp_path, capsys) -> None:
     (tmp_path / "raw").mkdir()
     write_tar(tmp_path / "raw" / "local.tar", MEMBERS)
-    splits = {"finetune": "none such", "validation": None, "train": "trainval", "test": "test"}
+    splits = {
+        "finetune": "none such",
+        "detectors": "none such",
+        "validation": None,
+        "train": "trainval",
+        "test": "test",
+    }
     params = prepare.Params.model_validate({"data": {"gesture": SECTION}, "splits": splits})
     prepare.run(params, dataset="gesture", raw=tmp_path / "raw", out=tmp_path / "gesture.zip")
     assert capsys.readouterr().out == "30 images (train 10, val 10, test 10) of 2 classes\n"
