@@ -61,12 +61,11 @@ def main(words: list[str] | None = None) -> None:
     try:
         params = read_params(PARAMS, Params)
         if options.name == RCNN:
-            raise InputError("R-CNN is no one network, but proposals, a network and planes; the others can be exported")
-        method = load(params, options.name, torch.device("cpu"))
-        if isinstance(method, Rcnn):
             raise InputError(
-                "R-CNN is proposals, a network and planes, no one network: export a detector or classifier"
+                "R-CNN is not one network, but proposals, a network and planes; the others can be exported"
             )
+        method = load(params, options.name, torch.device("cpu"))
+        assert not isinstance(method, Rcnn)
         images = given(options.images) if options.images else of_test_split(params, options.name)
         run(method, options.name, options.format, images, options.out)
     except InputError as error:

@@ -61,7 +61,7 @@ Graph = Boxes | Probabilities
 def graph_of(method: Dense | Classifier) -> tuple[Graph, tuple[int, int]]:
     """The graph of a trained method, in eval mode on the CPU, and (height, width) of its input in pixels."""
     # Runtimes have memory layouts of their own: channels_last would only put transpositions into the graph.
-    net = method.net.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    net = method.net.cpu().to(memory_format=torch.contiguous_format)
     if isinstance(method, Classifier):
         height, width = method.section.input.size
         return Probabilities(net, flip=method.section.predict.flip).eval(), (height, width)
