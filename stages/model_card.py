@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from src import plugins
-from src.cards import data, figures, limits, loading
+from src.cards import data, figures, limits
 from src.cards.data import Split
 from src.cards.page import Card, markdown
 from src.classification import TEST, TRAIN, VALIDATION
@@ -34,6 +34,14 @@ RCNN_SAYS = (
     "R-CNN (Girshick et al. 2014, arXiv:1311.2524): proposals, a network that describes each as a warped region, a "
     "linear SVM and a box regression for every class."
 )
+LOAD = """\
+import cv2, torch
+from src.params import read_params
+from stages.trained import Params, load
+model = load(read_params("params.yaml", Params), "{name}", torch.device("cpu"))
+"""
+DETECT = 'found = model.detect(cv2.imread("photo.jpg", cv2.IMREAD_COLOR_RGB), "photo")  # boxes, labels, scores\n'
+CLASSIFY = 'found = model.probabilities(cv2.imread("photo.jpg", cv2.IMREAD_COLOR_RGB))  # of model.classes\n'
 
 
 class Params(trained.Params):
@@ -122,7 +130,7 @@ def rcnn(params: Params) -> Card:
             "Its scores are distances from a plane and no probabilities; above 0 is the class's side.",
         ],
         files=_digests(files),
-        loading=loading.lines(RCNN, classifier=False),
+        loading=LOAD.format(name=RCNN) + DETECT,
     )
 
 
@@ -156,7 +164,7 @@ def detector(params: Params, name: str) -> Card:
             *limits.of_detector(facts["classes"], section.model.size, ap),
         ],
         files=_digests([path]),
-        loading=loading.lines(name, classifier=False),
+        loading=LOAD.format(name=name) + DETECT,
     )
 
 
@@ -186,7 +194,7 @@ def classifier(params: Params, name: str) -> Card:
             *limits.of_classifier(facts["classes"], metrics["by_class"], flip=section.predict.flip),
         ],
         files=_digests([path]),
-        loading=loading.lines(name, classifier=True),
+        loading=LOAD.format(name=name) + CLASSIFY,
     )
 
 

@@ -59,7 +59,7 @@ Graph = Boxes | Probabilities
 
 
 def graph_of(method: Dense | Classifier) -> tuple[Graph, tuple[int, int]]:
-    """The graph of a trained method, in eval mode on the CPU, and (height, width) of its input in pixels."""
+    """The graph around a method's own network, in eval mode on the CPU, and (height, width) of its input in pixels."""
     # Runtimes have memory layouts of their own: channels_last would only put transpositions into the graph.
     net = method.net.cpu().to(memory_format=torch.contiguous_format)
     if isinstance(method, Classifier):

@@ -1,4 +1,4 @@
-"""ONNX, .onnx: for ONNX Runtime, OpenCV, TensorRT, browsers and most else."""
+"""ONNX, .onnx: for ONNX Runtime, OpenCV, and most else that runs networks."""
 
 import json
 from collections.abc import Callable, Mapping

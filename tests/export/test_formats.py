@@ -5,6 +5,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -12,11 +14,10 @@ from torch import nn
 
 from src.export import onnx_file, torch_file
 from src.export.description import describe
-from src.export.graph import Graph, Probabilities, graph_of, program
+from src.export.graph import INPUT, Graph, Probabilities, graph_of, program
 from src.export.verify import TOLERANCE, check, difference
 from tests.export.methods import method
 from tests.pipeline import ROOT
-from tests.prediction.conftest import made  # noqa: F401 (a fixture)
 
 FORMATS = [onnx_file, torch_file]
 
@@ -35,7 +36,7 @@ DEEP = [pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenet_v3", 
 
 
 @pytest.fixture(scope="module", params=["ssd300", "rpn", "small", *DEEP])
-def exported(request: pytest.FixtureRequest, made: Path) -> Iterator[Exported]:  # noqa: F811
+def exported(request: pytest.FixtureRequest, made: Path) -> Iterator[Exported]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
         found = method("resnet50" if request.param == "small" else request.param)
@@ -87,6 +88,17 @@ def test_onnx_finds_nothing_wrong_and_names_what_is_dynamic(exported: Exported) 
         batch, *rest = value.type.tensor_type.shape.dim
         assert batch.dim_param == "batch"
         assert all(one.dim_value > 0 for one in rest)
+
+
+def test_opencv_reads_the_onnx_file_too(exported: Exported) -> None:
+    net = cv2.dnn.readNetFromONNX(np.frombuffer(exported.contents[onnx_file], np.uint8))
+
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        net.setInput(images, INPUT)
+        return list(net.forward(list(exported.graph.outputs)))
+
+    images = torch.randn(3, 3, *exported.size, generator=torch.Generator().manual_seed(0))
+    assert check(exported.graph, run, images) < TOLERANCE
 
 
 @pytest.mark.parametrize("kind", FORMATS)
