@@ -118,7 +118,7 @@ LAYERS = [  # imports point down: from a later layer to the same or an earlier o
     ["classifier_training", "report"],
     ["datasets", "proposals", "rcnn", "detectors", "backbones", "classifiers"],
     ["prediction"],
-    ["demo"],
+    ["demo", "export", "cards"],
 ]
 PLUGIN_LAYER = next(number for number, names in enumerate(LAYERS) if "detectors" in names)
 

@@ -1,0 +1,89 @@
+"""The page of a model card."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from src.cards.data import Split
+from src.cards.figures import Figure
+
+
+class _Nulls(RoundTripRepresenter):
+    """YAML that says null, where ruamel says nothing."""
+
+
+_Nulls.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
+class Card(NamedTuple):
+    """All that a page says."""
+
+    name: str
+    what: str  # a sentence, with the paper
+    origin: str  # of the data
+    splits: Sequence[Split]
+    classes: Sequence[str]
+    first_label: int  # number of the first class
+    figures: Sequence[Figure]
+    parameters: Mapping[str, Any]
+    limits: Sequence[str]
+    files: Mapping[str, str]  # SHA-256 by path
+    loading: str  # Python
+
+
+def markdown(card: Card) -> str:
+    """The page, ending with a line break."""
+    listed = ", ".join(f"{number} {name}" for number, name in enumerate(card.classes, start=card.first_label))
+    figures = [(row.measure, _digits(row.value), _baselines(row)) for row in card.figures]
+    parts = [
+        f"# {card.name}",
+        card.what,
+        f"Written by `python -m stages.model_card {card.name}` from `params.yaml` and the outputs of the stages.",
+        "## Data",
+        f"{card.origin[0].upper()}{card.origin[1:]}.",
+        _splits(card.splits),
+        "## Classes",
+        f"{listed}.",
+        "## Figures on the test split",
+        _table(("measure", "value", "baseline"), figures),
+        "## Parameters",
+        f"```yaml\n{_yaml(card.parameters)}```",
+        "## Limits",
+        "\n".join(f"* {sentence}" for sentence in card.limits),
+        "## Files",
+        _table(("file", "SHA-256"), [(f"`{path}`", f"`{digest}`") for path, digest in card.files.items()]),
+        "## Loading",
+        "In the root of the repository, with the files above in their places:",
+        f"```python\n{card.loading}```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _splits(splits: Sequence[Split]) -> str:
+    classes = list(splits[0].classes)
+    rows = [(one.name, one.use, one.images, *one.classes.values()) for one in splits]
+    return _table(("split", "for", "images", *classes), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _baselines(row: Figure) -> str:
+    return ", ".join(f"{_digits(value)} ({what})" for what, value in row.baselines.items())
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    buffer = io.StringIO()
+    yaml = YAML()
+    yaml.Representer = _Nulls
+    yaml.dump(dict(content), buffer)
+    return buffer.getvalue()

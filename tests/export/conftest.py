@@ -1,0 +1,3 @@
+from tests.prediction.conftest import checkout, made
+
+__all__ = ["checkout", "made"]
