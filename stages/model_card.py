@@ -1,4 +1,4 @@
-"""A model card of a trained model: `python -m stages.model_card ssd300`, written to models/cards/ssd300.md.
+"""A model card of a trained model: `python -m stages.model_card ssd300`, written to cards/ssd300.md.
 
 NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. The card says what the outputs of the stages
 say, so run `dvc repro` first. It is a command and no stage: nothing stands on a card, it takes seconds, and as a stage
@@ -65,14 +65,14 @@ def arguments() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("name", help="rcnn, or a section of detectors or classifiers in params.yaml")
-    parser.add_argument("--out", type=Path, help="the file [models/cards/NAME.md]")
+    parser.add_argument("--out", type=Path, help="the file [cards/NAME.md]")
     return parser
 
 
 def main(words: list[str] | None = None) -> None:
     """Write the card that the command line asks for; an `InputError` ends it with one sentence."""
     options = arguments().parse_args(words)
-    out = options.out or MODELS / "cards" / f"{options.name}.md"
+    out = options.out or Path("cards") / f"{options.name}.md"  # not below models/, which the report depends on
     try:
         page = markdown(card(read_params(PARAMS, Params), options.name))
     except InputError as error:

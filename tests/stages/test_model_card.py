@@ -96,7 +96,7 @@ def test_figures_have_their_baselines_beside_them(checkout: Path, tmp_path: Path
 def test_the_same_inputs_are_the_same_card_at_its_usual_place(checkout: Path, tmp_path: Path) -> None:
     main(["rcnn"])
     main(["rcnn", "--out", str(tmp_path / "again.md")])
-    assert (checkout / "models/cards/rcnn.md").read_bytes() == (tmp_path / "again.md").read_bytes()
+    assert (checkout / "cards/rcnn.md").read_bytes() == (tmp_path / "again.md").read_bytes()
 
 
 def test_another_network_than_that_of_the_parameters_is_refused(checkout: Path) -> None:
