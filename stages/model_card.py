@@ -26,7 +26,7 @@ from src.storage import atomic
 from src.tensors import read_tensors
 from stages import trained
 from stages.command import PARAMS
-from stages.trained import MODELS, RCNN, existing
+from stages.trained import RCNN, existing
 
 PREPARED = Path("data/prepared")
 METRICS = Path("metrics")
