@@ -26,7 +26,7 @@ from src.storage import atomic
 from src.tensors import read_tensors
 from stages import trained
 from stages.command import PARAMS
-from stages.trained import RCNN, existing
+from stages.trained import MODELS, RCNN, existing
 
 PREPARED = Path("data/prepared")
 METRICS = Path("metrics")
@@ -96,7 +96,7 @@ def card(params: Params, name: str) -> Card:
 def rcnn(params: Params) -> Card:
     """R-CNN's, of its three files."""
     stages = {f"{RCNN}.safetensors": "finetune", "svm.npz": "train_svm", "bbox.npz": "train_bbox"}
-    files = [existing(file, stage) for file, stage in stages.items()]
+    files = [existing(MODELS / file, stage) for file, stage in stages.items()]
     settings = {key: params.finetune[key] for key in ("backbone", "hidden")}
     facts = read_tensors(files[0])[1]
     _made_with(files[0], {key: facts[key] for key in settings}, settings, "finetune")
@@ -137,7 +137,7 @@ def rcnn(params: Params) -> Card:
 def detector(params: Params, name: str) -> Card:
     """A dense detector's; of one that tells no classes apart the figures are those of its proposals."""
     module, section = plugins.section("detectors", params.detectors, name)
-    path = existing(f"{name}.safetensors", f"train_detector@{name}")
+    path = existing(MODELS / f"{name}.safetensors", f"train_detector@{name}")
     facts = read_tensors(path)[1]
     _made_with(path, facts["model"], section.model.model_dump(), f"detectors.{name}.model")
     agnostic = name in CLASS_AGNOSTIC
@@ -171,7 +171,7 @@ def detector(params: Params, name: str) -> Card:
 def classifier(params: Params, name: str) -> Card:
     """A classifier's."""
     module, section = plugins.section("classifiers", params.classifiers, name)
-    path = existing(f"{name}.safetensors", f"train_classifier@{name}")
+    path = existing(MODELS / f"{name}.safetensors", f"train_classifier@{name}")
     facts = read_tensors(path)[1]
     _made_with(path, facts["model"], section.model.model_dump(), f"classifiers.{name}.model")
     metrics, settings = _metrics(name, f"evaluate_classifier@{name}"), params.data[section.data]
@@ -216,17 +216,11 @@ def _shown(params: Params, name: str) -> dict[str, Any]:
 
 
 def _prepared(name: str) -> Path:
-    path = PREPARED / f"{name}.zip"
-    if not path.exists():
-        raise InputError(f"{path} is missing: run `dvc repro prepare@{name}`, which makes it")
-    return path
+    return existing(PREPARED / f"{name}.zip", f"prepare@{name}")
 
 
 def _metrics(name: str, stage: str) -> dict[str, Any]:
-    path = METRICS / f"{name}.json"
-    if not path.exists():
-        raise InputError(f"{path} is missing: run `dvc repro {stage}`, which makes it")
-    return json.loads(path.read_text())
+    return json.loads(existing(METRICS / f"{name}.json", stage).read_text())
 
 
 def _proposals(name: str) -> dict[str, Any]:

@@ -37,9 +37,8 @@ class Params(Sections):
         return [RCNN, *self.detectors, *self.classifiers]
 
 
-def existing(file: str, stage: str) -> Path:
-    """The path of a model file; one that is missing is an `InputError` that names the stage which makes it."""
-    path = MODELS / file
+def existing(path: Path, stage: str) -> Path:
+    """The path of a stage's output; one that is missing is an `InputError` that names the stage which makes it."""
     if not path.exists():
         raise InputError(f"{path} is missing: run `dvc repro {stage}`, which makes it")
     return path
@@ -52,22 +51,22 @@ def load(params: Params, name: str, device: torch.device) -> Rcnn | Dense | Clas
     if name in params.detectors:
         return dense(params, name, device)
     if name in params.classifiers:
-        model = existing(f"{name}.safetensors", f"train_classifier@{name}")
+        model = existing(MODELS / f"{name}.safetensors", f"train_classifier@{name}")
         return Classifier(params.classifiers, name, model, device)
     raise InputError(f"there is no trained method {name!r}; params.yaml has {', '.join(params.names())}")
 
 
 def dense(params: Params, name: str, device: torch.device) -> Dense:
     """A dense detector."""
-    return Dense(params.detectors, name, existing(f"{name}.safetensors", f"train_detector@{name}"), device)
+    return Dense(params.detectors, name, existing(MODELS / f"{name}.safetensors", f"train_detector@{name}"), device)
 
 
 def rcnn(params: Params, device: torch.device) -> Rcnn:
     """R-CNN, fed by the method that `features.proposals` names."""
     return Rcnn(
-        existing(f"{RCNN}.safetensors", "finetune"),
-        existing("svm.npz", "train_svm"),
-        existing("bbox.npz", "train_bbox"),
+        existing(MODELS / f"{RCNN}.safetensors", "finetune"),
+        existing(MODELS / "svm.npz", "train_svm"),
+        existing(MODELS / "bbox.npz", "train_bbox"),
         propose=proposer(params, device),
         settings=params.warp,
         layer=params.features.layer,
