@@ -12,7 +12,7 @@ from src.archives import Archive
 from src.errors import InputError
 from src.labelled import LabelledData
 from src.parallel import parallel_map
-from src.samples import decode_image
+from src.prepared import decode_image
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}

@@ -1,84 +1,21 @@
-"""The prepared data set: one zip with every image as it was encoded and one index, read at random.
+"""Prepared images with objects in boxes, for the detectors."""
 
-`index.json` holds `classes`, `splits` (name -> image ids) and `images` (id -> file, height, width, boxes, labels,
-difficult). Written by `prepare`, read by every stage behind it.
-"""
-
-import json
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from src.errors import InputError
-from src.storage import write_zip
+from src.prepared import Prepared
 
 Target = dict[str, Any]  # boxes float32 [M, 4], labels int64 [M], difficult bool [M], image_id str
-INDEX = "index.json"
 
 
-def decode_image(content: bytes) -> np.ndarray | None:
-    """Encoded bytes as an RGB image, uint8 [H, W, 3]; None where they are no image.
-
-    The one place where OpenCV's BGR is left behind. The EXIF rotation is ignored: boxes are drawn on the stored pixels.
-    """
-    if not content:  # OpenCV raises for no bytes, and returns None for wrong ones
-        return None
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-
-
-def write_samples(
-    path: str | Path,
-    classes: Sequence[str],
-    splits: Mapping[str, Sequence[str]],
-    images: Mapping[str, Mapping[str, Any]],
-    contents: Iterable[tuple[str, bytes]],
-) -> None:
-    """Write the prepared data set.
-
-    Args:
-        classes: names, without background; label k is `classes[k - 1]`.
-        splits: image ids of each split.
-        images: id -> {file, height, width, boxes, labels, difficult} as plain lists.
-        contents: (file, encoded bytes), in the order in which they are to lie in the zip.
-    """
-    index = {"classes": list(classes), "splits": {name: list(ids) for name, ids in splits.items()}, "images": images}
-    header = (INDEX, json.dumps(index, indent=None, sort_keys=True).encode())
-    write_zip(path, (entry for part in ([header], contents) for entry in part))
-
-
-class Samples:
-    """A prepared data set, opened for reading; may be sent to other processes, each opens the file for itself."""
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._archive: zipfile.ZipFile | None = None
-        index = json.loads(self._zip.read(INDEX))
-        self.classes: list[str] = index["classes"]
-        self.splits: dict[str, list[str]] = index["splits"]
-        self._images: dict[str, dict[str, Any]] = index["images"]
+class Samples(Prepared):
+    """A prepared data set whose images have `height`, `width`, `boxes`, `labels` and `difficult`."""
 
     @property
     def num_classes(self) -> int:
         """Classes with background, which is label 0."""
         return len(self.classes) + 1
-
-    def ids(self, *splits: str) -> list[str]:
-        """Image ids of the splits, each once, in order; an unknown split is an error that names those there are."""
-        for split in splits:
-            if split not in self.splits:
-                raise InputError(f"{self.path} has no split '{split}', only {', '.join(self.splits)}")
-        return list(dict.fromkeys(image_id for split in splits for image_id in self.splits[split]))
-
-    def image(self, image_id: str) -> np.ndarray:
-        """RGB image, uint8 [H, W, 3]."""
-        image = decode_image(self._zip.read(self._images[image_id]["file"]))
-        if image is None:
-            raise InputError(f"{self.path}: image {image_id} does not decode; run `dvc repro -f prepare@voc`")
-        return image
 
     def size(self, image_id: str) -> tuple[int, int]:
         """(height, width) of an image, without decoding it."""
@@ -93,12 +30,3 @@ class Samples:
             "difficult": np.asarray(entry["difficult"], bool),
             "image_id": image_id,
         }
-
-    @property
-    def _zip(self) -> zipfile.ZipFile:
-        if self._archive is None:
-            self._archive = zipfile.ZipFile(self.path)
-        return self._archive
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_archive": None}

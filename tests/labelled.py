@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from src.classifier_params import Augment, Input, Loss, Recipe
-from src.labelled import LabelledImages, write_labelled
+from src.labelled import LabelledImages
+from src.prepared import write_prepared
 
 PLAIN = Augment(crop=1.0, rotate=0.0, shift=0.0, zoom=0.0, shear=0.0, photometric=0.0, flip=0.0, mixup=0.0, cutmix=0.0)
 LOSS = Loss(label_smoothing=0.0, focal_gamma=0.0, balanced=False, class_weights={})
@@ -27,5 +28,5 @@ def digits(path: Path, *, train: int = 40, val: int = 20, test: int = 20) -> Lab
     images = {name: {"file": name, "label": int(name[0])} for name in ids}
     pixels = (data.images[: len(ids)] * 255 / 16).round().astype(np.uint8)
     contents = ((name, cv2.imencode(".png", image)[1].tobytes()) for name, image in zip(ids, pixels, strict=True))
-    write_labelled(path, list(seen), splits, images, contents)
+    write_prepared(path, list(seen), splits, images, contents)
     return LabelledImages(path)

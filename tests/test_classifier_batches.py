@@ -30,12 +30,6 @@ def test_a_batch_is_images_labels_and_ids_side_by_side(data: LabelledImages) -> 
     assert batch["labels"].tolist() == [int(image_id[0]) for image_id in batch["ids"]]
 
 
-def test_without_augmentation_every_image_comes_once_and_in_order(data: LabelledImages) -> None:
-    batches = LabelledBatches(data, data.ids("val"), INPUT, batch_size=8)
-    assert [len(batches[index]["ids"]) for index in batches.epoch(0)] == [8, 8, 4]
-    assert [image_id for index in batches.epoch(0) for image_id in batches[index]["ids"]] == data.ids("val")
-
-
 def test_an_epoch_of_training_has_no_image_twice_and_whole_batches_alone(data: LabelledImages) -> None:
     batches = training(data)
     first, second = ([name for i in batches.epoch(e) for name in batches[i]["ids"]] for e in (0, 1))

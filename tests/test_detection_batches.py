@@ -1,9 +1,7 @@
-import pytest
 import torch
 
 from src.augmentation import Augment, transform
 from src.detection_batches import DetectionBatches
-from src.errors import InputError
 from src.samples import Samples
 from tests.rcnn.conftest import samples  # noqa: F401 (a fixture)
 
@@ -28,28 +26,9 @@ def test_a_batch_is_of_seed_and_index_alone(samples: Samples) -> None:  # noqa: 
     assert not all(torch.equal(batches(samples, seed=4)[i]["images"], seen[i]["images"]) for i in range(6))
 
 
-def test_an_epoch_sees_each_image_once_but_for_the_rest(samples: Samples) -> None:  # noqa: F811
-    data = batches(samples, batch_size=1)
-    orders = [[data[index]["ids"][0] for index in data.epoch(epoch)] for epoch in range(8)]
-    assert all(sorted(order) == sorted(samples.ids("train")) for order in orders)
-    assert len({tuple(order) for order in orders}) > 1
-    assert batches(samples).per_epoch == 1
-    assert batches(samples, batch_size=50).per_epoch == 1  # fewer images than a batch are a batch
-
-
-def test_without_shuffling_all_images_come_in_order(samples: Samples) -> None:  # noqa: F811
-    data = batches(samples, shuffle=False)
-    assert [data[index]["ids"] for index in data.epoch(0)] == [["two_classes", "empty"], ["difficult"]]
-
-
 def test_difficult_objects_are_left_out_and_images_without_objects_are_not(samples: Samples) -> None:  # noqa: F811
     data = DetectionBatches(samples, samples.ids("train"), transform(63), batch_size=3, seed=0, shuffle=False)
     targets = dict(zip(data[0]["ids"], data[0]["targets"], strict=True))
     assert len(targets["empty"]["boxes"]) == 0
     assert targets["difficult"]["labels"].tolist() == [1]
     assert len(targets["two_classes"]["boxes"]) == 2
-
-
-def test_no_image_is_an_error_that_says_so(samples: Samples) -> None:  # noqa: F811
-    with pytest.raises(InputError, match="has no image to train on"):
-        DetectionBatches(samples, [], transform(63), batch_size=2, seed=0, shuffle=True)

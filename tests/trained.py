@@ -9,8 +9,9 @@ import torch
 from ruamel.yaml import YAML
 
 from src import plugins
+from src.prepared import write_prepared
 from src.rcnn import network
-from src.samples import Samples, write_samples
+from src.samples import Samples
 from src.storage import write_npz
 from src.tensors import write_tensors
 from tests.pipeline import ROOT
@@ -42,7 +43,7 @@ def scenes(path: Path) -> Samples:
         for name, (height, width) in SIZES.items()
     }
     contents = [(f"{name}.png", encoded(scene(*size, seed=int(name)))) for name, size in SIZES.items()]
-    write_samples(path, CLASSES, {"train": ["000001"], "test": list(SIZES)}, images, contents)
+    write_prepared(path, CLASSES, {"train": ["000001"], "test": list(SIZES)}, images, contents)
     return Samples(path)
 
 

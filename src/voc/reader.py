@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from src.archives import Archive
 from src.errors import InputError
 from src.parallel import parallel_map
-from src.samples import decode_image, write_samples
+from src.prepared import decode_image, write_prepared
 from src.voc.annotations import Object, inside, parse_annotation, read_class_list
 
 CLASSES = (
@@ -26,7 +26,7 @@ Source = tuple[Archive, str]  # an archive and the name of a member
 
 
 class VocData(NamedTuple):
-    """The arguments of `src.samples.write_samples` behind its path, in their order."""
+    """The arguments of `src.prepared.write_prepared` behind its path, in their order."""
 
     classes: list[str]
     splits: dict[str, list[str]]
@@ -35,7 +35,7 @@ class VocData(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Write the prepared data set."""
-        write_samples(path, *self)
+        write_prepared(path, *self)
 
     def summary(self) -> str:
         """A line that says how many images, objects and classes there are."""
@@ -65,7 +65,7 @@ def load(
         jobs: processes that decode, at most.
 
     Returns:
-        what `write_samples` takes. Splits are the plain lists in `ImageSets/Main`, without those that are empty.
+        what `write_prepared` takes. Splits are the plain lists in `ImageSets/Main`, without those that are empty.
 
     Raises:
         InputError: something is wrong with the set; it names the first file in the order of ids, and the remedy.

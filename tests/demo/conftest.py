@@ -7,7 +7,10 @@ import pytest
 from src.demo.panels import Panel
 from src.params import read_params
 from stages.demo import Params, panels_of
+from tests.prediction.conftest import checkout
 from tests.trained import write_checkout
+
+__all__ = ["checkout"]
 
 
 @pytest.fixture(scope="session")
@@ -16,14 +19,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_checkout(root)
     (root / "models/resnet50.safetensors").unlink()
     return root
-
-
-@pytest.fixture
-def checkout(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder, which is the working directory too."""
-    monkeypatch.chdir(made)
-    monkeypatch.setenv("DEVICE", "cpu")
-    return made
 
 
 @pytest.fixture

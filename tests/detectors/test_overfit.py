@@ -13,7 +13,8 @@ from src.augmentation import transform
 from src.average_precision import mean_ap, voc07, voc_curves
 from src.detection_batches import DetectionBatches
 from src.params import read_params
-from src.samples import Samples, write_samples
+from src.prepared import write_prepared
+from src.samples import Samples
 from src.training import fit
 from src.voc import reader as voc
 from stages.train_detector import Params
@@ -26,7 +27,7 @@ STEPS = 250
 @pytest.mark.real
 def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path) -> None:
     archives = [open_archive(shared_data / "voc2007-subset.tar")]
-    write_samples(tmp_path / "voc.zip", *voc.load(archives, classes=None, other_classes="drop", limit=8, jobs=1))
+    write_prepared(tmp_path / "voc.zip", *voc.load(archives, classes=None, other_classes="drop", limit=8, jobs=1))
     data = Samples(tmp_path / "voc.zip")
     ids = data.ids("train")
     sections = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]

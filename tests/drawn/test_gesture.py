@@ -9,7 +9,7 @@ from src.drawn import hands
 from src.drawn.gesture import CLASSES, draw
 from src.drawn.hands import SIDE, person, picture
 from src.drawn.poses import FOLDED, POSES
-from src.samples import decode_image
+from src.prepared import decode_image
 
 
 @pytest.fixture(scope="module")

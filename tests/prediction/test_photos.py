@@ -7,7 +7,7 @@ from PIL import Image
 
 from src.errors import InputError
 from src.prediction.photos import decode, enlarge, find, shrink
-from src.samples import decode_image
+from src.prepared import decode_image
 from tests.trained import encoded, scene
 
 

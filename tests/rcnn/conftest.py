@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from src.prepared import write_prepared
 from src.rcnn.finetune import Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.solvers import Sgd
 from src.records import Record
-from src.samples import Samples, write_samples
+from src.samples import Samples
 
 IMAGES: dict[str, dict[str, Any]] = {
     "two_classes": {"boxes": [[10, 10, 40, 40], [50, 20, 70, 50]], "labels": [1, 2], "difficult": [False, False]},
@@ -29,7 +30,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
     path = tmp_path_factory.mktemp("prepared") / "tiny.zip"
     images = {name: {"file": f"{name}.png", "height": 60, "width": 80, **entry} for name, entry in IMAGES.items()}
     contents = [(f"{name}.png", _png(rng.integers(0, 256, (*SIZE, 3), np.uint8))) for name in IMAGES]
-    write_samples(path, ["circle", "square"], {"train": list(IMAGES)}, images, contents)
+    write_prepared(path, ["circle", "square"], {"train": list(IMAGES)}, images, contents)
     return Samples(path)
 
 

@@ -10,10 +10,11 @@ from ruamel.yaml import YAML
 
 from src.classifier_metrics import by_class, figures
 from src.params import Splits
+from src.prepared import write_prepared
 from src.proposal_recall import Evaluate
 from src.records import write_records
 from src.report.pipeline import read_pipeline
-from src.samples import Samples, write_samples
+from src.samples import Samples
 from src.storage import write_csv, write_json
 from stages import evaluate_detections, evaluate_proposals, report
 from tests.labelled import digits
@@ -70,7 +71,7 @@ class Outputs:
             for number, entry in enumerate(images.values())
         )
         path = self.root / "data/prepared/voc.zip"
-        write_samples(path, CLASSES, {"train": IMAGES[:1], "test": IMAGES[1:]}, images, contents)
+        write_prepared(path, CLASSES, {"train": IMAGES[:1], "test": IMAGES[1:]}, images, contents)
         return Samples(path)
 
     def _image(self, name: str, objects: int) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import pytest
 
 from src.errors import InputError
 from src.params import Splits
+from src.prepared import write_prepared
 from src.records import write_records
-from src.samples import write_samples
 from stages.evaluate_detections import Params, run
 
 NEAR, FAR = [0, 0, 10, 10], [50, 50, 60, 60]
@@ -53,7 +53,7 @@ def evaluate(tmp_path):
         }
         for image_id, objects in OBJECTS.items()
     }
-    write_samples(tmp_path / "voc.zip", CLASSES, {"train": ["d"], "held out": ["c", "a", "b"]}, images, [])
+    write_prepared(tmp_path / "voc.zip", CLASSES, {"train": ["d"], "held out": ["c", "a", "b"]}, images, [])
 
     def evaluate(detections, **variants):
         for name, records in {"detections": detections, **variants}.items():

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from src.params import Splits
+from src.prepared import write_prepared
 from src.records import write_records
-from src.samples import write_samples
 from stages.evaluate_proposals import Evaluate, Params, run
 
 PARAMS = Params(
@@ -45,7 +45,7 @@ def evaluate(tmp_path):
             }
             for image_id, (boxes, hard) in {**objects, **OTHER}.items()
         }
-        write_samples(tmp_path / "voc.zip", ["car"], {"train": list(OTHER), "held out": list(objects)}, images, [])
+        write_prepared(tmp_path / "voc.zip", ["car"], {"train": list(OTHER), "held out": list(objects)}, images, [])
         records = {image_id: {"boxes": np.array(b, np.float32).reshape(-1, 4)} for image_id, b in proposals.items()}
         write_records(tmp_path / "proposals.npz", records)
         outs = {name: tmp_path / name for name in ("out", "curves", "counts")}
