@@ -20,11 +20,12 @@ repro: setup  ## run the pipeline, then show each metric beside the committed on
 demo: setup  ## a page on this machine on which to try the trained methods on photos
 	$(BIN)/python -m stages.demo
 
+# Two processes of one thread each, a test file in one of them; the first takes longest.
 test: setup  ## lint, types and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -11,6 +11,13 @@ settings.load_profile("plain")
 
 ROOT = Path(__file__).parents[1]
 
+LONGEST = "test_dvc.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that takes longest comes first: beside it the other process of `make test` does all others."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
