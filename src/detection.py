@@ -24,6 +24,11 @@ def section_of(detectors: dict[str, Any], name: str) -> tuple[ModuleType, Any]:
     return plugins.section("detectors", detectors, name)
 
 
+def class_agnostic(name: str) -> bool:
+    """Whether the detector's label 1 is any object, whatever the classes of the data: its file then says so."""
+    return getattr(plugins.load("detectors", name), "CLASS_AGNOSTIC", False)
+
+
 def start(
     module: ModuleType, section: Any, num_classes: int, weights: dict[str, torch.Tensor], seed: int
 ) -> tuple[nn.Module, list[str]]:

@@ -100,17 +100,22 @@ def read_params(path: str | Path, model: type[Chosen]) -> Chosen:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ParamsError(f"{path} must hold sections, such as `train:`, and holds {content!r}")
+    return validated(content, model, f"{path}: ")
+
+
+def validated(content: Any, model: type[Chosen], where: str) -> Chosen:
+    """What was read, as `model`; `ParamsError` where it has a wrong key or value, which is named behind `where`."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ParamsError("\n".join(_line(path, item) for item in error.errors())) from None
+        raise ParamsError("\n".join(_line(where, item) for item in error.errors())) from None
 
 
-def _line(path: str | Path, item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
+def _line(where: str, item: Any) -> str:
+    key = (where + ".".join(str(part) for part in item["loc"])).rstrip(".")  # a section as a whole has no key in it
     if item["type"] == "missing":
-        return f"{path}: {key} is missing"
+        return f"{key} is missing"
     if item["type"] == "extra_forbidden":
-        return f"{path}: {key} = {item['input']!r}: there is no such parameter"
+        return f"{key} = {item['input']!r}: there is no such parameter"
     value = "" if isinstance(item["input"], dict | BaseModel) else f" = {item['input']!r}"
-    return f"{path}: {key}{value}: {item['msg'].removeprefix('Value error, ')}"
+    return f"{key}{value}: {item['msg'].removeprefix('Value error, ')}"

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from src.errors import InputError
+from src.params import validated
 
 
 def names(kind: str) -> list[str]:
@@ -24,4 +25,4 @@ def load(kind: str, name: str) -> ModuleType:
 def section(kind: str, sections: dict[str, Any], name: str) -> tuple[ModuleType, Any]:
     """The module, and its part of the parameters: `sections[name]`, as its `Params`."""
     module = load(kind, name)
-    return module, module.Params.model_validate(sections[name])
+    return module, validated(sections[name], module.Params, f"params.yaml: {kind}.{name}.")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from src import plugins
-from src.params import Section
+from src.params import Section, validated
 
 
 class Source(Section):
@@ -28,7 +28,7 @@ class Source(Section):
 def data_set(data: Mapping[str, Any], name: str) -> tuple[ModuleType, Any]:
     """The data set's file and its part of the section `data`."""
     module = plugins.load("datasets", name)
-    return module, module.Params.model_validate(data[name])
+    return module, validated(data[name], module.Params, f"params.yaml: data.{name}.")
 
 
 def remedy(name: str) -> str:

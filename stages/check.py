@@ -1,23 +1,35 @@
-"""Parameters and machine are sane, before anything is touched: the first stage, and the only one without outputs."""
+"""Parameters and machine are sane, before anything is touched: the stage that all others stand behind.
 
+Its output says nothing but that it has passed. So it is the same after every run, and makes no other stage stale; but
+DVC comes here first whichever stage is asked for, and where this one fails it touches no other stage's output.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import create_model
+from torch import nn
 
 from src import plugins
 from src.classifier_params import Pretrain
+from src.detection import class_agnostic
 from src.errors import InputError
 from src.params import Section, Seed, Splits, Train
 from src.proposal_recall import Evaluate
 from src.proposals.selective_search import SelectiveSearch
+from src.rcnn import network
 from src.rcnn.bbox import TrainBbox
 from src.rcnn.detect import DetectRcnn
 from src.rcnn.features import Features
 from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.warp import Warp
+from src.storage import atomic
+from src.training import LAST
 from stages.command import command
 from stages.environment import device, jobs, workers
 
@@ -61,10 +73,15 @@ class Params(Section):
     evaluate: Evaluate
 
 
-def run(params: Params) -> None:
-    """Raise for what would stop a later stage: the parameters themselves have been checked on the way here."""
+def run(params: Params, *, out: Path) -> None:
+    """Raise for what would stop a later stage; types and ranges of the parameters were checked on the way here."""
     _check_opencv()
     _check_paths(params)
+    check_names(params)
+    check_best_by(params)
+    check_networks(params)
+    with atomic(out) as path:
+        path.write_text("passed\n")
     print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, device {device()}")
 
 
@@ -91,6 +108,51 @@ def _check_paths(params: Params) -> None:
                 f"params.yaml: {key} = {path!r}: there is no such file; give an absolute path "
                 "(`dvc exp run --temp` runs in another folder)"
             )
+
+
+def check_names(params: Params) -> None:
+    """Raise where a parameter names a data set or proposals that there are not."""
+    labelled = [name for name in DATASETS if plugins.load("datasets", name).TASK == "labels"]
+    proposals = [*plugins.names("proposals"), *filter(class_agnostic, DETECTORS)]
+    names: dict[str, tuple[str, Iterable[str]]] = {
+        "features.proposals": (params.features.proposals, proposals),
+        "pretrain_alexnet.data": (params.pretrain_alexnet.data, labelled),
+    }
+    names |= {f"classifiers.{name}.data": (section.data, labelled) for name, section in params.classifiers}
+    for key, (name, known) in names.items():
+        if name not in known:
+            raise InputError(f"params.yaml: {key} = {name!r}: it must be one of {', '.join(known)}")
+
+
+def check_best_by(params: Params) -> None:
+    """Raise where the best epoch is chosen by what can be no figure of the validation."""
+    trainers: dict[str, Any] = {"finetune": params.finetune, "pretrain_alexnet": params.pretrain_alexnet}
+    trainers |= {f"detectors.{name}": section for name, section in params.detectors}
+    trainers |= {f"classifiers.{name}": section for name, section in params.classifiers}
+    for key, section in trainers.items():
+        name = section.train.over(params.train).best_by
+        if name != LAST and not name.startswith("val_"):  # which figures there are depends on the losses
+            raise InputError(
+                f"params.yaml: {key} trains with best_by = {name!r}: it must be {LAST} or a figure of the validation, "
+                "such as val_loss or val_accuracy"
+            )
+
+
+def check_networks(params: Params) -> None:
+    """Raise where a network cannot be built as its section says: on the device `meta`, without memory or arithmetic."""
+    rules = params.finetune
+    builds: dict[str, Callable[[], nn.Module]] = {
+        "finetune": lambda: network.build(rules.backbone, 2, hidden=rules.hidden, dropout=rules.dropout)
+    }
+    for kind, sections in (("detectors", params.detectors), ("classifiers", params.classifiers)):
+        for name, section in sections:
+            builds[f"{kind}.{name}"] = partial(plugins.load(kind, name).build, 2, section.model)
+    for key, build in builds.items():
+        try:
+            with torch.device("meta"):
+                build()
+        except InputError as error:
+            raise InputError(f"params.yaml: {key}: {error}") from None
 
 
 if __name__ == "__main__":

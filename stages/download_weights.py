@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 
 import torch
-import torchvision
 
 from src.errors import InputError
 from src.params import Sections
@@ -37,7 +36,14 @@ def run(params: Params, *, backbone: str, weights: str, out: Path, pretrained: P
 
 
 def _imagenet(backbone: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    weights = torchvision.models.get_model_weights(backbone)["DEFAULT"]
+    import torchvision  # two seconds, which `none` does without
+
+    try:
+        weights = torchvision.models.get_model_weights(backbone)["DEFAULT"]
+    except ValueError:
+        raise InputError(
+            f"params.yaml: weights = imagenet: torchvision has none of {backbone!r}; give a path or none"
+        ) from None
     try:
         # The file's name holds the start of its SHA-256, which is checked.
         state = weights.get_state_dict(check_hash=True, progress=True)

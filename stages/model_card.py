@@ -17,10 +17,11 @@ from src.cards import data, figures, limits
 from src.cards.data import Split
 from src.cards.page import Card, markdown
 from src.classification import TEST, TRAIN, VALIDATION
+from src.detection import class_agnostic
 from src.errors import InputError
 from src.labelled import LabelledImages
 from src.params import Splits, Train, read_params
-from src.prediction.dense import CLASS_AGNOSTIC, OBJECT
+from src.prediction.dense import OBJECT
 from src.samples import Samples
 from src.storage import atomic
 from src.tensors import read_tensors
@@ -140,7 +141,7 @@ def detector(params: Params, name: str) -> Card:
     path = existing(MODELS / f"{name}.safetensors", f"train_detector@{name}")
     facts = read_tensors(path)[1]
     _made_with(path, facts["model"], section.model.model_dump(), f"detectors.{name}.model")
-    agnostic = name in CLASS_AGNOSTIC
+    agnostic = class_agnostic(name)
     taught = _resolved(params, params.detectors[name])
     splits, origin, source = _objects(params, [(params.splits.detectors, "training")], taught["train"])
     if agnostic:

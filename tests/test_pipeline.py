@@ -2,8 +2,10 @@
 
 import importlib
 import inspect
+import json
 import re
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from tests.pipeline import ROOT, code, imports, is_plugin, write_deps
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
+
+
+CHECKED = "data/checked"  # which no stage reads: it says that `check` has passed
 
 
 def script(stage: dict) -> str:
@@ -36,7 +41,7 @@ def test_a_stage_that_loads_a_plug_in_depends_on_it(name: str) -> None:
         for kind in ("detectors", "classifiers", "datasets", "backbones")
     )
     assert loads == (detectors or classifiers or datasets)
-    assert backbones == (detectors and name != "check")
+    assert backbones == detectors
 
 
 def test_the_command_that_writes_deps_changes_nothing_else_and_puts_back_what_is_missing(tmp_path: Path) -> None:
@@ -88,11 +93,26 @@ def test_params_yaml_is_valid_and_every_section_is_read_by_a_stage() -> None:
 
 def test_the_command_names_every_dependency_and_output() -> None:
     for name, stage in STAGES.items():
-        data = [dep for dep in stage["deps"] if dep.startswith(("data/", "models/"))]
+        data = [dep for dep in stage["deps"] if dep.startswith(("data/", "models/")) and dep != CHECKED]
         for kind in ("outs", "metrics", "plots"):
             data += [next(iter(out)) if isinstance(out, dict) else out for out in stage.get(kind, [])]
         for path in data:
             assert path in stage["cmd"].split(), f"{name}: {path}"
+
+
+def test_every_stage_stands_behind_check() -> None:
+    patterns = {name: json.loads(re.sub(r"\$\{.*?\}", "*", json.dumps(stage))) for name, stage in STAGES.items()}
+    made = [CHECKED]
+    waiting = {name: stage["deps"] for name, stage in patterns.items() if name != "check"}
+    while ready := [
+        name
+        for name, deps in waiting.items()
+        if any(fnmatch(out, dep) or fnmatch(dep, out) or out.startswith(f"{dep}/") for dep in deps for out in made)
+    ]:
+        for name in ready:
+            del waiting[name]
+            made += [next(iter(out)) if isinstance(out, dict) else out for out in patterns[name].get("outs", [])]
+    assert not waiting
 
 
 def test_git_ignores_every_cached_output_and_no_metric() -> None:
@@ -107,12 +127,12 @@ def test_git_ignores_every_cached_output_and_no_metric() -> None:
 
 
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
-    ["errors", "boxes", "params", "storage", "tensors", "parallel", "imagenet"],
+    ["errors", "boxes", "params", "storage", "prepared", "tensors", "parallel", "imagenet"],
     [
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "optimizers", "labelled"),
         *("classifier_params", "classifier_inputs", "classifier_loss", "classifier_metrics", "torchvision_network"),
-        *("splitting", "class_folders", "idx", "mistakes"),
+        *("splitting", "class_folders", "epoch_batches", "idx", "mistakes"),
     ],
     ["detection_batches", "detection", "classifier_batches", "classification", "sources", "voc", "drawn"],
     ["classifier_training", "report"],

@@ -20,6 +20,7 @@ from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOve
 
 Outputs = Mapping[str, Tensor]
 NEUTRAL = -1
+CLASS_AGNOSTIC = True  # label 1 is any object
 SMOOTH_L1_BETA = 1 / 9  # sigma 3 of the released code
 
 

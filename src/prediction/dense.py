@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from src.augmentation import apply, transform
-from src.detection import section_of, start
+from src.detection import class_agnostic, section_of, start
 from src.errors import InputError
 from src.records import Record
 from src.tensors import read_tensors
 
 NO_OBJECTS: Record = {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, np.int64)}
 OBJECT = "object"
-CLASS_AGNOSTIC = ("rpn",)  # their label 1 is any object, whatever the classes that they were trained on
 
 
 class Dense:
@@ -32,7 +31,7 @@ class Dense:
             raise InputError(f"{model} holds {facts.get('detector', 'something else')}, and not {name}")
         trained = type(section.model).model_validate(facts["model"])
         self.section = section.model_copy(update={"model": trained})
-        self.classes: list[str] = [OBJECT] if name in CLASS_AGNOSTIC else facts["classes"]
+        self.classes: list[str] = [OBJECT] if class_agnostic(name) else facts["classes"]
         net, _ = start(self.module, self.section, len(facts["classes"]) + 1, {}, seed=0)
         net.load_state_dict(tensors)
         self.net, self.device = net.to(device).eval(), device

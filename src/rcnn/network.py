@@ -29,7 +29,7 @@ def build(backbone: str, num_classes: int, *, hidden: int = 4096, dropout: float
         first, second, last = (layer for layer in model.classifier if isinstance(layer, nn.Linear))
     except (ValueError, AttributeError, TypeError):
         raise InputError(
-            f"params.yaml: finetune.backbone = {backbone!r} is not a torchvision model with `features` and three "
+            f"backbone = {backbone!r} is not a torchvision model with `features` and three "
             "linear layers, as alexnet, vgg11, vgg16 and vgg16_bn are"
         ) from None
     widths = {first: (first.in_features, hidden), second: (hidden, hidden), last: (hidden, num_classes)}

@@ -5,12 +5,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from src import plugins
 from src.errors import InputError
 from src.labelled import LabelledImages
+from src.params import ParamsError
 from src.samples import Samples
 from src.sources import Source, data_set
 from tests.pipeline import ROOT
@@ -51,9 +51,9 @@ def test_the_section_says_where_the_data_come_from(name: str) -> None:
     assert issubclass(module.Params, Source)
     assert section.source == "sample", "a fresh clone runs without a network and without files of one's own"
     assert made(name, source="local", path="x")[1].path == "x"
-    with pytest.raises(ValidationError, match="path must name a tar, a zip or a folder .+"):
+    with pytest.raises(ParamsError, match="path must name a tar, a zip or a folder .+"):
         made(name, source="local", path=None)
-    with pytest.raises(ValidationError, match="speed"):
+    with pytest.raises(ParamsError, match="speed"):
         made(name, speed=1)
 
 

@@ -46,7 +46,7 @@ def test_a_vgg_has_the_same_three_layers(backbone: str, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_small", "no_such_model", "squeezenet1_0"])
 def test_another_backbone_is_an_error_that_names_key_and_value(backbone: str) -> None:
-    with pytest.raises(InputError, match=f"finetune.backbone = '{backbone}' is not"):
+    with pytest.raises(InputError, match=f"backbone = '{backbone}' is not"):
         network.build(backbone, 5)
 
 

@@ -106,6 +106,11 @@ def test_imagenet_weights_that_do_not_arrive_whole_are_refused(official: Mirror,
     assert not (tmp_path / "out.safetensors").exists()
 
 
+def test_imagenet_weights_of_a_network_of_our_own_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="torchvision has none of 'plain'"):
+        run(Params(), backbone="plain", weights="imagenet", out=tmp_path / "out.safetensors")
+
+
 @pytest.mark.real
 def test_imagenet_features_without_fc_layers_leave_those_at_random(shared_data: Path, tmp_path: Path) -> None:
     write(str(shared_data / "weights/alexnet_imagenet_features.pth"), tmp_path / "out.safetensors")

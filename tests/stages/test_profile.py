@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.check import Params
+from stages.check import Params, check_best_by, check_names, check_networks
 from stages.profile import flags
 from tests.pipeline import ROOT
 
@@ -24,7 +24,8 @@ def test_every_profile_makes_parameters_that_check_accepts(path: Path) -> None:
     for section in params["data"].values():
         if section["source"] == "local":
             section["path"] = "/data"  # asked for on the command line
-    Params.model_validate(params)
+    for check in (check_names, check_best_by, check_networks):
+        check(Params.model_validate(params))
     printed = " ".join(flags(path, ROOT / "params.yaml"))
     assert printed.startswith(f"-S profile={path.stem} -S ")
     assert "[ " not in printed
