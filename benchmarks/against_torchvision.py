@@ -234,7 +234,7 @@ def main() -> None:
     nets = pair(options.detector, data.num_classes, torch.load(options.weights, weights_only=True))
     batches = DetectionBatches(
         data,
-        data.ids(options.train),
+        [image_id for image_id in data.ids(options.train) if len(data.target(image_id)["boxes"])],  # as theirs need
         transform(SIZE, AUGMENT),
         batch_size=options.batch_size,
         seed=options.seed,
