@@ -16,8 +16,8 @@ class EpochBatches(Dataset[dict[str, Any]]):
     """Item i is a whole batch; (seed, i) alone decides what is in it and how it is augmented.
 
     So a batch does not depend on the number of workers or on the batches before it, and a resumed training sees what an
-    uninterrupted one would have seen. Shuffled, every image comes once an epoch, but for the rest that fills no batch;
-    otherwise all come in their order.
+    uninterrupted one would have seen. Shuffled, every image comes once an epoch, but for the rest that fills no batch
+    (fewer images than a batch are one); otherwise all come in their order.
     """
 
     def __init__(self, path: Path, image_ids: Sequence[str], *, batch_size: int, seed: int, shuffle: bool) -> None:

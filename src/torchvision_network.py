@@ -33,11 +33,11 @@ def network(num_classes: int, model: Model) -> nn.Module:
     try:
         net: nn.Module = torchvision.models.get_model(model.name, weights=None, num_classes=num_classes, **options)
     except TypeError:
-        raise InputError(f"{model.name} has one width, and model.width is {model.width}: set it to 1.0") from None
+        raise InputError(f"model.width = {model.width}: {model.name} has one width: set it to 1.0") from None
     dropouts = [layer for layer in net.modules() if isinstance(layer, nn.Dropout)]
     if model.dropout is not None:
         if not dropouts:
-            raise InputError(f"{model.name} has no dropout, and model.dropout is {model.dropout}: set it to null")
+            raise InputError(f"model.dropout = {model.dropout}: {model.name} has no dropout: set it to null")
         for dropout in dropouts:
             dropout.p = model.dropout
     for layer in net.modules():

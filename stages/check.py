@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision
 from pydantic import create_model
 from torch import nn
 
@@ -119,6 +120,13 @@ def check_names(params: Params) -> None:
         "pretrain_alexnet.data": (params.pretrain_alexnet.data, labelled),
     }
     names |= {f"classifiers.{name}.data": (section.data, labelled) for name, section in params.classifiers}
+    for name, section in params.detectors:
+        names[f"detectors.{name}.model.backbone"] = (section.model.backbone, plugins.names("backbones"))
+        if section.weights == "imagenet" and section.model.backbone not in torchvision.models.list_models():
+            raise InputError(
+                f"params.yaml: detectors.{name}.weights = 'imagenet': torchvision has none of "
+                f"{section.model.backbone!r}; take another backbone, a path or none"
+            )
     for key, (name, known) in names.items():
         if name not in known:
             raise InputError(f"params.yaml: {key} = {name!r}: it must be one of {', '.join(known)}")
@@ -132,14 +140,18 @@ def check_best_by(params: Params) -> None:
     for key, section in trainers.items():
         name = section.train.over(params.train).best_by
         if name != LAST and not name.startswith("val_"):  # which figures there are depends on the losses
+            where = f"{key}.train" if "best_by" in section.train.model_fields_set else "train"
             raise InputError(
-                f"params.yaml: {key} trains with best_by = {name!r}: it must be {LAST} or a figure of the validation, "
-                "such as val_loss or val_accuracy"
+                f"params.yaml: {where}.best_by = {name!r}: it must be {LAST} or a figure of the validation, such as "
+                "val_loss or val_accuracy"
             )
 
 
 def check_networks(params: Params) -> None:
-    """Raise where a network cannot be built as its section says: on the device `meta`, without memory or arithmetic."""
+    """Raise where a network cannot be built as its section says: on the device `meta`, without memory or arithmetic.
+
+    Whether the images are large enough for it is not seen.
+    """
     rules = params.finetune
     builds: dict[str, Callable[[], nn.Module]] = {
         "finetune": lambda: network.build(rules.backbone, 2, hidden=rules.hidden, dropout=rules.dropout)
@@ -152,7 +164,7 @@ def check_networks(params: Params) -> None:
             with torch.device("meta"):
                 build()
         except InputError as error:
-            raise InputError(f"params.yaml: {key}: {error}") from None
+            raise InputError(f"params.yaml: {key}.{error}") from None
 
 
 if __name__ == "__main__":

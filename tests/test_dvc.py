@@ -138,7 +138,7 @@ def _seconds_to_find_all_up_to_date(repository: Repository) -> float:
         (["train.nope=1"], ["nope"]),  # which DVC itself refuses
         (
             ["detectors.ssd300.model.backbone=vgg17", "train_detector@ssd300"],
-            ["detectors.ssd300", "backbones/vgg17.py"],
+            ["detectors.ssd300.model.backbone = 'vgg17'", "it must be one of"],
         ),
     ],
 )

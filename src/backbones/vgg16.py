@@ -78,4 +78,4 @@ def single(width: float) -> nn.Module:
 
 def _check(width: float) -> None:
     if width != 1.0:
-        raise InputError(f"vgg16 has one width, and model.width is {width}: set it to 1.0 or take another backbone")
+        raise InputError(f"model.width = {width}: vgg16 has one width: set it to 1.0 or take another backbone")

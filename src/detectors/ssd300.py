@@ -134,7 +134,7 @@ def _check_maps(model: Model, maps: int) -> None:
     ):
         if given is not None and len(given) != wanted:
             raise InputError(
-                f"model.{name} has {len(given)} entries, and must have {wanted}: {model.backbone} "
+                f"model.{name} = {given} has {len(given)} entries, and must have {wanted}: {model.backbone} "
                 f"with {len(model.extra_channels)} extra maps has {maps} maps (scales: one more)"
             )
 

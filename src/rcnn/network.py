@@ -25,6 +25,8 @@ def build(backbone: str, num_classes: int, *, hidden: int = 4096, dropout: float
         dropout: share of fc6's and fc7's inputs that training drops.
     """
     try:
+        if backbone not in torchvision.models.list_models(module=torchvision.models):
+            raise ValueError  # a detector or a segmentation network, which would begin to download a backbone
         model = torchvision.models.get_model(backbone, weights=None, num_classes=num_classes)
         first, second, last = (layer for layer in model.classifier if isinstance(layer, nn.Linear))
     except (ValueError, AttributeError, TypeError):

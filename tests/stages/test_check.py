@@ -9,45 +9,57 @@ from src.errors import InputError
 from stages.check import Params, run
 from tests.pipeline import ROOT
 
+ABSENT = object()
 
-def check(out: Path, **changes: object) -> None:
+
+def check(out: Path, changes: dict[str, object]) -> None:
     content = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     for key, value in changes.items():
-        *parts, last = key.split("__")
+        *parts, last = key.split(".")
         section = content
         for part in parts:
             section = section[part]
-        section[last] = value
+        if value is ABSENT:
+            del section[last]
+        else:
+            section[last] = value
     run(Params.model_validate(content), out=out)
 
 
 def test_the_committed_parameters_pass_and_the_output_is_always_the_same(tmp_path: Path) -> None:
-    check(tmp_path / "one")
-    check(tmp_path / "two", train__lr=0.5)  # or every change would make all stages stale
+    check(tmp_path / "one", {})
+    check(tmp_path / "two", {"train.lr": 0.5})  # or every change would make all stages stale
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("finetune.backbone", "resnet18", "finetune: backbone = 'resnet18' is not a torchvision model with"),
-        (
-            "features.proposals",
-            "edge_boxes",
-            "features.proposals = 'edge_boxes': it must be one of sel",
-        ),
-        ("features.proposals", "ssd300", "features.proposals = 'ssd300': it must be one of"),
-        ("detectors.rpn.model.backbone", "vgg17", "detectors.rpn: there is no src/backbones/vgg17.py; known backbones"),
-        ("detectors.ssd300.model.extra_channels", [8], "detectors.ssd300: model.aspect_ratios has 5 entries"),
-        ("classifiers.mobilenet_v3.model.name", "mobile", "classifiers.mobilenet_v3: model.name = 'mobile'"),
-        ("classifiers.resnet50.data", "voc", "classifiers.resnet50.data = 'voc': it must be one of gesture, mnist"),
-        ("pretrain_alexnet.data", "flowers", "pretrain_alexnet.data = 'flowers': it must be one of gesture, mnist"),
-        ("finetune.train.best_by", "accuracy", "finetune trains with best_by = 'accuracy': it must be last or"),
-        ("finetune.weights", "/no/such.pth", "finetune.weights = '/no/such.pth': there is no such file"),
+        ("finetune.backbone", "resnet18", "'resnet18' is not a torchvision model with"),
+        ("finetune.backbone", "ssd300_vgg16", "'ssd300_vgg16' is not a torchvision model with"),
+        ("features.proposals", "edge_boxes", "'edge_boxes': it must be one of selective_search, rpn"),
+        ("features.proposals", "ssd300", "'ssd300': it must be one of selective_search, rpn"),
+        ("detectors.rpn.model.backbone", "vgg17", "'vgg17': it must be one of mobilenet_v2, plain, vgg16"),
+        ("detectors.rpn.weights", "imagenet", "'imagenet': torchvision has none of 'plain'"),
+        ("detectors.ssd300.model.aspect_ratios", [[2.0]], "[[2.0]] has 1 entries, and must have 5"),
+        ("classifiers.mobilenet_v3.model.name", "mobile", "'mobile': torchvision has no such classifier"),
+        ("classifiers.resnet50.data", "voc", "'voc': it must be one of gesture, mnist"),
+        ("pretrain_alexnet.data", "flowers", "'flowers': it must be one of gesture, mnist"),
+        ("finetune.train.best_by", "accuracy", "'accuracy': it must be last or a figure of the validation"),
+        ("finetune.weights", "/no/such.pth", "'/no/such.pth': there is no such file"),
     ],
 )
 def test_a_name_of_nothing_is_refused_with_its_key(tmp_path: Path, key: str, value: object, words: str) -> None:
     with pytest.raises(InputError) as error:
-        check(tmp_path / "checked", **{key.replace(".", "__"): value})
-    assert str(error.value).startswith(f"params.yaml: {words}")
+        check(tmp_path / "checked", {key: value})
+    assert str(error.value).startswith(f"params.yaml: {key} = {words}")
     assert not (tmp_path / "checked").exists()
+
+
+def test_a_figure_that_a_trainer_inherits_is_named_where_it_stands(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^params\.yaml: train\.best_by = 'accuracy': it must be last or"):
+        check(tmp_path / "checked", {"train.best_by": "accuracy", "finetune.train.best_by": ABSENT})
+
+
+def test_a_detector_with_weights_that_torchvision_has_is_accepted(tmp_path: Path) -> None:
+    check(tmp_path / "checked", {"detectors.rpn.weights": "imagenet", "detectors.rpn.model.backbone": "mobilenet_v2"})
