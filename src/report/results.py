@@ -1,4 +1,4 @@
-"""Every method's figures beside those of its trivial baselines; then real photos, where a run of them is recorded."""
+"""Every method's figures beside those of its trivial baselines; then real data, where a run on them is recorded."""
 
 import json
 from typing import Any
@@ -70,7 +70,7 @@ def _classifiers(classifiers: dict[str, dict[str, Any]], sections: Any) -> Table
 
 
 def _real(inputs: Inputs) -> list[Block]:
-    """Recorded runs on real photos, and beside them what was published; nothing where no run is recorded."""
+    """Recorded runs on real data, and beside them what was published; nothing where no run is recorded."""
     runs = {path.stem: json.loads(path.read_text()) for path in sorted(inputs.results.glob("*.*.json"))}
     if not runs:
         return []
@@ -82,7 +82,7 @@ def _real(inputs: Inputs) -> list[Block]:
         "stands in docs/results.md. They are no outputs of this run of the pipeline."
     )
     return [
-        Subheading("Real photos"),
+        Subheading("Real data"),
         Paragraph(text),
         *_recorded(detectors, proposals, classifiers),
         *_published(inputs),
@@ -93,10 +93,15 @@ def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> l
     tables: list[Block] = []
     if detectors:
         rows = [
-            [*_name(name), found["images"], number(found[MAP]), number(found.get(f"{MAP}_random"))]
+            [
+                *_name(name),
+                found["images"],
+                number(found[MAP]),
+                number(found.get(f"{MAP}_random", found.get(f"{MAP}_untrained"))),
+            ]
             for name, found in detectors.items()
         ]
-        head = ["run", "data", "test images", "VOC07 mAP", "random ranking"]
+        head = ["run", "data", "test images", "VOC07 mAP", "random ranking, or before training"]
         tables.append(Table("Detectors on real photos", head, rows))
     if proposals:
         rows = [
@@ -113,7 +118,7 @@ def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> l
             for name, found in classifiers.items()
         ]
         head = ["run", "data", "test images", "accuracy", "always the most frequent", "macro F1"]
-        tables.append(Table("Classifiers on real photos", head, rows))
+        tables.append(Table("Classifiers on real images", head, rows))
     return tables
 
 

@@ -54,5 +54,5 @@ def test_without_a_recorded_run_nothing_of_it_is_there(inputs: Inputs, tmp_path:
 def test_a_recorded_classifier_is_shown_too(inputs: Inputs, tmp_path: Path) -> None:
     found = {"accuracy": 0.75, "accuracy_most_frequent": 0.5, "macro_f1": 0.7, "images": 4}
     (tmp_path / "resnet50.hands.json").write_text(json.dumps(found))
-    row = tables(dataclasses.replace(inputs, results=tmp_path))["Classifiers on real photos"].rows
+    row = tables(dataclasses.replace(inputs, results=tmp_path))["Classifiers on real images"].rows
     assert row == [["resnet50", "hands", 4, "0.750", "0.500", "0.700"]]
