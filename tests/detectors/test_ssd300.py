@@ -175,9 +175,9 @@ def test_detections_are_torchvisions_from_the_same_outputs(theirs: torch.nn.Modu
 
 
 def test_another_number_of_maps_than_of_ratios_is_an_error_that_says_both() -> None:
-    with pytest.raises(ssd300.InputError, match=r"aspect_ratios has 1 entries, and must have 6: .* has 6 maps"):
+    with pytest.raises(ssd300.InputError, match=r"aspect_ratios = .* has 1 entries, and must have 6: .* has 6 maps"):
         build(4, VGG.model_copy(update={"aspect_ratios": [[2.0]]}))
-    with pytest.raises(ssd300.InputError, match=r"scales has 6 entries, and must have 7"):
+    with pytest.raises(ssd300.InputError, match=r"scales = .* has 6 entries, and must have 7"):
         build(4, VGG.model_copy(update={"scales": [0.1] * 6}))
 
 
