@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,9 +123,11 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(clean: Reposi
 
 
 def _seconds_to_find_all_up_to_date(repository: Repository) -> float:
-    start = time.monotonic()
+    """Of the processor: the clock on the wall also counts what the other tests do beside this one."""
+    start = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "up to date" in repository("dvc", "repro")
-    return time.monotonic() - start
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
 
 
 @pytest.mark.parametrize(
