@@ -32,7 +32,7 @@ from src.rcnn.warp import Warp
 from src.storage import atomic
 from src.training import LAST
 from stages.command import command
-from stages.environment import device, jobs, workers
+from stages.environment import computed_by, device, jobs, workers
 
 DATASETS: Any = {name: (plugins.load("datasets", name).Params, ...) for name in plugins.names("datasets")}
 DETECTORS: Any = {name: (plugins.load("detectors", name).Params, ...) for name in plugins.names("detectors")}
@@ -58,6 +58,7 @@ class Params(Section):
 
     profile: str
     seed: Seed
+    sample_seed: Seed
     data: Data
     splits: Splits
     selective_search: SelectiveSearch
@@ -83,7 +84,7 @@ def run(params: Params, *, out: Path) -> None:
     check_networks(params)
     with atomic(out) as path:
         path.write_text("passed\n")
-    print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, device {device()}")
+    print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {device()}, arithmetic {computed_by()}")
 
 
 def _check_opencv() -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from src.errors import InputError
 from src.params import read_params
+from stages import arithmetic
 
 PARAMS = "params.yaml"
 
@@ -25,6 +26,7 @@ def command(run: Callable[..., None]) -> None:
     for name, argument in list(inspect.signature(run).parameters.items())[1:]:
         parser.add_argument(f"--{name.replace('_', '-')}", **_option(argument))
     try:
+        arithmetic.mode()  # refuses a word that it does not know, before hours of work
         run(read_params(PARAMS, _model(run)), **vars(parser.parse_args()))
     except InputError as error:
         sys.exit(f"{Path(sys.argv[0]).stem}: {error}")

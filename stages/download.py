@@ -14,7 +14,7 @@ from stages.environment import jobs
 class Params(Sections):
     """What this stage reads of params.yaml; of `data` the data set's own section."""
 
-    seed: Seed  # of the sample
+    sample_seed: Seed
     data: dict[str, Any]
 
 
@@ -25,7 +25,7 @@ def run(params: Params, *, dataset: str, out: Path) -> None:
     if section.source == "local":
         kept = [store(_local(f"data.{dataset}.path", section.path, out), out, "local")]
     else:
-        kept = module.fetch(section, out, seed=params.seed, jobs=jobs())
+        kept = module.fetch(section, out, seed=params.sample_seed, jobs=jobs())
     for path in sorted(set(out.iterdir()) - set(kept)):
         path.unlink()
     print(f"{dataset}: {', '.join(path.name for path in kept)}")

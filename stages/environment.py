@@ -3,6 +3,7 @@
 import os
 
 from src.errors import InputError
+from stages import arithmetic
 
 
 def jobs() -> int:
@@ -29,3 +30,17 @@ def workers() -> int:
     if not value.isdigit():
         raise InputError(f"the environment has WORKERS={value}, which must be a number of processes, 0 or more")
     return int(value)
+
+
+def computed_by() -> str:
+    """How this process computes, to be recorded beside what it trained: `pinned`, `native` or the name of the GPU.
+
+    `native` names the instructions and the threads that PyTorch chose, because its figures depend on both.
+    """
+    import torch  # as in `device`
+
+    if (where := device()).startswith("cuda"):
+        return torch.cuda.get_device_name(where)
+    if arithmetic.mode() == arithmetic.PINNED:
+        return arithmetic.PINNED
+    return f"{arithmetic.NATIVE}: {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"

@@ -18,9 +18,10 @@ from src.records import read_records
 from src.samples import Samples
 from src.storage import write_csv, write_json
 from src.tensors import read_tensors, write_tensors
-from src.training import Batches, fingerprint, fit, kept_row
+from src.training import Batches, fit, kept_row
+from stages.checkpoint import checkpoint
 from stages.command import command
-from stages.environment import device, workers
+from stages.environment import computed_by, device, workers
 
 
 class Params(Sections):
@@ -79,8 +80,7 @@ def run(
         validate=None if held_out is None else lambda net: _accuracy(fabric, net, held_out, params),
         groups=pretrained.groups(model, fresh, rules.new_layer_lr),
         seed=params.seed,
-        checkpoint=Path(".checkpoints")
-        / f"finetune-{fingerprint(params.model_dump(), [samples, proposals, weights])}.pt",
+        checkpoint=checkpoint("finetune", params.model_dump(), [samples, proposals, weights]),
     )
     write_tensors(
         out,
@@ -88,7 +88,7 @@ def run(
         {"backbone": rules.backbone, "hidden": rules.hidden, "classes": data.classes},
     )
     counts = {"object_regions": len(train.objects), "background_regions": len(train.backgrounds)}
-    write_json(metrics, {**kept_row(history, settings), **counts})
+    write_json(metrics, {**kept_row(history, settings), **counts, "arithmetic": computed_by()})
     write_csv(curve, pd.DataFrame(history, columns=None if history else ["epoch", "loss"]))
 
 

@@ -20,9 +20,10 @@ from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.warp import Warp
 from src.storage import write_json
 from src.tensors import write_tensors
-from src.training import fingerprint, kept_row
+from src.training import kept_row
+from stages.checkpoint import checkpoint
 from stages.command import command
-from stages.environment import device, workers
+from stages.environment import computed_by, device, workers
 
 
 class Params(Sections):
@@ -65,11 +66,11 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
         settings,
         seed=params.seed,
         workers=workers(),
-        checkpoint=Path(".checkpoints") / f"pretrain_alexnet-{fingerprint(params.model_dump(), [images])}.pt",
+        checkpoint=checkpoint("pretrain_alexnet", params.model_dump(), [images]),
     )
     kept = kept_row(history, settings)
     write_tensors(out, _without_last(model), {"source": f"{PRETRAINED} on {section.data}"})
-    write_json(metrics, kept)
+    write_json(metrics, {**kept, "arithmetic": computed_by()})
 
 
 def _network(rules: Finetune, num_classes: int) -> nn.Module:

@@ -13,9 +13,10 @@ from src.labelled import LabelledImages
 from src.params import Sections, Seed, Train
 from src.storage import write_csv, write_json
 from src.tensors import read_tensors, write_tensors
-from src.training import fingerprint, kept_row
+from src.training import kept_row
+from stages.checkpoint import checkpoint
 from stages.command import command
-from stages.environment import device, workers
+from stages.environment import computed_by, device, workers
 
 
 class Params(Sections):
@@ -54,13 +55,16 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
         settings,
         seed=params.seed,
         workers=workers(),
-        checkpoint=Path(".checkpoints") / f"{classifier}-{fingerprint(computed, [images, weights])}.pt",
+        checkpoint=checkpoint(classifier, computed, [images, weights]),
     )
     kept = kept_row(history, settings)
     write_tensors(
         out, model.state_dict(), {"classifier": classifier, "model": trained["model"], "classes": data.classes}
     )
-    write_json(metrics, {**kept, "images": len(data.ids(TRAIN)), "val_images": len(data.ids(VALIDATION))})
+    write_json(
+        metrics,
+        {**kept, "images": len(data.ids(TRAIN)), "val_images": len(data.ids(VALIDATION)), "arithmetic": computed_by()},
+    )
     write_csv(curve, pd.DataFrame(history, columns=None if history else ["epoch", "loss", "val_accuracy"]))
 
 

@@ -17,9 +17,10 @@ from src.params import Sections, Seed, Splits, Train
 from src.samples import Samples
 from src.storage import write_csv, write_json
 from src.tensors import read_tensors, write_tensors
-from src.training import Batches, fingerprint, fit, kept_row
+from src.training import Batches, fit, kept_row
+from stages.checkpoint import checkpoint
 from stages.command import command
-from stages.environment import device, workers
+from stages.environment import computed_by, device, workers
 
 
 class Params(Sections):
@@ -72,11 +73,11 @@ def run(params: Params, *, detector: str, samples: Path, weights: Path, out: Pat
         validate=validate if held_out else None,
         groups=pretrained.groups(model, fresh, section.new_layer_lr),
         seed=params.seed,
-        checkpoint=Path(".checkpoints") / f"{detector}-{fingerprint(computed, [samples, weights])}.pt",
+        checkpoint=checkpoint(detector, computed, [samples, weights]),
     )
     kept = kept_row(history, settings)
     write_tensors(out, model.state_dict(), {"detector": detector, "model": trained["model"], "classes": data.classes})
-    write_json(metrics, kept)
+    write_json(metrics, {**kept, "arithmetic": computed_by()})
     write_csv(curve, pd.DataFrame(history, columns=None if history else ["epoch", "loss"]))
 
 

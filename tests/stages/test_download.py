@@ -25,7 +25,7 @@ def params(**changes: object) -> download.Params:
         "limit": None,
         "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
     }
-    return download.Params.model_validate({"seed": 3, "data": {"voc": {**section, **changes}}})
+    return download.Params.model_validate({"sample_seed": 3, "data": {"voc": {**section, **changes}}})
 
 
 def run(out: Path, **changes: object) -> list[str]:
@@ -60,7 +60,7 @@ def test_local_is_the_same_for_every_data_set(tmp_path, write) -> None:
     source = write(tmp_path / "mine", {"train-images-idx3-ubyte": b"1"})
     for path in (str(source), "nowhere"):
         data = {"mnist": {**section, "source": "local", "path": path}}
-        here = download.Params.model_validate({"seed": 0, "data": data})
+        here = download.Params.model_validate({"sample_seed": 0, "data": data})
         if path == "nowhere":
             with pytest.raises(InputError, match=r"data\.mnist\.path = nowhere: there is no such file"):
                 download.run(here, dataset="mnist", out=tmp_path / "raw")
