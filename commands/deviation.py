@@ -1,0 +1,146 @@
+"""Measure how far the headline metrics move by chance: with other seeds, and with other arithmetic.
+
+    python -m commands.deviation /big/folder                # the runs, then docs/results/deviation.json and the table
+    python -m commands.deviation /big/folder --seeds 0 1 2 --arithmetic "ARITHMETIC=native OMP_NUM_THREADS=1"
+
+Each run is a clone of HEAD in the folder, with a cache of its own, in which DVC makes `summary` from this workspace's
+prepared data; so all runs see the same images. A run whose summary is there is not made again: an interrupted
+measurement goes on. It takes as long as that many `make repro` without the drawing, and wants the machine to itself.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from src.errors import InputError
+from src.storage import write_json
+
+SUMMARY = Path("metrics/summary.json")
+RESULT = Path("docs/results/deviation.json")
+KEPT = ("data/raw", "data/prepared")  # the images, which no seed and no arithmetic may change
+SEEDS = [0, 1, 2, 3, 4]
+ARITHMETIC = [  # what a machine that is not pinned may do: its own choice, then fewer, more and older ones
+    "ARITHMETIC=native",
+    "ARITHMETIC=native OMP_NUM_THREADS=1",
+    "ARITHMETIC=native OMP_NUM_THREADS=4 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2",
+    "ARITHMETIC=native ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41",
+]
+Summary = Mapping[str, float]
+
+
+def main() -> None:
+    """Make the runs that are missing, write their figures and the deviations, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the runs are kept, some 300 MB each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--arithmetic", nargs="*", default=ARITHMETIC, help="environments of further runs of the first")
+    options = parser.parse_args()
+    try:
+        first, *others = options.seeds
+        runs = {f"seed {first}": run(options.folder, first, {})}
+        runs |= {f"seed {seed}": run(options.folder, seed, {}) for seed in others}
+        runs |= {words: run(options.folder, first, environment(words)) for words in options.arithmetic}
+    except InputError as error:
+        sys.exit(f"deviation: {error}")
+    write_json(RESULT, deviations(runs))
+    print(table(json.loads(RESULT.read_text())))
+
+
+def environment(words: str) -> dict[str, str]:
+    """The variables of `NAME=VALUE NAME=VALUE`.
+
+    >>> environment("ARITHMETIC=native OMP_NUM_THREADS=1")
+    {'ARITHMETIC': 'native', 'OMP_NUM_THREADS': '1'}
+    """
+    pairs = [word.partition("=") for word in words.split()]
+    if not pairs or not all(name and sign for name, sign, _ in pairs):
+        raise InputError(f"--arithmetic {words!r} must be NAME=VALUE, or several of them in one word")
+    return {name: value for name, _, value in pairs}
+
+
+def run(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:
+    """The headline metrics of a run in a clone below `folder`, which is made where it is missing."""
+    name = "_".join([f"seed={seed}", *(f"{key}={value}" for key, value in variables.items())])
+    clone, done = folder / name, folder / f"{name}.json"
+    if not done.exists():
+        shutil.rmtree(clone, ignore_errors=True)
+        subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
+        for path in KEPT:
+            if not Path(path).is_dir():
+                raise InputError(f"{path} is missing: run `make repro` first")
+            shutil.copytree(path, clone / path)
+        set_seed(clone / "params.yaml", seed)
+        print(f"{name}: dvc repro summary", flush=True)
+        reproduce(clone, variables)
+        shutil.copy(clone / SUMMARY, done)
+    return json.loads(done.read_text())
+
+
+def set_seed(params: Path, seed: int) -> None:
+    """Change `seed` in a params.yaml; its comments stay."""
+    yaml = YAML()
+    content = yaml.load(params.read_text())
+    content["seed"] = seed
+    with params.open("w") as file:
+        yaml.dump(content, file)
+
+
+def reproduce(clone: Path, variables: Mapping[str, str]) -> None:
+    """Make `summary` in a clone, with this Python; its words go to the clone's `repro.log`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "-m", "dvc", "repro", "summary"]
+    with (clone / "repro.log").open("w") as log:
+        done = subprocess.run(command, cwd=clone, env={**os.environ, "PATH": path, **variables}, stdout=log, stderr=log)
+    if done.returncode:
+        raise InputError(f"the run in {clone} failed; its last words are in {clone / 'repro.log'}")
+
+
+def deviations(runs: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
+    """For each metric its figure in every run, and the standard deviations over seeds and over arithmetics.
+
+    Args:
+        runs: by name, the pinned ones as `seed N`, the first of them first. The others belong to that first seed, which
+            counts among the arithmetics as the pinned one.
+    """
+    seeded = [name for name in runs if name.startswith("seed ")]
+    natives = [name for name in runs if name not in seeded]
+    found: dict[str, dict[str, Any]] = {}
+    for metric in runs[seeded[0]]:
+        figures = {name: summary[metric] for name, summary in runs.items()}
+        found[metric] = {
+            "seed": _deviation([figures[name] for name in seeded]),
+            "arithmetic": _deviation([figures[name] for name in (seeded[0], *natives)]),
+            "runs": figures,
+        }
+    return found
+
+
+def _deviation(figures: list[float]) -> float | None:
+    return statistics.stdev(figures) if len(figures) > 1 else None
+
+
+def table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The deviations as a Markdown table."""
+    lines = ["| metric | over seeds | over arithmetics | lowest to highest of all runs |", "|---|---|---|---|"]
+    for metric, row in found.items():
+        figures = row["runs"].values()
+        spread = f"{min(figures):.3f} to {max(figures):.3f}"
+        lines.append(f"| {metric} | {_shown(row['seed'])} | {_shown(row['arithmetic'])} | {spread} |")
+    return "\n".join(lines)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    main()

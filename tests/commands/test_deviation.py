@@ -1,0 +1,94 @@
+"""The measurement of chance: its runs in clones, which it does not make twice, and what it computes of them."""
+
+import json
+import statistics
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from commands import deviation
+from src.errors import InputError
+
+RUNS = {
+    "seed 0": {"a.map": 0.6, "b.accuracy": 0.9},
+    "seed 1": {"a.map": 0.7, "b.accuracy": 0.9},
+    "seed 2": {"a.map": 0.5, "b.accuracy": 0.9},
+    "ARITHMETIC=native": {"a.map": 0.64, "b.accuracy": 0.9},
+}
+
+
+def test_seeds_and_arithmetics_are_told_apart() -> None:
+    found = deviation.deviations(RUNS)
+    assert found["a.map"]["seed"] == pytest.approx(statistics.stdev([0.6, 0.7, 0.5]))
+    assert found["a.map"]["arithmetic"] == pytest.approx(statistics.stdev([0.6, 0.64]))
+    assert found["a.map"]["runs"] == {name: figures["a.map"] for name, figures in RUNS.items()}
+    assert found["b.accuracy"]["seed"] == 0
+
+
+def test_one_run_alone_has_no_deviation() -> None:
+    found = deviation.deviations({"seed 0": RUNS["seed 0"]})
+    assert found["a.map"]["seed"] is found["a.map"]["arithmetic"] is None
+    assert "| a.map | - | - | 0.600 to 0.600 |" in deviation.table(found)
+
+
+@pytest.mark.parametrize("words", ["", "OMP_NUM_THREADS", "=2"])
+def test_what_is_no_environment_is_refused(words: str) -> None:
+    with pytest.raises(InputError, match="must be NAME=VALUE"):
+        deviation.environment(words)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "repository"
+    for path in deviation.KEPT:
+        (root / path).mkdir(parents=True)
+        (root / path / "images").write_text("the same")
+    (root / ".gitignore").write_text("/data/\n")
+    (root / "params.yaml").write_text("seed: 0  # of networks\nother: 1.0e-4\n")
+    for command in (["init"], ["add", "."], ["-c", "user.name=t", "-c", "user.email=t@e.org", "commit", "-m", "c"]):
+        subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_a_run_is_a_clone_with_another_seed_and_the_same_images_and_is_made_once(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def reproduce(clone: Path, variables: dict[str, str]) -> None:
+        seen.append(((clone / "params.yaml").read_text(), (clone / "data/prepared/images").read_text(), variables))
+        (clone / "metrics").mkdir()
+        (clone / deviation.SUMMARY).write_text(json.dumps({"a.map": 0.5}))
+
+    monkeypatch.setattr(deviation, "reproduce", reproduce)
+    for _ in range(2):
+        assert deviation.run(tmp_path / "runs", 3, {"ARITHMETIC": "native"}) == {"a.map": 0.5}
+    assert seen == [("seed: 3  # of networks\nother: 1.0e-4\n", "the same", {"ARITHMETIC": "native"})]
+    assert (repository / "params.yaml").read_text().startswith("seed: 0")
+
+
+def test_a_run_that_fails_names_its_words_and_is_made_again(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deviation.subprocess, "run", _failing(deviation.subprocess.run))
+    with pytest.raises(InputError, match=r"failed; its last words are in .*repro\.log"):
+        deviation.run(tmp_path / "runs", 1, {})
+    assert not list((tmp_path / "runs").glob("*.json"))
+
+
+def _failing(run):
+    def wrapped(command, **options):
+        if "dvc" in command:
+            return subprocess.CompletedProcess(command, 1)
+        return run(command, **options)
+
+    return wrapped
+
+
+def test_data_that_are_missing_are_asked_for(repository: Path, tmp_path: Path) -> None:
+    (repository / "data/raw/images").unlink()
+    (repository / "data/raw").rmdir()
+    with pytest.raises(InputError, match="data/raw is missing: run `make repro` first"):
+        deviation.run(tmp_path / "runs", 1, {})
