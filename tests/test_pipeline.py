@@ -132,7 +132,7 @@ LAYERS = [  # imports point down: from a later layer to the same or an earlier o
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "optimizers", "labelled"),
         *("classifier_params", "classifier_inputs", "classifier_loss", "classifier_metrics", "torchvision_network"),
-        *("splitting", "class_folders", "epoch_batches", "idx", "mistakes"),
+        *("splitting", "class_folders", "epoch_batches", "idx", "mistakes", "bootstrap", "resampled"),
     ],
     ["detection_batches", "detection", "classifier_batches", "classification", "sources", "voc", "drawn"],
     ["classifier_training", "report"],
