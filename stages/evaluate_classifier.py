@@ -9,13 +9,12 @@ import pandas as pd
 import torch
 
 from src import plugins
-from src.bootstrap import draws
+from src.bootstrap import accuracy, draws, standard_errors
 from src.classification import BATCH_SIZE, TEST, predict, start
 from src.classifier_batches import LabelledBatches
 from src.classifier_metrics import by_class, figures
 from src.labelled import LabelledImages
 from src.params import Sections
-from src.resampled import of_predictions, standard_errors
 from src.storage import write_csv, write_json
 from src.tensors import read_tensors
 from stages.command import command
@@ -43,7 +42,7 @@ def run(
     right = (labels == predicted)[np.argsort(ids)]
     metrics = {
         **found,
-        "standard_error": standard_errors(of_predictions(right, draws(len(ids)))),
+        "standard_error": standard_errors({"accuracy": accuracy(right, draws(len(ids)))}),
         "accuracy_most_frequent": count / len(ids),
         "most_frequent": most,
         "images": len(ids),

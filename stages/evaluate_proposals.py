@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.bootstrap import draws
+from src.bootstrap import draws, standard_errors
 from src.params import Sections, Splits
 from src.proposal_recall import Evaluate, best_overlaps, mabo, recall, sliding_window
 from src.records import read_records
-from src.resampled import of_proposals, standard_errors
+from src.resampled_proposals import of_proposals
 from src.samples import Samples
 from src.storage import write_csv, write_json
 from stages.command import command

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from src import bootstrap, proposal_recall
 from src.average_precision import coco_ap, coco_outcomes, mean_ap, precision_recall, voc07, voc_outcomes
-from src.bootstrap import accuracy, coco_map, draws, interval, mabo, recall, standard_error, voc07_map
+from src.bootstrap import accuracy, draws, interval, standard_error
 from src.proposal_recall import best_overlaps
+from src.resampled_detections import coco_map, voc07_map
+from src.resampled_proposals import mabo, recall
 from tests.test_average_precision import data_sets, detected, target
 
 CLASSES = ["car", "cat"]
