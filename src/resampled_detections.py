@@ -26,31 +26,31 @@ from src.average_precision import (
 from src.bootstrap import mean_over_classes
 from src.records import read_records
 
-MAIN = "detections.npz"
+MAIN = "detections"
 VOC07, COCO = "map_voc07", "map_coco"
 ByClass = dict[str, Outcomes]
 
 
-def match(folder: Path, targets: Mapping[str, Mapping[str, Any]], classes: Sequence[str]) -> dict[str, ByClass]:
-    """What the detections of a folder turn out to be, by the metric that is made of it.
+def match(
+    files: Mapping[str, Path], targets: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
+) -> dict[str, ByClass]:
+    """What a detector's detections turn out to be, by the metric that is made of it.
 
     Args:
-        folder: holds `detections.npz`, and variants of the same detector that its score is to be compared with.
+        files: `detections`, and variants of the same detector that its score is to be compared with, by name.
         targets: the test images, at least one.
         classes: without background.
 
     Returns:
-        `map_voc07` and `map_coco` of `detections.npz`, and `map_voc07_NAME` of every other NAME.npz. An image without a
-        record and a label beyond the classes is an `InputError` that names the file.
+        `map_voc07` and `map_coco` of `detections`, and `map_voc07_NAME` of every variant. An image without a record and
+        a label beyond the classes is an `InputError` that names the file.
     """
-    others = sorted(set(folder.glob("*.npz")) - {folder / MAIN})
-    names = {folder / MAIN: VOC07, **{path: f"{VOC07}_{path.stem}" for path in others}}
     found = {}
-    for path, name in names.items():
-        records = read_records(path, list(targets))
-        check_labels(records, len(classes), str(path))
-        found[name] = voc_outcomes(records, targets, classes)
-        if name == VOC07:
+    for name in sorted(files, key=lambda name: (name != MAIN, name)):
+        records = read_records(files[name], list(targets))
+        check_labels(records, len(classes), str(files[name]))
+        found[VOC07 if name == MAIN else f"{VOC07}_{name}"] = voc_outcomes(records, targets, classes)
+        if name == MAIN:
             found[COCO] = coco_outcomes(records, targets, classes)
     return found
 

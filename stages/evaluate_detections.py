@@ -27,7 +27,7 @@ def run(params: Params, *, samples: Path, detections: Path, out: Path, curves: P
     """
     data = Samples(samples)
     targets = {image_id: data.target(image_id) for image_id in data.ids(params.splits.test)}
-    matched = match(detections, targets, data.classes)
+    matched = match({path.stem: path for path in detections.glob("*.npz")}, targets, data.classes)
     curves_of = {
         name: {label: precision_recall(found)[0] for label, found in matched[name].items()}
         for name in matched
