@@ -107,18 +107,13 @@ def _intervals(
     both = [metric for metric in metrics if metric.name in old.summary and metric.name in new.summary]
     if not both:
         return {}, None
-    if _same(old, new, _computed_of(both[0])):  # of the same draws and files the difference is 0
-        return {metric.name: (0.0, 0.0) for metric in both}, _reevaluated(both, old, new)
+    unchanged = all(old.summary[metric.name] == new.summary[metric.name] for metric in both)
+    if unchanged and _same(old, new, _computed_of(both[0])):
+        return {metric.name: (0.0, 0.0) for metric in both}, None
     try:
         return paired(both, old, new), None
     except Missing as missing:
         return {}, str(missing)
-
-
-def _reevaluated(metrics: Sequence[Headline], old: Revision, new: Revision) -> str | None:
-    if all(old.summary[metric.name] == new.summary[metric.name] for metric in metrics):
-        return None
-    return "the outputs are the same files: the evaluation itself has changed"
 
 
 def _computed_of(metric: Headline) -> list[str]:

@@ -38,8 +38,8 @@ def paired(metrics: Sequence[Headline], old: Revision, new: Revision) -> dict[st
     A metric that one side does not have, or that has no value, is left out.
 
     Raises:
-        Missing: the outputs of a side are not at hand, the test images are others, or the outputs of a side are not
-            those that its metrics were computed of.
+        Missing: the outputs of a side are not at hand, the test images are others, or the outputs of a side do not give
+            the figures that it states: it was run in part, or older code evaluated them otherwise.
     """
     try:
         sides = [_evidence(metrics, revision) for revision in (old, new)]
@@ -58,7 +58,9 @@ def paired(metrics: Sequence[Headline], old: Revision, new: Revision) -> dict[st
         for resampled, revision in zip(pair, (old, new), strict=True):
             stated = revision.summary.get(metric.name)
             if stated is not None and resampled is not None and abs(resampled[0] - stated) > ROUNDING:
-                raise Missing(f"data/{metric.output} of {revision.label} is not what its metrics were computed of")
+                raise Missing(
+                    f"{revision.label} has other figures than data/{metric.output} gives, or gave to older code"
+                )
         found[metric.name] = interval((pair[1] - pair[0])[1:])
     return found
 

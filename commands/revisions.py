@@ -43,11 +43,10 @@ class Revision:
 
     def files(self, output: str) -> dict[str, Path]:
         """Where the files of an output lie, by their path inside it; a single file is under "". Empty without them."""
-        if self.folder and (path := self.folder / output).exists():
-            inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-            return {
-                "" if file == path else file.relative_to(path).as_posix(): file for file in inside if file.is_file()
-            }
+        if self.folder and (path := self.folder / output).is_file():
+            return {"": path}
+        if self.folder and path.exists():
+            return {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
         if not (digest := self.digests.get(output)) or not (path := self.cached(digest)).exists():
             return {}
         if not digest.endswith(".dir"):

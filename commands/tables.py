@@ -10,7 +10,7 @@ from src.nested import flatten
 from src.verdict import WORDS, Change, word
 
 LEGEND = f"""\
-interval: of the change, 95 %, had other test images been drawn: {RESAMPLES:,} draws of the test images, the same for both.
+interval: 95 %, of the change with other test images: {RESAMPLES:,} draws of the test images, the same for both sides.
 seed: standard deviation between trainings that differ in their seed alone; two of them differ by up to 2.8 times that.
 same: same value of the same outputs. better, worse: 0 lies outside the interval, and the change exceeds 2.8 seed
 deviations, where anything was trained anew and the deviation is known. noise: anything else."""

@@ -144,12 +144,12 @@ def test_git_ignores_every_cached_output_and_no_figure() -> None:
 
 
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
-    ["errors", "headline", "boxes", "params", "storage", "prepared", "tensors", "parallel", "imagenet"],
+    ["errors", "headline", "nested", "boxes", "params", "storage", "prepared", "tensors", "parallel", "imagenet"],
     [
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "optimizers", "labelled"),
         *("classifier_params", "classifier_inputs", "classifier_loss", "classifier_metrics", "torchvision_network"),
-        *("splitting", "class_folders", "epoch_batches", "idx", "mistakes", "bootstrap"),
+        *("splitting", "class_folders", "epoch_batches", "idx", "mistakes", "bootstrap", "verdict"),
     ],
     ["resampled_detections", "resampled_proposals"],
     ["detection_batches", "detection", "classifier_batches", "classification", "sources", "voc", "drawn"],
@@ -183,6 +183,12 @@ def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> No
     text = path.read_text()
     for word in ("os.environ", "os.getenv", '"params.yaml"', '"data/', '"models/', '"metrics/'):
         assert word not in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.name)
+def test_no_stage_stands_on_a_command(path: Path) -> None:
+    """Or an edit of what a person runs would run the stage again."""
+    assert not any(other.is_relative_to(ROOT / "commands") for other in imports(path))
 
 
 PLOTS = {
