@@ -28,7 +28,7 @@ def comparison(changes: Mapping[str, Change], notes: Sequence[str], *, markdown:
     said = [LEGEND, *notes]
     if notes and any(one.interval is None and one.difference is not None for one in changes.values()):
         said.append(INDEPENDENT)
-    if any(_seed(one) == "-" for one in changes.values()):
+    if any(_seed(one) == "-" and word(one) in ("better", "worse", "noise") for one in changes.values()):
         said.append(UNKNOWN)
     return "\n\n".join([_table(head, rows, markdown), "\n".join(said), verdict(changes)])
 
