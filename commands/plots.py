@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+VEGA_LITE = "v5.20"  # DVC's plot templates are written in Vega-Lite 5
 DVC = Path(sys.executable).with_name("dvc")
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -50,7 +51,7 @@ def page() -> str:
     import vl_convert
 
     # A script ends at the first "</script", also within one of its strings.
-    bundle = re.sub(r"</(script)", r"<\\/\1", vl_convert.javascript_bundle(), flags=re.IGNORECASE)
+    bundle = re.sub(r"</(script)", r"<\\/\1", vl_convert.javascript_bundle(vl_version=VEGA_LITE), flags=re.IGNORECASE)
     return PAGE.format(bundle=bundle)
 
 

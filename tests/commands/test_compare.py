@@ -320,6 +320,11 @@ def test_outside_of_a_repository_it_is_one_sentence(
         assert re.fullmatch(r"compare: .* is not the root of .*\n", capsys.readouterr().err)
 
 
+def test_without_dvc_it_is_one_sentence(said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dvc.repo", None)
+    assert said(status=2)[0].startswith("compare: DVC is not installed for this Python")
+
+
 @pytest.mark.parametrize(
     ("change", "status", "words"),
     [
