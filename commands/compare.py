@@ -60,7 +60,8 @@ def main(words: list[str] | None = None) -> None:
     if options.all:
         print(tables.every_number(old.metrics, new.metrics, markdown=options.md))
     elif options.gate:
-        text, outside = tables.gate(_values(old, new), {name: band(deviations.get(name)) for name in old.summary})
+        bands = {name: band(deviations.get(name)) for name in old.summary}
+        text, outside = tables.gate(_values(old, new), bands, markdown=options.md)
         print(text)
         sys.exit(1 if outside else 0)
     else:
@@ -82,7 +83,7 @@ def compared(old: Revision, new: Revision, deviations: Deviations) -> tuple[dict
     """Each headline metric of either side, by name, and sentences on what could not be compared as it should be."""
     changes: dict[str, Change] = {}
     reasons: dict[str, list[str]] = {}
-    for method, group in groupby(of([*old.summary, *new.summary]), key=lambda metric: metric.method):
+    for (method, _), group in groupby(of([*old.summary, *new.summary]), key=lambda one: (one.method, one.kind)):
         metrics = list(group)
         intervals, reason = _intervals(metrics, old, new)
         if reason:
@@ -97,7 +98,7 @@ def compared(old: Revision, new: Revision, deviations: Deviations) -> tuple[dict
                 seed=deviations.get(metric.name, {}).get("seed"),
                 same_models=_same(old, new, [f"models/{name}" for name in metric.models]),
             )
-    return changes, [_note(reason, methods) for reason, methods in reasons.items()]
+    return changes, [f"No paired interval for {', '.join(methods)}: {reason}." for reason, methods in reasons.items()]
 
 
 def _intervals(
@@ -128,10 +129,6 @@ def _same(old: Revision, new: Revision, outputs: Iterable[str]) -> bool:
 
 def _error(revision: Revision, metric: Headline) -> float | None:
     return revision.metrics.get(metric.file, {}).get("standard_error", {}).get(metric.key)
-
-
-def _note(reason: str, methods: Sequence[str]) -> str:
-    return f"No paired interval for {', '.join(methods)}: {reason}."
 
 
 def _values(old: Revision, new: Revision) -> dict[str, Change]:

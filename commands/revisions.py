@@ -98,7 +98,7 @@ def _commit(name: str, repo: Any, cached: Callable[[str], Path]) -> Revision:
     try:
         commit = resolve_rev(repo.scm, name)
     except RevError:
-        raise InputError(f"there is no commit, branch, tag or experiment named {name!r}") from None
+        raise InputError(f"{name!r} names no commit, branch, tag or experiment, or several experiments") from None
 
     def text(path: str) -> str:
         found = subprocess.run(["git", "show", f"{commit}:{path}"], cwd=repo.root_dir, capture_output=True, text=True)
@@ -117,9 +117,16 @@ def _revision(
     outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
     return Revision(
         label=label,
-        metrics={PurePosixPath(path).stem: json.loads(text(path)) for path in metrics},
+        metrics={PurePosixPath(path).stem: _json(text(path), f"{path} of {label}") for path in metrics},
         params=yaml.load(text("params.yaml")) or {},
         digests={out["path"]: out["md5"] for out in outs},
         cached=cached,
         folder=folder,
     )
+
+
+def _json(text: str, name: str) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{name} is not valid JSON: {error}") from None

@@ -40,12 +40,13 @@ def verdict(changes: Mapping[str, Change]) -> str:
     return f"Verdict: {', '.join(parts)}."
 
 
-def gate(changes: Mapping[str, Change], bands: Mapping[str, float]) -> tuple[str, list[str]]:
+def gate(changes: Mapping[str, Change], bands: Mapping[str, float], *, markdown: bool = False) -> tuple[str, list[str]]:
     """A table of metrics and bands, and the names of those that lie outside, on either side, or are gone.
 
     Args:
         changes: by name; `old` is the committed one.
         bands: how far `new` may lie from `old`, for each metric that has an old value.
+        markdown: whether the table is one of Markdown.
     """
     words = {name: _inside(one, bands.get(name, 0.0)) for name, one in changes.items()}
     rows = [
@@ -64,7 +65,8 @@ def gate(changes: Mapping[str, Change], bands: Mapping[str, float]) -> tuple[str
     if new := [name for name, word_ in words.items() if word_ == "new"]:
         said.append(f"Not committed yet: {', '.join(new)}.")
     said.append(f"Gate: {'FAILED' if outside else 'passed'}, {len(outside)} of {len(rows)} metrics outside the band.")
-    return "\n\n".join([_table(["metric", "committed", "now", "change", "band", "result"], rows), *said]), outside
+    table = _table(["metric", "committed", "now", "change", "band", "result"], rows, markdown)
+    return "\n\n".join([table, *said]), outside
 
 
 def every_number(old: Metrics, new: Metrics, *, markdown: bool = False) -> str:
@@ -76,7 +78,7 @@ def every_number(old: Metrics, new: Metrics, *, markdown: bool = False) -> str:
             before, after = (side.get(key) for side in sides)
             rows.append([file, key, _plain(before), _plain(after), _signed(_difference(before, after))])
     differ = sum(row[2] != row[3] for row in rows)
-    table = _table(["file", "metric", "old", "new", "change"], rows, markdown)
+    table = _table(["file", "metric", "old", "new", "change"], rows, markdown, left=("file", "metric"))
     return f"{table}\n\n{differ} of {len(rows)} numbers differ."
 
 
@@ -88,20 +90,19 @@ def _inside(change: Change, allowed: float) -> str:
     return "better" if change.difference > 0 else "worse"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool = False) -> str:
+def _table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    markdown: bool,
+    left: Sequence[str] = ("metric", "verdict", "result"),
+) -> str:
+    """Columns of words, `left`, begin at the left, those of numbers end at the right."""
     if markdown:
-        lines = [head, ["---"] * len(head), *rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    texts = [not any(character.isdigit() for row in rows for character in row[at]) for at in range(len(head))]
-    texts[0] = True
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if text else cell.rjust(width)
-            for cell, width, text in zip(line, widths, texts, strict=True)
-        ).rstrip()
-        for line in [head, *rows]
-    )
+    signs = ["<" if name in left else ">" for name in head]
+    lines = ["  ".join(map("{:{}{}}".format, line, signs, widths)).rstrip() for line in [head, *rows]]
+    return "\n".join(lines)
 
 
 def _number(value: float | None) -> str:

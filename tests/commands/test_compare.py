@@ -299,8 +299,8 @@ def test_every_number(said) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["nothing-of-that-name"], "no commit, branch, tag or experiment named 'nothing-of-that-name'"),
-        (["base", "nothing-of-that-name"], "no commit, branch, tag or experiment named 'nothing-of-that-name'"),
+        (["nothing-of-that-name"], "'nothing-of-that-name' names no commit, branch, tag or experiment"),
+        (["base", "nothing-of-that-name"], "'nothing-of-that-name' names no commit, branch, tag or experiment"),
         (["empty"], "empty has no metrics"),
     ],
 )
@@ -308,6 +308,14 @@ def test_a_revision_that_is_not_there_or_has_no_metrics_is_one_sentence(said, wo
     text, _ = said(*words, status=2)
     assert sentence in text
     assert text.count("\n") == 1
+
+
+def test_a_metrics_file_that_is_no_json_is_one_sentence(here: Repository, said) -> None:
+    try:
+        (here.root / "metrics/rcnn.json").write_text("<<<<<<< HEAD")  # as a merge leaves it
+        assert "metrics/rcnn.json of workspace is not valid JSON" in said(status=2)[0]
+    finally:
+        here("git", "checkout", "-q", "metrics")
 
 
 def test_outside_of_a_repository_it_is_one_sentence(
