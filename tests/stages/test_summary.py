@@ -4,10 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from src import headline
-from src.headline import LISTED, Baseline
 from stages.summary import Params, run
-from tests.pipeline import ROOT
 
 
 @pytest.fixture
@@ -58,21 +55,3 @@ def test_classes_that_look_like_numbers_are_compared_as_they_are_written(folder:
     table.to_csv(folder / "predictions/plain.csv", index=False)
     run(Params(), detections=[], proposals=[], predictions=folder / "predictions", out=folder / "summary.json")
     assert json.loads((folder / "summary.json").read_text()) == {"resnet50.accuracy": 1.0, "plain.accuracy": 0.5}
-
-
-def test_the_files_keys_and_baselines_of_the_list_are_those_of_the_committed_metrics() -> None:
-    metrics = {path.stem: json.loads(path.read_text()) for path in (ROOT / "metrics").glob("*.json")}
-    for metric in LISTED:
-        assert isinstance(metrics[metric.file][metric.key], float), metric.name
-        if metric.baseline:
-            assert isinstance(metrics[metric.baseline.file][metric.baseline.key], float), metric.name
-
-
-def test_what_a_metric_stands_on() -> None:
-    rpn, toy = headline.of(["rpn.recall_50", "toy.map_coco"])
-    assert (rpn.file, rpn.output, rpn.models) == ("proposals_rpn", "proposals/rpn.npz", ("rpn.safetensors",))
-    assert rpn.baseline == Baseline("proposals_rpn_untrained", "recall_50", "before training")
-    assert (toy.file, toy.output, toy.models, toy.baseline) == ("toy", "detections/toy", ("toy.safetensors",), None)
-    assert headline.of(["rcnn.map_coco"])[0].models == ("rcnn.safetensors", "svm.npz", "bbox.npz")
-    assert headline.of(["selective_search.mabo"])[0].models == ()
-    assert headline.of(["plain.accuracy"])[0].output == "predictions/plain.csv"
