@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup repro demo test slow times
+.PHONY: setup repro compare plots demo test slow times
 
 setup: .venv/.installed
 
@@ -13,9 +13,15 @@ setup: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-repro: setup  ## run the pipeline, then show each metric beside the committed one
+repro: setup  ## run the pipeline, then compare the headline metrics with the committed ones
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
-	@$(BIN)/python -m stages.compare_metrics
+	@$(BIN)/python -m commands.compare
+
+compare: setup  ## headline metrics of two revisions: make compare OLD=mine NEW=change
+	@$(BIN)/python -m commands.compare $(OLD) $(NEW)
+
+plots: setup  ## DVC's plots on one page that asks the network for nothing
+	@$(BIN)/python -m commands.plots
 
 demo: setup  ## a page on this machine on which to try the trained methods on photos
 	$(BIN)/python -m stages.demo

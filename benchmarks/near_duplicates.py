@@ -31,7 +31,7 @@ def main() -> None:
 
     def row(choose: Callable[[np.ndarray], np.ndarray]) -> str:
         some = {image_id: found[choose(found)] for image_id, found in boxes.items()}
-        overlaps, labels = best_overlaps(some, targets)
+        overlaps, labels, _ = best_overlaps(some, targets)
         count = sum(map(len, some.values())) / len(some)
         return f"{count:.0f} | {recall(overlaps, 0.5):.3f} | {recall(overlaps, 0.7):.3f} | {mabo(overlaps, labels):.3f}"
 

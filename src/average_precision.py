@@ -2,9 +2,11 @@
 
 VOC: Everingham et al. 2010 (IJCV 88, Sec. 4.2) and VOCevaldet.m of its development kit. COCO: Lin et al. 2014
 (arXiv:1405.0312) and its evaluation code, pycocotools.
-N counts the detections and M the objects of one class in one image, K the detections of a class in all images that are
-not ignored, T IoU thresholds. Of equal scores the one in the image with the lower id comes first, then the one that its
-file holds first; the order in which images are given has no influence.
+N counts the detections and M the objects of one class in one image, A the detections of a class in all images and K
+those of them that are not ignored, I images, T IoU thresholds. Of equal scores the one in the image with the lower id
+comes first, then the one that its file holds first; the order in which images are given has no influence.
+Matching (`voc_outcomes`, `coco_outcomes`) is apart from the curve (`precision_recall`): an image's detections are
+matched with its own objects alone, so a bootstrap over images matches once (src/bootstrap.py).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +29,14 @@ Targets = Mapping[str, Mapping[str, Any]]  # image id -> boxes [*, 4], labels [*
 Match = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # boxes, gt_boxes, difficult -> outcomes [T, N]
 
 
+class Outcomes(NamedTuple):
+    """What the detections of one class in all images turn out to be, in order of falling score."""
+
+    outcomes: np.ndarray  # [T, A] of TRUE, FALSE and IGNORED
+    images: np.ndarray  # [A], the image of each: an index into the sorted image ids
+    objects: np.ndarray  # [I], that are to be found in each image, so without difficult ones
+
+
 class Curve(NamedTuple):
     """Recall and precision [K] of one class after each detection, in order of falling score."""
 
@@ -40,6 +50,17 @@ def voc_curves(
 ) -> dict[str, Curve]:
     """The precision-recall curve of each class, as the VOC development kit matches detections with objects.
 
+    Arguments as for `voc_outcomes`.
+    """
+    found = voc_outcomes(detections, targets, classes, iou_thresh)
+    return {name: precision_recall(outcomes)[0] for name, outcomes in found.items()}
+
+
+def voc_outcomes(
+    detections: Detections, targets: Targets, classes: Sequence[str], iou_thresh: float = 0.5
+) -> dict[str, Outcomes]:
+    """What the detections of each class turn out to be by the rules of VOC; T is 1.
+
     Args:
         detections: a record for every image of `targets`, which may be empty; those of other images do not count.
         targets: the images that are evaluated, at least one; without objects they count their false positives.
@@ -50,20 +71,39 @@ def voc_curves(
     def match(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray) -> np.ndarray:
         return match_voc(boxes, gt_boxes, difficult, iou_thresh)[None]
 
-    return {name: curve for name, [curve] in _curves(detections, targets, classes, match).items()}
+    return _outcomes(detections, targets, classes, match)
 
 
-def coco_ap(detections: Detections, targets: Targets, classes: Sequence[str]) -> dict[str, float]:
-    """COCO AP of each class: precision at 101 recalls, averaged over the IoU thresholds 0.50, 0.55, ..., 0.95.
+def coco_outcomes(detections: Detections, targets: Targets, classes: Sequence[str]) -> dict[str, Outcomes]:
+    """What the detections of each class turn out to be by COCO's rules, at the thresholds 0.50, 0.55, ..., 0.95.
 
     Only the 100 detections of an image with the highest scores count, over all classes (as COCO's rules say; its code
     allows 100 of each class). Difficult objects are what COCO calls crowds, so a COCO evaluator that is given these
-    detections, and `iscrowd` for difficult objects, returns the same figures. Arguments as for `voc_curves`; 0 for a
-    class of which nothing was detected, nan for one without any object that is not difficult.
+    detections, and `iscrowd` for difficult objects, finds the same. Arguments as for `voc_outcomes`.
     """
     best = {image_id: _highest(detections[image_id]) for image_id in targets}
-    curves = _curves(best, targets, classes, match_coco)
-    return {name: float(np.mean([_interpolated(curve, COCO_RECALLS) for curve in curves[name]])) for name in classes}
+    return _outcomes(best, targets, classes, match_coco)
+
+
+def precision_recall(found: Outcomes) -> list[Curve]:
+    """The precision-recall curve at each of the T thresholds."""
+    objects = int(found.objects.sum())
+    return [_curve(outcomes, objects) for outcomes in found.outcomes]
+
+
+def coco_ap(outcomes: Mapping[str, Outcomes]) -> dict[str, float]:
+    """COCO AP of each class: precision at 101 recalls, averaged over the IoU thresholds.
+
+    Args:
+        outcomes: of `coco_outcomes`.
+
+    Returns:
+        0 for a class of which nothing was detected, nan for one without any object that is not difficult.
+    """
+    return {
+        name: float(np.mean([_interpolated(curve, COCO_RECALLS) for curve in precision_recall(found)]))
+        for name, found in outcomes.items()
+    }
 
 
 def voc07(curve: Curve) -> float:
@@ -177,13 +217,13 @@ def match_coco(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray) -
     return outcomes
 
 
-def _curves(detections: Detections, targets: Targets, classes: Sequence[str], match: Match) -> dict[str, list[Curve]]:
+def _outcomes(detections: Detections, targets: Targets, classes: Sequence[str], match: Match) -> dict[str, Outcomes]:
     check_labels({image_id: detections[image_id] for image_id in targets}, len(classes))
-    return {name: _class_curves(detections, targets, label, match) for label, name in enumerate(classes, start=1)}
+    return {name: _of_class(detections, targets, label, match) for label, name in enumerate(classes, start=1)}
 
 
-def _class_curves(detections: Detections, targets: Targets, label: int, match: Match) -> list[Curve]:
-    scores, outcomes, objects = [], [], 0
+def _of_class(detections: Detections, targets: Targets, label: int, match: Match) -> Outcomes:
+    scores, outcomes, objects = [], [], []
     for image_id in sorted(targets):
         record, target = detections[image_id], targets[image_id]
         chosen, true = np.flatnonzero(record["labels"] == label), target["labels"] == label
@@ -191,9 +231,10 @@ def _class_curves(detections: Detections, targets: Targets, label: int, match: M
         difficult = target["difficult"][true]
         scores.append(record["scores"][chosen])
         outcomes.append(match(record["boxes"][chosen], target["boxes"][true], difficult))
-        objects += int((~difficult).sum())
+        objects.append(int((~difficult).sum()))
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    return [_curve(outcome, objects) for outcome in np.concatenate(outcomes, axis=1)[:, order]]
+    images = np.repeat(np.arange(len(scores)), [len(found) for found in scores])
+    return Outcomes(np.concatenate(outcomes, axis=1)[:, order], images[order], np.array(objects))
 
 
 def _curve(outcomes: np.ndarray, objects: int) -> Curve:

@@ -5,7 +5,7 @@ M counts the objects of all images, N the proposals of one image.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,9 +23,17 @@ class Evaluate(Section):
     recall_at: list[Count]
 
 
+class Covered(NamedTuple):
+    """How well each object that is not difficult is covered; M may be 0."""
+
+    overlaps: np.ndarray  # [M], the largest IoU that any proposal has with it; 0 in an image without proposals
+    labels: np.ndarray  # [M]
+    images: np.ndarray  # [M], the image of each: an index into the sorted image ids
+
+
 def best_overlaps(
     proposals: Mapping[str, np.ndarray], targets: Mapping[str, Mapping[str, Any]], first: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Covered:
     """The largest IoU that any proposal has with each object.
 
     Args:
@@ -34,16 +42,18 @@ def best_overlaps(
         first: proposals of an image that are looked at, in their order; None: all.
 
     Returns:
-        overlaps [M], 0 in an image without proposals, and labels [M] of the objects that are not difficult.
+        A row an object, image by image in the order of `targets`.
     """
-    overlaps, labels = [np.empty(0)], [np.empty(0, np.int64)]
+    overlaps, labels, images = [np.empty(0)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    place = {image_id: number for number, image_id in enumerate(sorted(targets))}
     for image_id, target in targets.items():
         counted = ~target["difficult"]
         boxes = torch.from_numpy(target["boxes"][counted]).double()
         found = iou(boxes, torch.from_numpy(proposals[image_id][:first]).double()).numpy()
         overlaps.append(found.max(axis=1, initial=0.0))
         labels.append(target["labels"][counted])
-    return np.concatenate(overlaps), np.concatenate(labels)
+        images.append(np.full(len(boxes), place[image_id]))
+    return Covered(np.concatenate(overlaps), np.concatenate(labels), np.concatenate(images))
 
 
 def recall(overlaps: np.ndarray, iou_thresh: float) -> float:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from src import plugins
+from src.bootstrap import accuracy, draws, standard_errors
 from src.classification import BATCH_SIZE, TEST, predict, start
 from src.classifier_batches import LabelledBatches
 from src.classifier_metrics import by_class, figures
@@ -38,8 +39,10 @@ def run(
     labels, scores = predict(net.to(where).eval(), batches, where, flip=section.predict.flip)
     predicted, found = scores.argmax(1), figures(labels, scores)
     most, count = Counter(classes[label] for label in labels).most_common(1)[0]
+    right = (labels == predicted)[np.argsort(ids)]
     metrics = {
         **found,
+        "standard_error": standard_errors({"accuracy": accuracy(right, draws(len(ids)))}),
         "accuracy_most_frequent": count / len(ids),
         "most_frequent": most,
         "images": len(ids),

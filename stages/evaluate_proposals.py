@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from src.bootstrap import draws, standard_errors
 from src.params import Sections, Splits
 from src.proposal_recall import Evaluate, best_overlaps, mabo, recall, sliding_window
 from src.records import read_records
+from src.resampled_proposals import of_proposals
 from src.samples import Samples
 from src.storage import write_csv, write_json
 from stages.command import command
@@ -29,27 +31,32 @@ def run(params: Params, *, samples: Path, proposals: Path, out: Path, curves: Pa
     targets = {image_id: data.target(image_id) for image_id in data.ids(params.splits.test)}
     boxes = {image_id: record["boxes"] for image_id, record in read_records(proposals, list(targets)).items()}
     windows = {image_id: sliding_window(data.size(image_id), len(found)) for image_id, found in boxes.items()}
-    overlaps, labels = best_overlaps(boxes, targets)
-    baseline, _ = best_overlaps(windows, targets)
+    overlaps, labels, _ = best_overlaps(boxes, targets)
+    baseline = best_overlaps(windows, targets).overlaps
     metrics = {
         "recall_50": recall(overlaps, 0.5),
         "recall_70": recall(overlaps, 0.7),
         "mabo": mabo(overlaps, labels),
         "proposals_per_image": sum(map(len, boxes.values())) / len(boxes),
-        **{f"recall_50_at_{k}": recall(best_overlaps(boxes, targets, k)[0], 0.5) for k in params.evaluate.recall_at},
+        **{
+            f"recall_50_at_{k}": recall(best_overlaps(boxes, targets, k).overlaps, 0.5)
+            for k in params.evaluate.recall_at
+        },
         "recall_50_sliding_window": recall(baseline, 0.5),
         "recall_70_sliding_window": recall(baseline, 0.7),
     }
     known = {name: None if math.isnan(value) else value for name, value in metrics.items()}
-    write_json(out, {**known, "images": len(targets), "objects": len(overlaps)})
+    errors = standard_errors(of_proposals(boxes, targets, params.evaluate.recall_at, draws(len(targets))))
+    write_json(out, {**known, "standard_error": errors, "images": len(targets), "objects": len(overlaps)})
     by_iou = [(thresh, recall(overlaps, thresh), recall(baseline, thresh)) for thresh in IOU_THRESHS]
     write_csv(curves, pd.DataFrame(by_iou, columns=["iou", "recall", "sliding_window"]))
     most = max(map(len, boxes.values()))
     rows = []
     for k in [*(k for k in COUNTS if k < most), most]:
-        firsts, _ = best_overlaps(boxes, targets, k)
+        firsts = best_overlaps(boxes, targets, k).overlaps
         windows = {image_id: sliding_window(data.size(image_id), min(k, len(boxes[image_id]))) for image_id in boxes}
-        rows.append((k, recall(firsts, 0.5), recall(firsts, 0.7), recall(best_overlaps(windows, targets)[0], 0.5)))
+        of_windows = best_overlaps(windows, targets).overlaps
+        rows.append((k, recall(firsts, 0.5), recall(firsts, 0.7), recall(of_windows, 0.5)))
     write_csv(counts, pd.DataFrame(rows, columns=["proposals", "recall_50", "recall_70", "sliding_window_50"]))
     print(", ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
 

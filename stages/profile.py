@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.compare_metrics import flatten
+from src.nested import flatten
 
 PROFILES = Path("profiles")
 

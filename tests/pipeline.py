@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = ("src", "stages", "commands")
 PLUGINS = ("classifiers", "detectors", "backbones", "datasets")  # folders whose files parameters choose
 
 
@@ -20,7 +21,9 @@ def imports(path: Path) -> set[Path]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    files = {ROOT / f"{name.replace('.', '/')}.py" for name in names if name.split(".")[0] in ("src", "stages")}
+    files = {
+        ROOT / f"{name.replace('.', '/')}.py" for name in names if name.split(".")[0] in ("src", "stages", "commands")
+    }
     return {file for file in files if file.exists()}
 
 

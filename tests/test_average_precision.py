@@ -14,6 +14,7 @@ from src.average_precision import (
     Curve,
     check_labels,
     coco_ap,
+    coco_outcomes,
     match_coco,
     match_voc,
     mean_ap,
@@ -52,6 +53,10 @@ def detected(*rows, scores=None, labels=None):
 
 def curve_of(detections, targets):
     return voc_curves(detections, targets, ["car"])["car"]
+
+
+def coco_of(detections, targets, classes):
+    return coco_ap(coco_outcomes(detections, targets, classes))
 
 
 # Cases worked out by hand
@@ -109,7 +114,7 @@ def test_detection_on_a_difficult_object_neither_helps_nor_hurts(times):
     curve, expected = curve_of(detections, targets), curve_of(without, targets)
     np.testing.assert_array_equal(curve.precision, expected.precision)
     np.testing.assert_array_equal(curve.recall, expected.recall)
-    assert coco_ap(detections, targets, ["car"]) == coco_ap(without, targets, ["car"])
+    assert coco_of(detections, targets, ["car"]) == coco_of(without, targets, ["car"])
     assert curve.objects == 2
     assert voc12(curve) == 0.5
 
@@ -121,7 +126,7 @@ def test_image_without_objects_counts_its_false_positives():
     dirty = {**found, "empty": detected(SQUARE, scores=[0.9])}
     assert voc12(curve_of(clean, targets)) == 1
     assert voc12(curve_of(dirty, targets)) == 0.5
-    assert coco_ap(dirty, targets, ["car"])["car"] == pytest.approx(0.5)
+    assert coco_of(dirty, targets, ["car"])["car"] == pytest.approx(0.5)
 
 
 def test_other_class_is_not_matched():
@@ -143,14 +148,14 @@ def test_class_without_objects_has_no_ap_and_is_left_out_of_the_mean():
         assert values["car"] == 1
         assert np.isnan([values["cat"], values["cow"]]).all()
         assert mean_ap(values.values()) == 1
-    assert mean_ap(coco_ap(detections, targets, classes).values()) == 1
+    assert mean_ap(coco_of(detections, targets, classes).values()) == 1
     assert np.isnan(mean_ap([np.nan]))
 
 
 def test_nothing_detected_is_zero():
     targets, nothing = {"a": target(SQUARE)}, {"a": detected()}
     curve = curve_of(nothing, targets)
-    assert (voc07(curve), voc12(curve), coco_ap(nothing, targets, ["car"])) == (0, 0, {"car": 0})
+    assert (voc07(curve), voc12(curve), coco_of(nothing, targets, ["car"])) == (0, 0, {"car": 0})
 
 
 @pytest.mark.parametrize("label", [0, 3])
@@ -158,7 +163,7 @@ def test_label_outside_the_class_list_is_an_error(label):
     detections = {"000005": detected(SQUARE, labels=[label])}
     with pytest.raises(InputError, match=f"some.npz: image 000005 .* label {label}, .* labels 1 to 2"):
         check_labels(detections, 2, "some.npz")
-    for evaluate in (voc_curves, coco_ap):
+    for evaluate in (voc_curves, coco_outcomes):
         with pytest.raises(InputError, match="label"):
             evaluate(detections, {"000005": target(SQUARE)}, ["car", "cat"])
 
@@ -168,7 +173,7 @@ def test_only_the_hundred_best_detections_of_an_image_count_for_coco():
     for others, expected in ((99, 1.0), (100, 0.0)):
         scores = [0.1, *np.linspace(0.2, 0.9, others)]
         found = detected(SQUARE, *[FAR] * others, scores=scores, labels=[1] + [2] * others)
-        assert coco_ap({"a": found}, {"a": target(SQUARE)}, ["car", "cat"])["car"] == expected
+        assert coco_of({"a": found}, {"a": target(SQUARE)}, ["car", "cat"])["car"] == expected
 
 
 def test_equal_scores_keep_the_order_of_the_file():
@@ -321,7 +326,7 @@ def test_coco_ap_is_that_of_a_coco_evaluator(data_set):
     detections, targets = data_set
     if not any(len(record["scores"]) for record in detections.values()):
         return  # the evaluator refuses an empty list
-    ours = coco_ap(detections, targets, ["car", "cat"])
+    ours = coco_of(detections, targets, ["car", "cat"])
     np.testing.assert_allclose(list(ours.values()), coco_evaluator(detections, targets, 2), atol=1e-12)
 
 
@@ -342,7 +347,7 @@ def test_of_equal_overlaps_coco_takes_the_last():
     detections, other = {"a": detected([1, 0, 11, 10], SQUARE)}, [2, 0, 12, 10]
     aps = []
     for targets in ({"a": target(SQUARE, other)}, {"a": target(other, SQUARE)}):
-        aps.append(coco_ap(detections, targets, ["car"])["car"])
+        aps.append(coco_of(detections, targets, ["car"])["car"])
         assert aps[-1] == pytest.approx(coco_evaluator(detections, targets, 1)[0], abs=1e-12)
     assert aps[0] > aps[1]
 
@@ -357,7 +362,7 @@ def test_order_of_images_does_not_matter(data_set, random):
     curves, others = (voc_curves(tied, t, ["car", "cat"]) for t in (targets, again))
     for name in curves:
         np.testing.assert_array_equal(curves[name].precision, others[name].precision)
-    np.testing.assert_equal(coco_ap(tied, targets, ["car", "cat"]), coco_ap(tied, again, ["car", "cat"]))
+    np.testing.assert_equal(coco_of(tied, targets, ["car", "cat"]), coco_of(tied, again, ["car", "cat"]))
 
 
 @settings(max_examples=50, deadline=None)
@@ -367,7 +372,7 @@ def test_perfect_detections_give_one(data_set):
     perfect = {image_id: detected(*t["boxes"], labels=t["labels"].tolist()) for image_id, t in targets.items()}
     curves = voc_curves(perfect, targets, ["car", "cat"])
     values = [voc07(c) for c in curves.values()] + [voc12(c) for c in curves.values()]
-    values += coco_ap(perfect, targets, ["car", "cat"]).values()
+    values += coco_of(perfect, targets, ["car", "cat"]).values()
     assert all(np.isnan(value) or value == pytest.approx(1) for value in values)
     assert all(np.isnan(voc07(curve)) == (curve.objects == 0) for curve in curves.values())
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from src.headline import LISTED
 from src.records import read_records
 from tests.pipeline import ROOT
 
@@ -47,7 +49,7 @@ class Repository:
             ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.split()
         for name in files:
-            if name.startswith(("src/", "stages/", ".dvc/", "profiles/", "docs/results/")) or name in (
+            if name.startswith(("src/", "stages/", "commands/", ".dvc/", "profiles/", "docs/results/")) or name in (
                 *("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "requirements.txt"),
             ):
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +120,10 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(clean: Reposi
     assert list(metrics)[:5] == ["map_voc07", "map_voc12", "map_coco", "map_voc07_no_bbox", "map_voc07_random"]
     assert metrics["images"] == 6
     assert "</html>" in (clean.path / "report/report.html").read_text()
+    shown = clean("dvc", "metrics", "show")
+    assert all(metric.name in shown for metric in LISTED)
+    assert "by_class" not in shown
+    assert clean("python", "-m", "commands.compare").endswith(f"0 noise, {len(LISTED)} same.\n")
     assert min(_seconds_to_find_all_up_to_date(clean) for _ in range(3)) < 3  # the best of three: the machine is shared
     assert clean("git", "status", "--porcelain") == ""
 
@@ -159,7 +165,10 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(clean: Repo
     clean("dvc", "exp", "run", "-S", "train.lr=1e-5", "pretrain_alexnet")  # which YAML 1.1 would read back as a string
     assert "1e-05" in (clean.path / "params.yaml").read_text()
     assert "train.lr" in clean("dvc", "params", "diff")
-    assert "metrics/pretrain_alexnet.json" in clean("dvc", "metrics", "diff")
+    every = clean("python", "-m", "commands.compare", "--all")
+    assert re.search(r"^pretrain_alexnet +lr .* -\d", every, re.MULTILINE)
+    clean("dvc", "exp", "save", "-n", "slower")
+    assert clean("python", "-m", "commands.compare", "HEAD", "slower").endswith(f"{len(LISTED)} same.\n")
 
 
 @pytest.mark.parametrize(
@@ -311,11 +320,14 @@ def test_a_data_set_a_detector_and_a_classifier_are_one_file_and_one_section_eac
         clean.change("data.few", {"source": "sample", "path": None}, new=True)
         clean.change("detectors.toy", _detector(), new=True)
         clean.change("classifiers.plain", _classifier(clean), new=True)
-        said = clean("dvc", "repro", "prepare@few", "train_detector@toy", "evaluate_classifier@plain")
+        said = clean("dvc", "repro", "prepare@few", "train_detector@toy", "evaluate_classifier@plain", "summary")
         assert not clean.stale()  # no other stage has to run again
         assert "3 images (train 1, val 1, test 1) of 1 classes" in said
         assert "presence" in json.loads((clean.path / "metrics/toy_training.json").read_text())
-        assert 0 <= json.loads((clean.path / "metrics/plain.json").read_text())["accuracy"] <= 1
+        summary, plain = (
+            json.loads((clean.path / f"metrics/{name}.json").read_text()) for name in ("summary", "plain")
+        )
+        assert summary["plain.accuracy"] == plain["accuracy"] <= 1
     finally:
         for name in added:
             (clean.path / f"src/{name}.py").unlink()

@@ -100,6 +100,21 @@ def test_the_command_names_every_dependency_and_output() -> None:
             assert path in stage["cmd"].split(), f"{name}: {path}"
 
 
+def test_dvc_shows_the_headline_metrics_alone() -> None:
+    assert [out for stage in STAGES.values() for out in stage.get("metrics", [])] == [
+        {"metrics/summary.json": {"cache": False}}
+    ]
+
+
+def test_every_evaluated_method_is_in_the_summary() -> None:
+    stage = STAGES["summary"]
+    detectors, proposals = (PIPELINE[f"evaluate_{kind}"]["foreach"] for kind in ("detections", "proposals"))
+    methods = [*detectors, *(f"proposals_{name}" for name in proposals if not name.endswith("_untrained"))]
+    files = [f"metrics/{name}.json" for name in methods]
+    assert [dep for dep in stage["deps"] if dep.startswith("metrics/")] == files
+    assert [word for word in stage["cmd"].split() if word in files] == files
+
+
 def test_every_stage_stands_behind_check() -> None:
     patterns = {name: json.loads(re.sub(r"\$\{.*?\}", "*", json.dumps(stage))) for name, stage in STAGES.items()}
     made = [CHECKED]
@@ -115,11 +130,13 @@ def test_every_stage_stands_behind_check() -> None:
     assert not waiting
 
 
-def test_git_ignores_every_cached_output_and_no_metric() -> None:
+def test_git_ignores_every_cached_output_and_no_figure() -> None:
     cached, tracked = [], []
     for stage in STAGES.values():
-        cached += [next(iter(out)) if isinstance(out, dict) else out for out in stage.get("outs", [])]
-        tracked += [next(iter(out)) for kind in ("metrics", "plots") for out in stage.get(kind, [])]
+        for out in [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]:
+            path, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+            (cached if options.get("cache", True) else tracked).append(path)
+    assert all(path.startswith("metrics/") for path in tracked)
     ignored = subprocess.run(
         ["git", "check-ignore", "--no-index", *cached, *tracked], cwd=ROOT, capture_output=True, text=True
     ).stdout.split()
@@ -127,13 +144,14 @@ def test_git_ignores_every_cached_output_and_no_metric() -> None:
 
 
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
-    ["errors", "boxes", "params", "storage", "prepared", "tensors", "parallel", "imagenet"],
+    ["errors", "headline", "nested", "boxes", "params", "storage", "prepared", "tensors", "parallel", "imagenet"],
     [
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "optimizers", "labelled"),
         *("classifier_params", "classifier_inputs", "classifier_loss", "classifier_metrics", "torchvision_network"),
-        *("splitting", "class_folders", "epoch_batches", "idx", "mistakes"),
+        *("splitting", "class_folders", "epoch_batches", "idx", "mistakes", "bootstrap", "verdict"),
     ],
+    ["resampled_detections", "resampled_proposals"],
     ["detection_batches", "detection", "classifier_batches", "classification", "sources", "voc", "drawn"],
     ["classifier_training", "report"],
     ["datasets", "proposals", "rcnn", "detectors", "backbones", "classifiers"],
@@ -165,6 +183,12 @@ def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> No
     text = path.read_text()
     for word in ("os.environ", "os.getenv", '"params.yaml"', '"data/', '"models/', '"metrics/'):
         assert word not in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.name)
+def test_no_stage_stands_on_a_command(path: Path) -> None:
+    """Or an edit of what a person runs would run the stage again."""
+    assert not any(other.is_relative_to(ROOT / "commands") for other in imports(path))
 
 
 PLOTS = {

@@ -35,9 +35,15 @@ PROPOSALS = {
 
 
 def test_best_overlap_with_each_object_that_is_not_difficult():
-    overlaps, labels = best_overlaps(PROPOSALS, TARGETS)
+    overlaps, labels, images = best_overlaps(PROPOSALS, TARGETS)
     assert overlaps.tolist() == [0.7, 0.0, 0.0]
     assert labels.tolist() == [1, 2, 1]
+    assert images.tolist() == [0, 0, 1]
+
+
+def test_images_are_numbered_in_the_order_of_their_ids():
+    backwards = dict(reversed(TARGETS.items()))
+    assert best_overlaps(PROPOSALS, backwards).images.tolist() == [1, 0, 0]
 
 
 def test_only_the_first_proposals_are_looked_at():
@@ -47,18 +53,18 @@ def test_only_the_first_proposals_are_looked_at():
 
 
 def test_recall_includes_the_threshold():
-    overlaps, _ = best_overlaps(PROPOSALS, TARGETS)
+    overlaps, *_ = best_overlaps(PROPOSALS, TARGETS)
     assert recall(overlaps, 0.7) == pytest.approx(1 / 3)
     assert recall(overlaps, 0.7 + 1e-9) == 0
 
 
 def test_mabo_averages_classes_not_objects():
-    assert mabo(*best_overlaps(PROPOSALS, TARGETS)) == pytest.approx((0.35 + 0.0) / 2)
+    assert mabo(*best_overlaps(PROPOSALS, TARGETS)[:2]) == pytest.approx((0.35 + 0.0) / 2)
 
 
 @pytest.mark.parametrize("targets", [{}, {"empty": target()}, {"a": target([0, 0, 9, 9], difficult=[True])}])
 def test_without_objects_there_is_no_recall(targets):
-    overlaps, labels = best_overlaps(PROPOSALS, targets)
+    overlaps, labels, _ = best_overlaps(PROPOSALS, targets)
     assert overlaps.shape == labels.shape == (0,)
     assert np.isnan([recall(overlaps, 0.5), mabo(overlaps, labels)]).all()
 
@@ -69,7 +75,7 @@ def test_best_overlap_is_that_of_torchvision(seed, num_proposals, num_objects):
     rng = np.random.default_rng(seed)
     corners = rng.random((num_proposals + num_objects, 2)) * 50
     boxes = np.concatenate([corners, corners + rng.random(corners.shape) * 50 + 1], axis=1).astype(np.float32)
-    overlaps, _ = best_overlaps({"a": boxes[num_objects:]}, {"a": target(*boxes[:num_objects])})
+    overlaps, *_ = best_overlaps({"a": boxes[num_objects:]}, {"a": target(*boxes[:num_objects])})
     expected = box_iou(torch.from_numpy(boxes[:num_objects]), torch.from_numpy(boxes[num_objects:])).amax(dim=1)
     np.testing.assert_allclose(overlaps, expected.numpy(), atol=1e-5)
 

@@ -12,18 +12,20 @@ class Figure(NamedTuple):
     measure: str
     value: float
     baselines: Mapping[str, float]  # by what they are; may be empty
+    error: float | None = None  # standard error over test images, where it is known
 
 
 def of_detections(metrics: Metrics) -> list[Figure]:
     """Average precision, of metrics/rcnn.json or of another detector's: which baselines there are, the file says."""
     kinds = {"map_voc07_random": "random ranking of the proposals", "map_voc07_untrained": "before training"}
     rows = [
-        Figure("mAP at IoU 0.5, VOC 2007's 11 points", metrics["map_voc07"], _known(metrics, kinds)),
+        Figure("mAP at IoU 0.5, VOC 2007's 11 points", *_with_error(metrics, "map_voc07", _known(metrics, kinds))),
         Figure("mAP at IoU 0.5, area under the curve (VOC 2012)", metrics["map_voc12"], {}),
-        Figure("mAP at IoU 0.50:0.95 (COCO)", metrics["map_coco"], {}),
+        Figure("mAP at IoU 0.50:0.95 (COCO)", *_with_error(metrics, "map_coco", {})),
     ]
     if "map_voc07_no_bbox" in metrics:
-        rows.insert(1, Figure("... without box regression", metrics["map_voc07_no_bbox"], _known(metrics, kinds)))
+        known = _known(metrics, kinds)
+        rows.insert(1, Figure("... without box regression", *_with_error(metrics, "map_voc07_no_bbox", known)))
     return rows + [Figure(f"AP of {name}, VOC 2007", value, {}) for name, value in metrics["ap"].items()]
 
 
@@ -37,9 +39,9 @@ def of_proposals(metrics: Metrics, untrained: Metrics | None = None) -> list[Fig
         baselines = {"sliding window": metrics[window]} if (window := f"{key}_sliding_window") in metrics else {}
         if untrained is not None:
             baselines["before training"] = untrained[key]
-        rows.append(Figure(measure, metrics[key], baselines))
+        rows.append(Figure(measure, *_with_error(metrics, key, baselines)))
     baselines = {} if untrained is None else {"before training": untrained["mabo"]}
-    return [*rows, Figure("mean average best overlap", metrics["mabo"], baselines)]
+    return [*rows, Figure("mean average best overlap", *_with_error(metrics, "mabo", baselines))]
 
 
 def _recalls(metrics: Metrics) -> list[tuple[str, str]]:
@@ -64,12 +66,19 @@ def of_classifier(metrics: Metrics) -> list[Figure]:
     """Of metrics/NAME.json of a classifier."""
     always = {f"always {metrics['most_frequent']}": metrics["accuracy_most_frequent"]}
     return [
-        Figure("accuracy", metrics["accuracy"], always),
+        Figure("accuracy", *_with_error(metrics, "accuracy", always)),
         Figure("macro F1", metrics["macro_f1"], {}),
         Figure("mean cross entropy", metrics["loss"], {}),
         Figure("expected calibration error", metrics["calibration_error"], {}),
         *(Figure(f"recall of {name}", row["recall"], {}) for name, row in metrics["by_class"].items()),
     ]
+
+
+def _with_error(
+    metrics: Metrics, key: str, baselines: Mapping[str, float]
+) -> tuple[float, Mapping[str, float], float | None]:
+    """The fields of a `Figure` behind its measure."""
+    return metrics[key], baselines, metrics.get("standard_error", {}).get(key)
 
 
 def _known(metrics: Metrics, kinds: Mapping[str, str]) -> dict[str, float]:

@@ -37,7 +37,10 @@ class Card(NamedTuple):
 def markdown(card: Card) -> str:
     """The page, ending with a line break."""
     listed = ", ".join(f"{number} {name}" for number, name in enumerate(card.classes, start=card.first_label))
-    figures = [(row.measure, _digits(row.value), _baselines(row)) for row in card.figures]
+    figures = [
+        (row.measure, _digits(row.value), "" if row.error is None else _digits(row.error), _baselines(row))
+        for row in card.figures
+    ]
     parts = [
         f"# {card.name}",
         card.what,
@@ -48,7 +51,7 @@ def markdown(card: Card) -> str:
         "## Classes",
         f"{listed}.",
         "## Figures on the test split",
-        _table(("measure", "value", "baseline"), figures),
+        _table(("measure", "value", "standard error", "baseline"), figures),
         "## Parameters",
         f"```yaml\n{_yaml(card.parameters)}```",
         "## Limits",

@@ -14,7 +14,7 @@ def test_every_score_of_a_detector_with_its_baseline() -> None:
     assert first.value == rcnn["map_voc07"]
     assert first.baselines == {"random ranking of the proposals": rcnn["map_voc07_random"]}
     assert without.value == rcnn["map_voc07_no_bbox"]
-    assert last == ("AP of tree, VOC 2007", rcnn["ap"]["tree"], {})
+    assert last == ("AP of tree, VOC 2007", rcnn["ap"]["tree"], {}, None)
     assert of_detections(ssd)[0].baselines == {"before training": ssd["map_voc07_untrained"]}
 
 
@@ -37,7 +37,13 @@ def test_accuracy_of_a_classifier_stands_beside_the_most_frequent_class() -> Non
     scores = {"accuracy": 0.9, "macro_f1": 0.8, "loss": 0.3, "calibration_error": 0.05}
     classes = {"one": {"precision": 1.0, "recall": 0.75, "images": 4}}
     first, *_, last = of_classifier(
-        {**scores, "accuracy_most_frequent": 0.2, "most_frequent": "one", "by_class": classes}
+        {
+            **scores,
+            "standard_error": {"accuracy": 0.02},
+            "accuracy_most_frequent": 0.2,
+            "most_frequent": "one",
+            "by_class": classes,
+        }
     )
-    assert first == ("accuracy", 0.9, {"always one": 0.2})
-    assert last == ("recall of one", 0.75, {})
+    assert first == ("accuracy", 0.9, {"always one": 0.2}, 0.02)
+    assert last == ("recall of one", 0.75, {}, None)

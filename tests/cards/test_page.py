@@ -9,7 +9,7 @@ CARD = Card(
     splits=[Split("test", "the figures", 2, {"a|b": 3})],
     classes=["a|b"],
     first_label=1,
-    figures=[Figure("mAP", 0.12345, {"chance": 0.1, "before": 0.0})],
+    figures=[Figure("mAP", 0.12345, {"chance": 0.1, "before": 0.0}, 0.0149), Figure("F1", 0.5, {})],
     parameters={"train": {"lr": 0.001, "patience": None}},
     limits=["Few images."],
     files={"models/x": "00"},
@@ -20,7 +20,8 @@ CARD = Card(
 def test_tables_parameters_and_code_are_markdown() -> None:
     page = markdown(CARD)
     assert "| split | for | images | a\\|b |\n| --- | --- | --- | --- |\n| test | the figures | 2 | 3 |\n" in page
-    assert "| mAP | 0.123 | 0.100 (chance), 0.000 (before) |" in page
+    assert "| measure | value | standard error | baseline |" in page
+    assert "| mAP | 0.123 | 0.015 | 0.100 (chance), 0.000 (before) |\n| F1 | 0.500 |  |  |" in page
     assert "```yaml\ntrain:\n  lr: 0.001\n  patience: null\n```" in page
     assert page.endswith("```python\nfound = 1\n```\n")
     assert "Photos." in page

@@ -51,4 +51,5 @@ def test_the_table_says_what_the_drawing_shows(inputs: Inputs) -> None:
     assert rows["check"][2] == "nothing"
     assert rows["detect_rcnn"][2] == "train_bbox, train_svm"
     assert rows["prepare"][1] == 3
-    assert set(rows["report"][2].split(", ")) == {"evaluate_detections", "evaluate_proposals", "evaluate_classifier"}
+    assert rows["report"][2] == "summary"
+    assert set(rows["summary"][2].split(", ")) == {"evaluate_detections", "evaluate_proposals", "evaluate_classifier"}

@@ -72,6 +72,7 @@ def evaluate(tmp_path):
 
 def test_metrics_of_perfect_detections(evaluate):
     metrics, _ = evaluate(PERFECT, no_bbox=WITHOUT_CARS, random=PERFECT)
+    errors = metrics.pop("standard_error")
     assert metrics == {
         "map_voc07": 1.0,
         "map_voc12": 1.0,
@@ -86,6 +87,9 @@ def test_metrics_of_perfect_detections(evaluate):
     }
     order = ["map_voc07", "map_voc12", "map_coco", "map_voc07_no_bbox", "map_voc07_random", "ap", "images", "objects"]
     assert list(metrics)[:8] == order
+    assert list(errors) == ["map_voc07", "map_coco", "map_voc07_no_bbox", "map_voc07_random"]
+    assert errors["map_voc07"] == errors["map_coco"] == 0  # perfect in every resample
+    assert errors["map_voc07_no_bbox"] > 0.1
 
 
 def test_images_of_another_split_are_left_out(evaluate):

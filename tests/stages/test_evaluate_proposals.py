@@ -58,6 +58,10 @@ def evaluate(tmp_path):
 def test_metrics_by_hand(evaluate):
     metrics, _, _ = evaluate(PROPOSALS)
     windows = {name: metrics.pop(name) for name in ("recall_50_sliding_window", "recall_70_sliding_window")}
+    errors = metrics.pop("standard_error")
+    assert list(errors) == ["recall_50", "recall_70", "mabo", "recall_50_at_1", "recall_50_at_2", "recall_50_at_300"]
+    assert errors["recall_50"] == 0
+    assert errors["recall_70"] == pytest.approx(0.38, abs=0.03)
     assert metrics == {
         "recall_50": 1.0,
         "recall_70": 0.5,
@@ -106,6 +110,7 @@ def test_the_curves_have_as_many_windows_beside_the_proposals(evaluate):
 def test_without_objects_recall_is_null(evaluate):
     metrics, curves, _ = evaluate({"empty": [[0, 0, 5, 5]], "other": []}, {"empty": ([], [])})
     assert metrics["recall_50"] is metrics["mabo"] is metrics["recall_50_at_1"] is None
+    assert metrics["standard_error"]["recall_50"] is None
     assert metrics["objects"] == 0
     assert curves["recall"].isna().all()
 

@@ -39,7 +39,8 @@ def whole(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa
 
 def classifier_metrics() -> dict[str, Any]:
     by_class = {str(number): {"precision": 0.5, "recall": 0.5 + number / 20, "images": 2} for number in range(10)}
-    scores = {"accuracy": 0.75, "macro_f1": 0.7, "loss": 0.5, "calibration_error": 0.1}
+    scores: dict[str, Any] = {"accuracy": 0.75, "macro_f1": 0.7, "loss": 0.5, "calibration_error": 0.1}
+    scores["standard_error"] = {"accuracy": 0.02}
     return {**scores, "accuracy_most_frequent": 0.1, "most_frequent": "7", "by_class": by_class}
 
 
@@ -85,7 +86,7 @@ def test_parameters_are_those_that_the_training_had(checkout: Path, tmp_path: Pa
 def test_figures_have_their_baselines_beside_them(checkout: Path, tmp_path: Path) -> None:
     for name in NAMES:
         main([name, "--out", str(tmp_path / f"{name}.md")])
-    assert "| accuracy | 0.750 | 0.100 (always 7) |" in (tmp_path / "mobilenet_v3.md").read_text()
+    assert "| accuracy | 0.750 | 0.020 | 0.100 (always 7) |" in (tmp_path / "mobilenet_v3.md").read_text()
     assert "(before training)" in (tmp_path / "ssd300.md").read_text()
     assert "(all background)" in (tmp_path / "rpn.md").read_text()
     assert "selective_search: recall at IoU 0.5, all proposals" in (tmp_path / "rcnn.md").read_text()

@@ -94,6 +94,9 @@ def test_the_test_split_is_measured_beside_always_saying_the_most_frequent(
 ) -> None:
     metrics = evaluated["metrics"]
     assert list(metrics)[:4] == ["accuracy", "macro_f1", "loss", "calibration_error"]
+    assert metrics["standard_error"]["accuracy"] == pytest.approx(
+        (metrics["accuracy"] * (1 - metrics["accuracy"]) / 20) ** 0.5, rel=0.1
+    )
     labels = [data.label(image_id) for image_id in data.ids("test")]
     most = max(range(10), key=labels.count)
     assert metrics["accuracy_most_frequent"] == pytest.approx(labels.count(most) / 20)

@@ -1,0 +1,140 @@
+"""The headline metrics of two revisions side by side, and whether a difference means anything.
+
+    python -m commands.compare [OLD] [NEW]      # HEAD and the workspace, if not named
+
+OLD and NEW are commits, branches, tags, names of experiments (`dvc exp save -n mine`) or `workspace`. The interval is
+that of the difference, over 1,000 draws of the test images, the same for both; `seed` is the standard deviation between
+trainings that differ in their seed alone (docs/results/deviation.json). The rule behind the word is that of
+src/verdict.py: in short, a change is better or worse if 0 lies outside the interval and two trainings do not differ as
+much by chance. Nothing is written or checked out. The exit status is 2 where there is nothing to compare, and
+with `--gate` it is 1 where a metric lies outside its band (docs/comparing.md).
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from commands import tables
+from commands.evidence import PREPARED, Missing, paired
+from commands.revisions import WORKSPACE, Revision, revisions
+from src.errors import InputError
+from src.headline import Headline, of
+from src.verdict import Change, band
+
+DEVIATIONS = Path("docs/results/deviation.json")
+Deviations = Mapping[str, Mapping[str, Any]]
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("old", nargs="?", default="HEAD", help="a revision or an experiment [HEAD]")
+    parser.add_argument("new", nargs="?", default=WORKSPACE, help="another one [the workspace]")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--all", action="store_true", help="every number of every metrics file, and nothing else")
+    what.add_argument("--gate", action="store_true", help="exit with 1 where a metric lies outside its band")
+    parser.add_argument("--md", action="store_true", help="Markdown, for a pull request")
+    return parser
+
+
+def main(words: list[str] | None = None) -> None:
+    """Print what the command line asks for; an `InputError` ends it with one sentence and status 2."""
+    options = arguments().parse_args(words)
+    root = Path()
+    try:
+        old, new = revisions([options.old, options.new], root)
+        deviations = read_deviations(root / DEVIATIONS)
+    except InputError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(f"old: {old.label}, new: {new.label}\n")
+    if options.all:
+        print(tables.every_number(old.metrics, new.metrics, markdown=options.md))
+    elif options.gate:
+        bands = {name: band(deviations.get(name)) for name in old.summary}
+        text, outside = tables.gate(_values(old, new), bands, markdown=options.md)
+        print(text)
+        sys.exit(1 if outside else 0)
+    else:
+        changes, notes = compared(old, new, deviations)
+        print(tables.comparison(changes, notes, markdown=options.md))
+
+
+def read_deviations(path: Path) -> Deviations:
+    """The committed deviations by metric; empty where the file is not there. What is no JSON is an `InputError`."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from None
+
+
+def compared(old: Revision, new: Revision, deviations: Deviations) -> tuple[dict[str, Change], list[str]]:
+    """Each headline metric of either side, by name, and sentences on what could not be compared as it should be."""
+    changes: dict[str, Change] = {}
+    reasons: dict[str, list[str]] = {}
+    for (method, _), group in groupby(of([*old.summary, *new.summary]), key=lambda one: (one.method, one.kind)):
+        metrics = list(group)
+        intervals, reason = _intervals(metrics, old, new)
+        if reason:
+            reasons.setdefault(reason, []).append(method)
+        for metric in metrics:
+            changes[metric.name] = Change(
+                old=old.summary.get(metric.name),
+                new=new.summary.get(metric.name),
+                same_outputs=_same(old, new, _computed_of(metric)),
+                interval=intervals.get(metric.name),
+                errors=(_error(old, metric), _error(new, metric)),
+                seed=deviations.get(metric.name, {}).get("seed"),
+                same_models=_same(old, new, [f"models/{name}" for name in metric.models]),
+            )
+    return changes, [f"No paired interval for {', '.join(methods)}: {reason}." for reason, methods in reasons.items()]
+
+
+def _intervals(
+    metrics: Sequence[Headline], old: Revision, new: Revision
+) -> tuple[dict[str, tuple[float, float]], str | None]:
+    """The intervals of one method's metrics; without any, and of outputs that differ, the reason."""
+    both = [metric for metric in metrics if metric.name in old.summary and metric.name in new.summary]
+    if not both:
+        return {}, None
+    unchanged = all(old.summary[metric.name] == new.summary[metric.name] for metric in both)
+    if unchanged and _same(old, new, _computed_of(both[0])):
+        return {metric.name: (0.0, 0.0) for metric in both}, None
+    try:
+        return paired(both, old, new), None
+    except Missing as missing:
+        return {}, str(missing)
+
+
+def _computed_of(metric: Headline) -> list[str]:
+    outputs = [f"data/{metric.output}"]
+    return outputs if metric.kind == "predictions" else [*outputs, PREPARED]
+
+
+def _same(old: Revision, new: Revision, outputs: Iterable[str]) -> bool:
+    """Whether both have the same files; one of which nothing is known is another."""
+    return all(output in old.digests and old.digests[output] == new.digests.get(output) for output in outputs)
+
+
+def _error(revision: Revision, metric: Headline) -> float | None:
+    return revision.metrics.get(metric.file, {}).get("standard_error", {}).get(metric.key)
+
+
+def _values(old: Revision, new: Revision) -> dict[str, Change]:
+    names = dict.fromkeys([*old.summary, *new.summary])
+    return {name: Change(old.summary.get(name), new.summary.get(name)) for name in names}
+
+
+if __name__ == "__main__":
+    main()

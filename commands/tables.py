@@ -1,0 +1,132 @@
+"""What `python -m commands.compare` prints: aligned text, or Markdown."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from src.bootstrap import RESAMPLES
+from src.headline import Metrics
+from src.nested import flatten
+from src.verdict import WORDS, Change, word
+
+LEGEND = f"""\
+interval: 95 %, of the change with other test images: {RESAMPLES:,} draws of the test images, the same for both sides.
+seed: standard deviation between trainings that differ in their seed alone; two of them differ by up to 2.8 times that.
+same: same value of the same outputs. better, worse: 0 lies outside the interval, and the change exceeds 2.8 seed
+deviations, where anything was trained anew and the deviation is known. noise: anything else."""
+INDEPENDENT = "Without one, 1.96 standard errors of two independent figures stand in its place."
+UNKNOWN = "Where `seed` is a dash, how far trainings differ is not known, and the word rests on the test images alone."
+
+
+def comparison(changes: Mapping[str, Change], notes: Sequence[str], *, markdown: bool = False) -> str:
+    """The headline metrics with interval, seed deviation and word, what is to be known of them, and the verdict."""
+    head = ["metric", "old", "new", "change", "95 % interval", "seed", "verdict"]
+    rows = [
+        [name, _number(one.old), _number(one.new), _signed(one.difference), _interval(one), _seed(one), word(one)]
+        for name, one in changes.items()
+    ]
+    said = [LEGEND, *notes]
+    if notes and any(one.interval is None and one.difference is not None for one in changes.values()):
+        said.append(INDEPENDENT)
+    if any(_seed(one) == "-" and word(one) in ("better", "worse", "noise") for one in changes.values()):
+        said.append(UNKNOWN)
+    return "\n\n".join([_table(head, rows, markdown), "\n".join(said), verdict(changes)])
+
+
+def verdict(changes: Mapping[str, Change]) -> str:
+    """One line: `Verdict: 1 better, 0 worse, 3 noise, 9 same.`; words that are rare are named where they occur."""
+    found = Counter(word(one) for one in changes.values())
+    parts = [f"{found[name]} {name}" for name in WORDS if name in WORDS[:4] or found[name]]
+    return f"Verdict: {', '.join(parts)}."
+
+
+def gate(changes: Mapping[str, Change], bands: Mapping[str, float], *, markdown: bool = False) -> tuple[str, list[str]]:
+    """A table of metrics and bands, and the names of those that lie outside, on either side, or are gone.
+
+    Args:
+        changes: by name; `old` is the committed one.
+        bands: how far `new` may lie from `old`, for each metric that has an old value.
+        markdown: whether the table is one of Markdown.
+    """
+    words = {name: _inside(one, bands.get(name, 0.0)) for name, one in changes.items()}
+    rows = [
+        [name, _number(one.old), _number(one.new), _signed(one.difference), _number(bands.get(name)), words[name]]
+        for name, one in changes.items()
+    ]
+    outside = [name for name, said in words.items() if said in ("worse", "better", "gone")]
+    said = [
+        "band: how far a metric may lie from the committed one on another kind of machine; the larger of 0.03 and 3 "
+        "sqrt(2)\ntimes the larger of its deviations over seeds and over arithmetics."
+    ]
+    if better := [name for name in outside if words[name] == "better"]:
+        said.append(f"Better beyond the band: commit the new figures of {', '.join(better)} if the change is meant.")
+    if worse := [name for name in outside if words[name] != "better"]:
+        said.append(f"Worse beyond the band, or gone: {', '.join(worse)}.")
+    if new := [name for name, word_ in words.items() if word_ == "new"]:
+        said.append(f"Not committed yet: {', '.join(new)}.")
+    said.append(f"Gate: {'FAILED' if outside else 'passed'}, {len(outside)} of {len(rows)} metrics outside the band.")
+    table = _table(["metric", "committed", "now", "change", "band", "result"], rows, markdown)
+    return "\n\n".join([table, *said]), outside
+
+
+def every_number(old: Metrics, new: Metrics, *, markdown: bool = False) -> str:
+    """Every value of every metrics file on both sides; a dash where one does not have it."""
+    rows = []
+    for file in sorted({*old, *new}):
+        sides = [dict(flatten(metrics.get(file, {}))) for metrics in (old, new)]
+        for key in dict.fromkeys(key for side in reversed(sides) for key in side):
+            before, after = (side.get(key) for side in sides)
+            rows.append([file, key, _plain(before), _plain(after), _signed(_difference(before, after))])
+    differ = sum(row[2] != row[3] for row in rows)
+    table = _table(["file", "metric", "old", "new", "change"], rows, markdown, left=("file", "metric"))
+    return f"{table}\n\n{differ} of {len(rows)} numbers differ."
+
+
+def _inside(change: Change, allowed: float) -> str:
+    if change.difference is None:
+        return "-" if change.old is None is change.new else "new" if change.old is None else "gone"
+    if abs(change.difference) <= allowed:
+        return "inside"
+    return "better" if change.difference > 0 else "worse"
+
+
+def _table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    markdown: bool,
+    left: Sequence[str] = ("metric", "verdict", "result"),
+) -> str:
+    """Columns of words, `left`, begin at the left, those of numbers end at the right."""
+    if markdown:
+        return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    signs = ["<" if name in left else ">" for name in head]
+    lines = ["  ".join(map("{:{}{}}".format, line, signs, widths)).rstrip() for line in [head, *rows]]
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else "0" if value == 0 else f"{value:+.4f}"
+
+
+def _interval(change: Change) -> str:
+    if change.interval is None:
+        return "-"
+    return "0" if change.interval == (0, 0) else " .. ".join(f"{bound:+.4f}" for bound in change.interval)
+
+
+def _seed(change: Change) -> str:
+    return "same model" if change.same_models else _number(change.seed)
+
+
+def _plain(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _difference(old: Any, new: Any) -> float | None:
+    both = isinstance(old, int | float) and isinstance(new, int | float)
+    return new - old if both else None
