@@ -24,7 +24,19 @@ def section(inputs: Inputs) -> Section:
     blocks: list[Block] = [_detectors(detectors)] if detectors else []
     blocks += [_proposals(proposals)] if proposals else []
     blocks += [_classifiers(classifiers, inputs.classifiers)] if classifiers else []
-    return Section("Results", "results", [*blocks, *_real(inputs)])
+    return Section("Results", "results", [*blocks, *_arithmetic(figures), *_real(inputs)])
+
+
+def _arithmetic(figures: Figures) -> list[Block]:
+    """One sentence on how each network's training computed; none where no training says so."""
+    trained: dict[str, list[str]] = {}
+    for name, found in figures.items():
+        if "arithmetic" in found:
+            trained.setdefault(found["arithmetic"], []).append(title(name.removesuffix("_training")))
+    if not trained:
+        return []
+    modes = "; ".join(f"{mode}: {', '.join(names)}" for mode, names in trained.items())
+    return [Paragraph(f"Arithmetic of the trainings (docs/reproducibility.md): {modes}.")]
 
 
 def _detectors(detectors: dict[str, dict[str, Any]]) -> Table:

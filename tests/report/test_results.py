@@ -1,8 +1,9 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
-from src.report.blocks import Subheading, Table
+from src.report.blocks import Paragraph, Subheading, Table
 from src.report.inputs import Inputs
 from src.report.results import section
 
@@ -33,6 +34,18 @@ def test_figures_are_those_of_the_metrics(inputs: Inputs) -> None:
     figures = json.loads((inputs.root / "metrics/ssd300.json").read_text())
     row = next(row for row in tables(inputs)["Detectors"].rows if row[0] == "SSD")
     assert row[1:] == [f"{figures[key]:.3f}" for key in ("map_voc07", "map_voc12", "map_coco")]
+
+
+def test_the_arithmetic_of_each_training_is_said(inputs: Inputs) -> None:
+    for name, mode in (
+        ("finetune", "pinned"),
+        ("ssd300_training", "pinned"),
+        ("rpn_training", "native: AVX2, 4 threads"),
+    ):
+        path = inputs.root / f"metrics/{name}.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "arithmetic": mode}))
+    said = next(block.text for block in section(inputs).blocks if isinstance(block, Paragraph))
+    assert "pinned: R-CNN's network, SSD; native: AVX2, 4 threads: RPN." in said
 
 
 def test_runs_on_real_photos_and_published_figures_are_shown_where_a_run_is_recorded(inputs: Inputs) -> None:
