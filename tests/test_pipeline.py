@@ -127,7 +127,7 @@ def test_git_ignores_every_cached_output_and_no_metric() -> None:
 
 
 LAYERS = [  # imports point down: from a later layer to the same or an earlier one
-    ["errors", "boxes", "params", "storage", "prepared", "tensors", "parallel", "imagenet"],
+    ["errors", "overlap", "boxes", "params", "storage", "prepared", "tensors", "parallel", "imagenet"],
     [
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
         *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "optimizers", "labelled"),
