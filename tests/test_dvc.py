@@ -27,7 +27,7 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(repository: R
     assert list(metrics)[:5] == ["map_voc07", "map_voc12", "map_coco", "map_voc07_no_bbox", "map_voc07_random"]
     assert metrics["images"] == 6
     assert "</html>" in (repository.path / "report/report.html").read_text()
-    assert any(_seconds_to_find_all_up_to_date(repository) < 3 for _ in range(3))  # the machine is shared
+    assert any(_seconds_to_find_all_up_to_date(repository) < 3 for _ in range(5))  # the machine is shared
     assert repository("git", "status", "--porcelain") == ""
 
 
