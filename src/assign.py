@@ -1,9 +1,8 @@
 """Which true box each box belongs to, and what that makes of it."""
 
 import numpy as np
-import torch
 
-from src.boxes import iou
+from src.overlap import iou
 from src.samples import Target
 
 BACKGROUND = 0
@@ -22,8 +21,8 @@ def best_match(boxes: np.ndarray, gt_boxes: np.ndarray) -> tuple[np.ndarray, np.
     """
     if len(gt_boxes) == 0:
         return np.zeros(len(boxes), np.float32), np.full(len(boxes), -1)
-    best, index = iou(torch.from_numpy(boxes), torch.from_numpy(gt_boxes)).max(dim=1)
-    return best.numpy(), index.numpy()
+    overlaps = iou(boxes, gt_boxes)
+    return overlaps.max(axis=1), overlaps.argmax(axis=1)
 
 
 def plain(target: Target) -> Target:

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from src.boxes import iou
 from src.errors import InputError
+from src.overlap import iou
 
 FALSE, TRUE, IGNORED = 0, 1, -1  # what a detection can turn out to be
 VOC07_RECALLS = np.arange(11) / 10  # linspace(0, 1, 11)[3] is above 3 / 10, and misses a recall of exactly that
@@ -260,7 +259,7 @@ def _envelope(precision: np.ndarray) -> np.ndarray:
 
 def _iou(boxes: np.ndarray, gt_boxes: np.ndarray) -> np.ndarray:
     # In double precision, so that an IoU of exactly 0.6 is not below the threshold 0.6.
-    return iou(torch.from_numpy(boxes).double(), torch.from_numpy(gt_boxes).double()).numpy()
+    return iou(boxes.astype(np.float64), gt_boxes.astype(np.float64))
 
 
 def _coverage(boxes: np.ndarray, gt_boxes: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Box geometry: overlap, regression deltas, clipping.
+"""Box geometry: regression deltas and clipping; the overlap is in src/overlap.py.
 
 Boxes are float32 `[x1, y1, x2, y2]` in absolute pixels, half-open, so a width is `x2 - x1` with no `+ 1` anywhere.
-N, M count boxes. NMS is `torchvision.ops.batched_nms`, called where it is needed.
+N counts boxes. NMS is `torchvision.ops.batched_nms`, called where it is needed.
 """
 
 import math
@@ -11,43 +11,6 @@ from torch import Tensor
 
 # exp(dw) of a wild regression must not overflow: a box grows by at most 1000 / 16, as in Detectron.
 MAX_LOG_SCALE = math.log(1000.0 / 16)
-
-
-def area(boxes: Tensor) -> Tensor:
-    """Areas of boxes, in square pixels; a box turned inside out has area 0.
-
-    Args:
-        boxes: [N, 4].
-
-    Returns:
-        [N].
-    """
-    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0)
-    return sides[:, 0] * sides[:, 1]
-
-
-def iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """Intersection over union of every pair.
-
-    Args:
-        boxes1: [N, 4].
-        boxes2: [M, 4].
-
-    Returns:
-        [N, M] in 0..1; 0 where both boxes have no area; [N, 0] or [0, M] where a side is empty.
-
-    >>> iou(torch.tensor([[0.0, 0, 2, 2]]), torch.tensor([[1.0, 0, 3, 2]]))  # 2 shared of 6
-    tensor([[0.3333]])
-    """
-    intersection = _intersection(boxes1, boxes2)
-    union = area(boxes1)[:, None] + area(boxes2)[None, :] - intersection
-    return torch.where(union > 0, intersection / union.clamp(min=torch.finfo(union.dtype).tiny), 0.0)
-
-
-def _intersection(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    top_left = torch.maximum(boxes1[:, None, :2], boxes2[None, :, :2])  # [N, M, 2]
-    bottom_right = torch.minimum(boxes1[:, None, 2:], boxes2[None, :, 2:])
-    return (bottom_right - top_left).clamp(min=0).prod(dim=2)
 
 
 def encode(proposals: Tensor, gt_boxes: Tensor) -> Tensor:

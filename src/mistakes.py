@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from src.average_precision import IGNORED, TRUE, Detections, Targets, check_labels, match_voc
-from src.boxes import iou
+from src.overlap import iou
 
 FG_IOU_THRESH = 0.5  # from here on a detection of the right class has found the object
 BG_IOU_THRESH = 0.1  # below, a detection has nothing to do with the object; both papers
@@ -115,7 +114,7 @@ def _judge(
     """What each detection of one class in one image is, in order of falling score; None where it is ignored."""
     own, boxes = target["labels"] == label, record["boxes"][rows]
     outcomes = match_voc(boxes, target["boxes"][own], target["difficult"][own], FG_IOU_THRESH)
-    overlaps = iou(torch.from_numpy(boxes).double(), torch.from_numpy(target["boxes"]).double()).numpy()
+    overlaps = iou(boxes.astype(np.float64), target["boxes"].astype(np.float64))
     for outcome, row, overlap in zip(outcomes, rows, overlaps, strict=True):
         kind, gt = _kind(outcome, overlap, own)
         share = 0.0 if gt == NO_OBJECT else float(overlap[gt])

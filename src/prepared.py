@@ -5,6 +5,7 @@ Written by `prepare`, read by every stage behind it: `src.samples` for boxes, `s
 """
 
 import json
+import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -50,11 +51,16 @@ def write_prepared(
 
 
 class Prepared:
-    """A prepared data set, opened for reading; may be sent to other processes, each opens the file for itself."""
+    """A prepared data set, opened for reading.
+
+    Each process opens the file for itself, whether the data set was sent to it (spawn) or it was forked with it: forked
+    processes that share an open file also share the position in it, and read each other's bytes.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._archive: zipfile.ZipFile | None = None
+        self._process = 0  # the one that opened the archive
         index = json.loads(self._zip.read(INDEX))
         self.classes: list[str] = index["classes"]
         self.splits: dict[str, list[str]] = index["splits"]
@@ -77,8 +83,8 @@ class Prepared:
 
     @property
     def _zip(self) -> zipfile.ZipFile:
-        if self._archive is None:
-            self._archive = zipfile.ZipFile(self.path)
+        if self._archive is None or self._process != os.getpid():
+            self._archive, self._process = zipfile.ZipFile(self.path), os.getpid()
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:

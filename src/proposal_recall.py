@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from src.boxes import iou
+from src.overlap import iou
 from src.params import Count, Section
 
 WINDOW_SCALES = (0.1, 0.2, 0.3, 0.45, 0.65, 0.9)  # square root of a window's area, as a share of the image's
@@ -48,8 +47,8 @@ def best_overlaps(
     place = {image_id: number for number, image_id in enumerate(sorted(targets))}
     for image_id, target in targets.items():
         counted = ~target["difficult"]
-        boxes = torch.from_numpy(target["boxes"][counted]).double()
-        found = iou(boxes, torch.from_numpy(proposals[image_id][:first]).double()).numpy()
+        boxes = target["boxes"][counted].astype(np.float64)
+        found = iou(boxes, proposals[image_id][:first].astype(np.float64))
         overlaps.append(found.max(axis=1, initial=0.0))
         labels.append(target["labels"][counted])
         images.append(np.full(len(boxes), place[image_id]))

@@ -12,10 +12,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:  # a quarter of a second, which a stage without a table need not spend
+    import pandas as pd
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 METRIC_DIGITS = 4
@@ -77,7 +79,7 @@ def _rounded(value: Any) -> Any:
     return round(value, METRIC_DIGITS + max(0, -math.floor(math.log10(abs(value))) - 1))
 
 
-def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+def write_csv(path: str | Path, table: "pd.DataFrame") -> None:
     """A table with a header and no index; floats have 4 digits behind the point, or behind its zeros."""
     with atomic(path) as temporary:
         table.map(_rounded).to_csv(temporary, index=False, lineterminator="\n")

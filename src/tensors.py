@@ -1,29 +1,39 @@
 """Weights between stages: safetensors, whole or not at all, the same bytes for the same content.
 
-Apart from src/storage.py because importing torch takes seconds, which a stage without a network need not spend.
+torch is imported only where there is a tensor: that takes two seconds, which most of `download_weights` do without.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
-from torch import Tensor
+import safetensors
 
 from src.storage import atomic
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
+
+def write_tensors(path: str | Path, tensors: Mapping[str, "Tensor"], facts: Mapping[str, Any] | None = None) -> None:
     """Weights as safetensors, with `facts` about them as JSON in the header."""
     # One metadata key only: the order of several is not fixed in the format's library.
     metadata = {"facts": json.dumps(facts or {}, sort_keys=True)}
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:
-        temporary.write_bytes(safetensors.torch.save(content, metadata))
+        temporary.write_bytes(_serialised(content, metadata))
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _serialised(content: dict[str, "Tensor"], metadata: dict[str, str]) -> bytes:
+    if not content:
+        return bytes(safetensors.serialize({}, metadata))
+    from safetensors.torch import save  # here, not above: it imports torch
+
+    return save(content, metadata)
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
     """Weights and facts that `write_tensors` wrote."""
     with safetensors.safe_open(path, framework="pt") as file:
         facts = json.loads((file.metadata() or {}).get("facts", "{}"))

@@ -1,14 +1,18 @@
 """The weights that a network starts from, as one safetensors file: ImageNet's, a file's, our own, or none at all."""
 
 import hashlib
+import shutil
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from src.errors import InputError
 from src.params import Sections
+from src.storage import atomic
 from src.tensors import read_tensors, write_tensors
 from stages.command import command
+
+if TYPE_CHECKING:  # two seconds, which the sample's `none` and `pretrained` do without
+    from torch import Tensor
 
 NOTHING = Path()
 WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")  # put before every name by DataParallel, compile, trainers
@@ -20,23 +24,26 @@ class Params(Sections):
 
 def run(params: Params, *, backbone: str, weights: str, out: Path, pretrained: Path = NOTHING) -> None:
     """Write the weights that `weights` names: imagenet, a path, pretrained, or none for a file without tensors."""
+    if weights == "pretrained":
+        if pretrained == NOTHING:
+            raise InputError("params.yaml: weights = pretrained is for finetune alone: give imagenet, a path or none")
+        with atomic(out) as path:
+            shutil.copyfile(pretrained, path)
+        print(f"{pretrained}, as it is")
+        return
     if weights == "none":
-        tensors: dict[str, torch.Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         facts = {"source": "none"}
     elif weights == "imagenet":
         tensors, facts = _imagenet(backbone)
-    elif weights == "pretrained":
-        if pretrained == NOTHING:
-            raise InputError("params.yaml: weights = pretrained is for finetune alone: give imagenet, a path or none")
-        tensors, facts = read_tensors(pretrained)
     else:
         tensors, facts = _file(Path(weights))
     write_tensors(out, tensors, facts)
     print(f"{len(tensors)} tensors, source: {facts['source']}")
 
 
-def _imagenet(backbone: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    import torchvision  # two seconds, which `none` does without
+def _imagenet(backbone: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    import torchvision
 
     try:
         weights = torchvision.models.get_model_weights(backbone)["DEFAULT"]
@@ -55,7 +62,9 @@ def _imagenet(backbone: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     return state, {"source": "imagenet", "url": weights.url}
 
 
-def _file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def _file(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    import torch
+
     if not path.is_file():
         raise InputError(f"params.yaml: weights = {path}: there is no such file; give a path, imagenet or none")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -70,7 +79,7 @@ def _file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     return _unwrapped(state), {"source": path.name, "sha256": sha256}
 
 
-def _unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _unwrapped(state: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
     """The state dict without the prefixes that all of its names have, such as `module.` of DataParallel."""
     for wrapper in WRAPPERS:
         if state and all(name.startswith(wrapper) for name in state):

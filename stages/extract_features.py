@@ -6,7 +6,8 @@ import torch
 
 from src.params import Sections, Splits
 from src.rcnn import network
-from src.rcnn.features import Features, extract, read_first, to_describe, unit_scale
+from src.rcnn.extract import extract
+from src.rcnn.features import Features, read_first, to_describe, unit_scale
 from src.rcnn.warp import Warp
 from src.records import Record, read_records, write_records
 from src.samples import Samples

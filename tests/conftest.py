@@ -1,9 +1,12 @@
 """Fixtures that several test files share."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.repository import Repository, copied, made
 
 # A loaded machine is slow, and a failure must be one that the next run shows again.
 settings.register_profile("plain", deadline=None, derandomize=True)
@@ -11,12 +14,45 @@ settings.load_profile("plain")
 
 ROOT = Path(__file__).parents[1]
 
-LONGEST = "test_dvc.py"
+FIRST = "test_dvc.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest comes first: beside it the other process of `make test` does all others."""
-    items.sort(key=lambda item: item.path.name != LONGEST)
+    """Order the files so that both processes of `make test` are busy to the end.
+
+    Each process takes the next file when it is done with one. The first file makes the repository in which the pipeline
+    has run; the files of the folders, which take long, need none. Then come those that use that repository, and at the
+    end many that take a second or two.
+    """
+    waiting = {item.path for item in items if "made_repository" in getattr(item, "fixturenames", ())}
+
+    def place(item: pytest.Item) -> int:
+        if item.path.name == FIRST:
+            return 0
+        if item.path in waiting:
+            return 2
+        return 1 if item.path.parent.parent == ROOT / "tests" else 3
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def made_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A small copy of this repository in which the pipeline has run; for reading, and for copies."""
+    folder = tmp_path_factory.getbasetemp()
+    return made(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
+
+
+@pytest.fixture(scope="module")
+def repository(made_repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A copy of it for all tests of a file, each of which leaves it as it was."""
+    return copied(made_repository, tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture
+def copy(made_repository: Repository, tmp_path: Path) -> Repository:
+    """A copy of it for one test, which may change it."""
+    return copied(made_repository, tmp_path / "repository")
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,9 @@ from torchvision.ops import nms
 from src import plugins
 from src.anchors import anchors
 from src.augmentation import Augment
-from src.boxes import clip, encode, iou
+from src.boxes import clip, encode
 from src.boxes import decode as decode_deltas
+from src.overlap import iou
 from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
 
 Outputs = Mapping[str, Tensor]

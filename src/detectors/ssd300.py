@@ -17,9 +17,10 @@ from torchvision.ops import batched_nms
 from src import plugins
 from src.anchors import default_boxes, linear_scales
 from src.augmentation import Augment
-from src.boxes import clip, encode, iou
+from src.boxes import clip, encode
 from src.boxes import decode as decode_deltas
 from src.errors import InputError
+from src.overlap import iou
 from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
 
 Outputs = Mapping[str, Tensor]

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from src.errors import InputError
 
-LAYERS = ("pool5", "fc6", "fc7")
-
 
 def build(backbone: str, num_classes: int, *, hidden: int = 4096, dropout: float = 0.5) -> nn.Module:
     """The network with random weights.
@@ -58,7 +56,7 @@ def describe(model: nn.Module, crops: Tensor, layer: str) -> Tensor:
 
     Args:
         crops: [N, 3, S, S]; the network is in eval mode, or dropout would act.
-        layer: one of `LAYERS`, or several side by side, as `pool5+fc7`.
+        layer: one of `src.rcnn.features.LAYERS`, or several side by side, as `pool5+fc7`.
 
     Returns:
         [N, D].

@@ -9,8 +9,6 @@ its loss never falls below 1 and has no gradient once a sample is merely correct
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from sklearn.svm import LinearSVC
 
 from src.params import Count, Positive, Section
 
@@ -69,6 +67,8 @@ def liblinear(
         bias_multiplier: value of the constant feature that stands for the bias; the larger, the less the bias is
             held down by the regulariser.
     """
+    from sklearn.svm import LinearSVC  # here, not above: it takes a second, which those who only score do without
+
     solver = LinearSVC(
         loss="hinge",
         C=c,
@@ -98,6 +98,8 @@ def sgd(
     A batch's mean hinge loss and |w|^2 / (2 C n) are summed: the objective divided by C n, but with positives and
     negatives weighed 1:3 whatever their numbers, as in the tutorial. An epoch draws as many regions as there are.
     """
+    import torch  # here, not above: it takes two seconds, which liblinear does without
+
     x = torch.from_numpy(np.concatenate([positives, negatives]).astype(np.float32))
     sign = torch.cat([torch.ones(len(positives)), -torch.ones(len(negatives))])
     importance = torch.where(sign > 0, weight, 1.0)

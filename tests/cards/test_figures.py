@@ -1,15 +1,23 @@
 import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from src.cards.figures import of_anchors, of_classifier, of_detections, of_proposals
-from tests.pipeline import ROOT
+from tests.repository import Repository
+
+Read = Callable[[str], dict[str, Any]]
 
 
-def committed(name: str) -> dict:
-    return json.loads((ROOT / f"metrics/{name}.json").read_text())
+@pytest.fixture
+def read(made_repository: Repository) -> Read:
+    """Metrics as the stages write them."""
+    return lambda name: json.loads((made_repository.path / f"metrics/{name}.json").read_text())
 
 
-def test_every_score_of_a_detector_with_its_baseline() -> None:
-    rcnn, ssd = committed("rcnn"), committed("ssd300")
+def test_every_score_of_a_detector_with_its_baseline(read: Read) -> None:
+    rcnn, ssd = read("rcnn"), read("ssd300")
     first, without, *_, last = of_detections(rcnn)
     assert first.value == rcnn["map_voc07"]
     assert first.baselines == {"random ranking of the proposals": rcnn["map_voc07_random"]}
@@ -18,8 +26,8 @@ def test_every_score_of_a_detector_with_its_baseline() -> None:
     assert of_detections(ssd)[0].baselines == {"before training": ssd["map_voc07_untrained"]}
 
 
-def test_recall_stands_beside_a_sliding_window_and_the_untrained_network() -> None:
-    rpn, untrained = committed("proposals_rpn"), committed("proposals_rpn_untrained")
+def test_recall_stands_beside_a_sliding_window_and_the_untrained_network(read: Read) -> None:
+    rpn, untrained = read("proposals_rpn"), read("proposals_rpn_untrained")
     rows = {row.measure: row for row in of_proposals(rpn, untrained)}
     whole = rows["recall at IoU 0.5, all proposals"]
     wanted = {"sliding window": rpn["recall_50_sliding_window"], "before training": untrained["recall_50"]}
@@ -28,8 +36,8 @@ def test_recall_stands_beside_a_sliding_window_and_the_untrained_network() -> No
     assert of_proposals(rpn)[2].baselines == {}
 
 
-def test_accuracy_over_anchors_stands_beside_calling_all_background() -> None:
-    rpn = committed("rpn")
+def test_accuracy_over_anchors_stands_beside_calling_all_background(read: Read) -> None:
+    rpn = read("rpn")
     assert of_anchors(rpn)[-1].baselines["all background"] == rpn["accuracy_always_background"]
 
 

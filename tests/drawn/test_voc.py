@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from src.boxes import iou
 from src.drawn import scenes as module
 from src.drawn.clutter import CLUTTER
 from src.drawn.scenes import Object, Patch, scene
 from src.drawn.shapes import SHAPES, Shape
 from src.drawn.voc import CLASSES, ROOT, SPLITS, annotation, draw, flag
+from src.overlap import iou
 from src.proposals.selective_search import propose
 
 SIZES = {"train": 6, "val": 2, "test": 3, "extra": 2}

@@ -18,7 +18,7 @@ from src.tensors import write_tensors
 from stages import detect, detect_rcnn, extract_features, propose
 from stages.trained import Params, load
 from tests.labelled import digits
-from tests.pipeline import ROOT
+from tests.repository import Repository
 
 CPU = torch.device("cpu")
 
@@ -72,15 +72,13 @@ def test_a_detector_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["rcnn", "ssd300"])
-def test_it_holds_for_the_trained_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("DEVICE", "cpu")
-    found, voc = ROOT / f"data/detections/{name}/detections.npz", ROOT / "data/prepared/voc.zip"
-    if not (found.exists() and voc.exists() and (ROOT / f"models/{name}.safetensors").exists()):
-        pytest.skip("needs the outputs of `dvc repro`, or of `dvc checkout` where it has run")
-    data, method = Samples(voc), load(read_params("params.yaml", Params), name, CPU)
+def test_it_holds_for_the_trained_models(
+    name: str, made_repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made_repository.path)
+    data, method = Samples(Path("data/prepared/voc.zip")), load(read_params("params.yaml", Params), name, CPU)
     assert not isinstance(method, Classifier)
-    records = read_records(found)
+    records = read_records(Path(f"data/detections/{name}/detections.npz"))
     for image_id in list(records)[:3]:
         same(method.detect(data.image(image_id), image_id), records[image_id])
 

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from src.errors import InputError
-from src.rcnn import features, network
-from src.rcnn.features import Features, check_space, extract, read_first, rows, to_describe, unit_scale
+from src.rcnn import network
+from src.rcnn.extract import check_space, extract
+from src.rcnn.features import Features, read_first, rows, to_describe, unit_scale
 from src.rcnn.warp import Warp, normalize, warp
 from src.records import Record, write_records
 from src.samples import Samples
@@ -137,7 +138,7 @@ def test_no_region_at_all_is_an_array_without_rows(tiny_net: nn.Module, samples:
 def test_features_are_the_same_bytes_from_any_number_of_processes(
     tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "CHUNK", 1)
+    monkeypatch.setattr("src.rcnn.extract.CHUNK", 1)
     threads_before = torch.get_num_threads()
     for jobs in (1, 2):
         path = tmp_path / f"{jobs}.npy"

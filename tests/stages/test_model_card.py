@@ -10,15 +10,15 @@ from ruamel.yaml import YAML
 
 from stages.model_card import main
 from tests.labelled import digits
-from tests.pipeline import ROOT
 from tests.prediction.conftest import made  # noqa: F401 (a fixture)
+from tests.repository import Repository
 from tests.trained import CLASSES, HIDDEN, content, encoded, scene
 
 NAMES = ["rcnn", "ssd300", "rpn", "mobilenet_v3", "resnet50"]
 
 
 @pytest.fixture(scope="module")
-def whole(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def whole(made: Path, made_repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     """A checkout with metrics and every prepared set, as after `dvc repro`."""
     root = tmp_path_factory.mktemp("whole")
     shutil.copytree(made, root, dirs_exist_ok=True)
@@ -30,7 +30,7 @@ def whole(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa
         digits(root / f"data/prepared/{name}.zip")
     (root / "metrics").mkdir()
     for name in ("rcnn", "ssd300", "rpn", "proposals_selective_search", "proposals_rpn", "proposals_rpn_untrained"):
-        shutil.copy(ROOT / f"metrics/{name}.json", root / "metrics")
+        shutil.copy(made_repository.path / f"metrics/{name}.json", root / "metrics")
     for name in ("mobilenet_v3", "resnet50"):
         (root / f"metrics/{name}.json").write_text(json.dumps(classifier_metrics()))
     (root / "photo.jpg").write_bytes(encoded(scene(90, 120), ".jpg"))

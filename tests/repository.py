@@ -1,0 +1,139 @@
+"""A small copy of this repository, under git and DVC of its own, in which the pipeline has run once.
+
+The run takes minutes, so all tests of a session share it: the first process that asks makes it, the others wait. A test
+works in a copy, whose large files are hard links.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from tests.pipeline import ROOT
+
+SMALL = {
+    "data.voc.sample": {"train": 10, "val": 4, "test": 6, "extra": 5},
+    "data.gesture.sample": {"per_class": 6, "people": 6},
+    "data.mnist.limit": 60,
+    "selective_search.max_proposals": 40,
+    "train.epochs": 1,
+    "train.batch_size": 32,
+    "finetune.train.epochs": 1,
+    "finetune.batches_per_epoch": 2,
+    "finetune.hidden": 16,
+    "train_svm.first_negatives": 50,
+    "train_svm.rounds": 1,
+    "detectors.ssd300.train": {"epochs": 1, "batch_size": 5},
+    "detectors.rpn.train": {"epochs": 1, "batch_size": 5},
+    "classifiers.mobilenet_v3.train": {"epochs": 1, "batch_size": 10},
+    "classifiers.resnet50.train": {"epochs": 1, "batch_size": 10},
+}
+HERE = (".dvc/", "commands/", "docs/results/", "profiles/", "src/", "stages/")  # what the copy has of this repository
+FILES = (".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "requirements.txt")
+
+
+class Repository:
+    """A folder under git and DVC, and the commands that a user types there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, *command: str, fails: bool = False, **variables: str) -> str:
+        """Run a command, which must end well or, with `fails`, must not; return what it says.
+
+        One process and no worker do the stages' work, unless `variables` say otherwise: with the few images here a
+        second process costs more than it saves.
+        """
+        environment = {**os.environ, "PYTHONPATH": "", "JOBS": "1", "WORKERS": "0", **variables}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of 33 stages would compile the library anew
+        done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, env=environment)
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def change(self, key: str, value: object, *, new: bool = False) -> None:
+        """Set a parameter; `new` where there must be none of that name yet."""
+        yaml = YAML()
+        content = yaml.load((self.path / "params.yaml").read_text())
+        *parts, last = key.split(".")
+        section = content
+        for part in parts:
+            section = section[part]
+        assert (last in section) != new
+        section[last] = value
+        with (self.path / "params.yaml").open("w") as file:
+            yaml.dump(content, file)
+
+    def commit(self) -> None:
+        """Commit all that git sees."""
+        self("git", "add", "-A")
+        self("git", "commit", "-qm", "state", "--allow-empty")
+
+    def stale(self) -> set[str]:
+        """Stages that `dvc repro` would run at once; those behind them follow where an output's bytes change.
+
+        But for the report, which stands on all parameters and all outputs, and so follows every change.
+        DVC is called in this process: as a command it would take twice as long.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of DVC about its own libraries
+            from dvc.repo import Repo
+
+            with Repo(str(self.path)) as repo:
+                return set(repo.status()) - {"report"}
+
+
+def small(path: Path) -> Repository:
+    """The files of this repository with few images and short trainings, in an empty folder; nothing has run yet."""
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split():
+        if name.startswith(HERE) or name in FILES:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes((ROOT / name).read_bytes())
+    repository = Repository(path)
+    for key, value in SMALL.items():
+        repository.change(key, value)
+    repository("git", "init", "-q")
+    for key, value in (("user.name", "t"), ("user.email", "t@example.org")):
+        repository("git", "config", key, value)
+    repository.commit()
+    return repository
+
+
+def made(shared: Path) -> Repository:
+    """The repository after a run, in a folder that all processes of a session share; nobody may change it."""
+    path, done = shared / "made", shared / "made.done"
+    with (shared / "made.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(path, ignore_errors=True)
+            repository = small(path)
+            repository("dvc", "repro")
+            repository.commit()
+            done.touch()
+    return Repository(path)
+
+
+def copied(repository: Repository, path: Path) -> Repository:
+    """A copy to work in. DVC and the stages replace files and never write into them, so outputs are hard links."""
+
+    def copy(source: str, target: str) -> None:
+        name = Path(source).relative_to(repository.path).as_posix()
+        if name.startswith((".dvc/cache/", "data/", "models/")):
+            os.link(source, target)
+        else:
+            shutil.copy2(source, target)
+
+    shutil.copytree(
+        repository.path,
+        path,
+        copy_function=copy,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("tmp", "__pycache__"),
+    )
+    return Repository(path)

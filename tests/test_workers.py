@@ -1,0 +1,82 @@
+"""Every kind of batch, made by several processes at once, beside the same batches made by this process alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from src.augmentation import Augment, transform
+from src.classifier_batches import LabelledBatches
+from src.detection_batches import DetectionBatches
+from src.rcnn.finetune import Finetune, RegionBatches
+from src.records import Record
+from src.samples import Samples
+from tests.labelled import INPUT, PLAIN, digits
+from tests.rcnn.conftest import finetune_rules, proposals, samples  # noqa: F401 (fixtures)
+
+WORKERS = 4
+BATCHES = 24  # enough for four processes to read the same file at the same time
+
+
+@pytest.fixture(params=["regions", "whole images", "labelled images"])
+def batches(
+    request: pytest.FixtureRequest,
+    samples: Samples,  # noqa: F811
+    proposals: dict[str, Record],  # noqa: F811
+    finetune_rules: Finetune,  # noqa: F811
+    tmp_path: Path,
+) -> Dataset:
+    made: dict[str, Callable[[], Dataset]] = {
+        "regions": lambda: RegionBatches(
+            samples,
+            samples.ids("train"),
+            proposals,
+            finetune_rules,
+            batch_size=6,
+            num_batches=BATCHES,
+            seed=1,
+            flip=True,
+        ),
+        "whole images": lambda: DetectionBatches(
+            samples,
+            samples.ids("train"),
+            transform(63, Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5)),
+            batch_size=3,
+            seed=1,
+            shuffle=True,
+        ),
+        "labelled images": lambda: LabelledBatches(
+            digits(tmp_path / "digits.zip"),
+            digits(tmp_path / "digits.zip").ids("train"),
+            INPUT,
+            PLAIN.model_copy(update={"rotate": 20.0, "crop": 0.5}),
+            batch_size=8,
+            seed=1,
+        ),
+    }
+    return made[request.param]()
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than this machine may have CPUs
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_workers_make_the_batches_that_one_process_makes(batches: Dataset, method: str) -> None:
+    """A forked worker inherits the file that this process has opened; a spawned one imports all for itself."""
+    some = Subset(batches, range(BATCHES))
+    alone = list(DataLoader(some, batch_size=None))
+    together = DataLoader(some, batch_size=None, num_workers=WORKERS, multiprocessing_context=method)
+    for wanted, found in zip(alone, together, strict=True):
+        assert _flat(found) == _flat(wanted)
+
+
+def _flat(value: Any) -> Any:
+    """A batch in values that can be compared: tensors as their bytes."""
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape), value.contiguous().numpy().tobytes()
+    if isinstance(value, dict):
+        return {name: _flat(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_flat(item) for item in value]
+    return value
