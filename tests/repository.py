@@ -85,7 +85,7 @@ class Repository:
             from dvc.repo import Repo
 
             with Repo(str(self.path)) as repo:
-                return set(repo.status()) - {"report"}
+                return {name.rpartition(":")[2] for name in repo.status()} - {"report"}  # behind the path of dvc.yaml
 
 
 def small(path: Path) -> Repository:
