@@ -1,7 +1,8 @@
 """Measure how far the headline metrics move by chance: with other seeds, and with other arithmetic.
 
-    python -m commands.deviation /big/folder                # the runs, then docs/results/deviation.json and the table
+    python -m commands.deviation /big/folder      # the runs, then docs/results/deviation.json and the table
     python -m commands.deviation /big/folder --seeds 0 1 2 --arithmetic "ARITHMETIC=native OMP_NUM_THREADS=1"
+    python -m commands.deviation                  # the table alone, of the figures that are there
 
 Each run is a clone of HEAD in the folder, with a cache of its own, in which DVC makes `summary` from this workspace's
 prepared data; so all runs see the same images. A run whose summary is there is not made again: an interrupted
@@ -22,6 +23,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from src.errors import InputError
+from src.headline import of
 from src.storage import write_json
 
 SUMMARY = Path("metrics/summary.json")
@@ -40,19 +42,29 @@ Summary = Mapping[str, float]
 def main() -> None:
     """Make the runs that are missing, write their figures and the deviations, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the runs are kept, some 300 MB each")
+    parser.add_argument("folder", type=Path, nargs="?", help="where the runs are kept, some 300 MB each")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--arithmetic", nargs="*", default=ARITHMETIC, help="environments of further runs of the first")
     options = parser.parse_args()
     try:
-        first, *others = options.seeds
-        runs = {f"seed {first}": run(options.folder, first, {})}
-        runs |= {f"seed {seed}": run(options.folder, seed, {}) for seed in others}
-        runs |= {words: run(options.folder, first, environment(words)) for words in options.arithmetic}
+        if options.folder:
+            write_json(RESULT, deviations(all_runs(options.folder, options.seeds, options.arithmetic)))
+        print(table(read(RESULT), Path("metrics")))
     except InputError as error:
         sys.exit(f"deviation: {error}")
-    write_json(RESULT, deviations(runs))
-    print(table(json.loads(RESULT.read_text())))
+
+
+def all_runs(folder: Path, seeds: list[int], arithmetic: list[str]) -> dict[str, Summary]:
+    """The headline metrics of every run, by name: the pinned ones as `seed N`, the others as their variables."""
+    runs = {f"seed {seed}": run(folder, seed, {}) for seed in seeds}
+    return runs | {words: run(folder, seeds[0], environment(words)) for words in arithmetic}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a measurement wrote; `InputError` where there was none."""
+    if not path.exists():
+        raise InputError(f"{path} is missing: name a folder for the runs")
+    return json.loads(path.read_text())
 
 
 def environment(words: str) -> dict[str, str]:
@@ -108,8 +120,7 @@ def deviations(runs: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
     """For each metric its figure in every run, and the standard deviations over seeds and over arithmetics.
 
     Args:
-        runs: by name, the pinned ones as `seed N`, the first of them first. The others belong to that first seed, which
-            counts among the arithmetics as the pinned one.
+        runs: as `all_runs`. Those that are not pinned have the first seed, whose pinned run counts among them.
     """
     seeded = [name for name in runs if name.startswith("seed ")]
     natives = [name for name in runs if name not in seeded]
@@ -128,13 +139,26 @@ def _deviation(figures: list[float]) -> float | None:
     return statistics.stdev(figures) if len(figures) > 1 else None
 
 
-def table(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """The deviations as a Markdown table."""
-    lines = ["| metric | over seeds | over arithmetics | lowest to highest of all runs |", "|---|---|---|---|"]
-    for metric, row in found.items():
+def table(found: Mapping[str, Mapping[str, Any]], metrics: Path) -> str:
+    """A Markdown table: each headline metric, its standard error over test images, and the deviations.
+
+    Args:
+        found: as `deviations`.
+        metrics: folder of the metrics files, which hold the standard errors.
+    """
+    head = ["metric", "value", "error over images", "deviation over seeds", "over arithmetics", "lowest to highest"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for headline in of(found):
+        row = found[headline.name]
+        file = json.loads((metrics / f"{headline.file}.json").read_text())
         figures = row["runs"].values()
-        spread = f"{min(figures):.3f} to {max(figures):.3f}"
-        lines.append(f"| {metric} | {_shown(row['seed'])} | {_shown(row['arithmetic'])} | {spread} |")
+        cells = [
+            headline.name,
+            f"{file[headline.key]:.3f}",
+            *map(_shown, (file.get("standard_error", {}).get(headline.key), row["seed"], row["arithmetic"])),
+            f"{min(figures):.3f} to {max(figures):.3f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import stages  # noqa: F401  # pins the arithmetic, so it comes before everything that imports torch or NumPy
 from tests.repository import Repository, copied, made
+
+# `make test` has a process for each of two cores, and stages that it starts take their own number again.
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 # A loaded machine is slow, and a failure must be one that the next run shows again.
 settings.register_profile("plain", deadline=None, derandomize=True)

@@ -46,10 +46,11 @@ class Repository:
     def __call__(self, *command: str, fails: bool = False, **variables: str) -> str:
         """Run a command, which must end well or, with `fails`, must not; return what it says.
 
-        One process and no worker do the stages' work, unless `variables` say otherwise: with the few images here a
-        second process costs more than it saves.
+        One process of one thread and no worker do the stages' work, unless `variables` say otherwise: with the few
+        images here a second one costs more than it saves. Two threads are part of the pinned arithmetic, so it is off.
         """
-        environment = {**os.environ, "PYTHONPATH": "", "JOBS": "1", "WORKERS": "0", **variables}
+        alone = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "JOBS": "1", "WORKERS": "0"}
+        environment = {**os.environ, "PYTHONPATH": "", **alone, **variables}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of 33 stages would compile the library anew
         done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, env=environment)

@@ -1,22 +1,33 @@
-"""The whole pipeline twice on this machine, from nothing: the same bytes, however many processes share the work."""
+"""The whole pipeline twice on this machine, from nothing: the same bytes, whatever the environment asks for."""
 
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from stages import arithmetic
 from tests.repository import Repository, small
+
+FEW = {"JOBS": "1", "WORKERS": "0", "OMP_NUM_THREADS": "1"}
+MANY = {"JOBS": "2", "WORKERS": "2", "OMP_NUM_THREADS": "4", "ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AVX2"}
 
 
 @pytest.mark.slow
-def test_a_rerun_in_another_folder_with_other_numbers_of_processes_is_the_same_bytes(
-    made_repository: Repository, tmp_path: Path
+@pytest.mark.skipif(not arithmetic.can_pin(), reason="this processor has no AVX2, so nothing can be pinned")
+def test_a_rerun_in_another_folder_with_other_processes_threads_and_instructions_is_the_same_bytes(
+    tmp_path: Path,
 ) -> None:
-    """`made_repository` ran with JOBS=1 and WORKERS=0. Each folder has a DVC cache of its own, which was empty."""
-    again = small(tmp_path / "again")
-    again("dvc", "repro", JOBS="2", WORKERS="2")
-    assert hashes(again.path) == hashes(made_repository.path)  # by stage and file, to see where they part
-    assert (again.path / "dvc.lock").read_bytes() == (made_repository.path / "dvc.lock").read_bytes()
+    """Each folder has a DVC cache of its own, which was empty."""
+    first, second = (run(tmp_path / name, variables) for name, variables in (("few", FEW), ("many", MANY)))
+    assert hashes(first.path) == hashes(second.path)  # by stage and file, to see where they part
+    assert (first.path / "dvc.lock").read_bytes() == (second.path / "dvc.lock").read_bytes()
+
+
+def run(path: Path, variables: dict[str, str]) -> Repository:
+    """A small copy of this repository in which the pipeline has run, pinned, in an environment."""
+    repository = small(path)
+    repository("dvc", "repro", **{**variables, "ARITHMETIC": arithmetic.PINNED})
+    return repository
 
 
 def hashes(root: Path) -> dict[tuple[str, str], str]:

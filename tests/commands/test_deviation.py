@@ -29,7 +29,18 @@ def test_seeds_and_arithmetics_are_told_apart() -> None:
 def test_one_run_alone_has_no_deviation() -> None:
     found = deviation.deviations({"seed 0": RUNS["seed 0"]})
     assert found["a.map"]["seed"] is found["a.map"]["arithmetic"] is None
-    assert "| a.map | - | - | 0.600 to 0.600 |" in deviation.table(found)
+
+
+def test_the_table_has_each_metric_with_its_errors(tmp_path: Path) -> None:
+    (tmp_path / "toy.json").write_text(json.dumps({"accuracy": 0.91234, "standard_error": {"accuracy": 0.01}}))
+    runs = {"seed 0": {"toy.accuracy": 0.91}, "seed 1": {"toy.accuracy": 0.93}}
+    lines = deviation.table(deviation.deviations(runs), tmp_path).splitlines()
+    assert lines[2:] == ["| toy.accuracy | 0.912 | 0.0100 | 0.0141 | - | 0.910 to 0.930 |"]
+
+
+def test_without_a_measurement_a_folder_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="deviation.json is missing: name a folder"):
+        deviation.read(tmp_path / "deviation.json")
 
 
 @pytest.mark.parametrize("words", ["", "OMP_NUM_THREADS", "=2"])

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from src.errors import InputError
 from stages import arithmetic
@@ -94,3 +96,12 @@ def test_another_word_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("ARITHMETIC", "fast")
     with pytest.raises(InputError, match="ARITHMETIC=fast, which must be pinned or native"):
         arithmetic.mode()
+
+
+@pytest.mark.skipif(
+    arithmetic.mode() == arithmetic.NATIVE, reason="the environment asks for native, or nothing can be pinned"
+)
+def test_the_tests_themselves_are_pinned() -> None:
+    assert torch.backends.cpu.get_cpu_capability() == "AVX2"
+    assert torch.get_num_threads() == 1
+    assert not np._core._multiarray_umath.__cpu_features__["X86_V4"]

@@ -1,0 +1,126 @@
+"""Hashes of what the libraries compute, to compare processors without running the pipeline.
+
+    python -m benchmarks.arithmetic [--no-sampling] [--batch 4]
+
+Each line is a computation and a hash of its results: operations of NumPy, liblinear and OpenCV, and two training steps
+of every network of params.yaml. In the pinned mode (docs/reproducibility.md, which has the lines) they are the same on
+every x86-64 processor with AVX2. `--no-sampling` leaves out grid_sample, whose AVX2 gathers crash QEMU 7.2's emulator.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import stages  # noqa: F401  # pins the arithmetic, so it comes before torch and NumPy
+
+import cv2  # isort: skip
+import numpy as np
+import torch
+from ruamel.yaml import YAML
+from sklearn.svm import LinearSVC
+from torch import Tensor, nn
+
+from src import plugins
+from src.proposals import selective_search
+from src.rcnn import network
+from stages.environment import computed_by
+
+NUM_CLASSES = 5
+STEPS = 2
+WARP = 67  # pixels, the side of a warped region
+
+
+def main() -> None:
+    """Print the mode and the lines."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--no-sampling", action="store_true")
+    parser.add_argument("--batch", type=int, default=4)
+    options = parser.parse_args()
+    print(f"arithmetic: {computed_by()}", flush=True)
+    for name, arrays in (*operations(), *networks(options.batch)):
+        print(f"{name:16} {digest(arrays)}", flush=True)
+    if not options.no_sampling:
+        torch.manual_seed(0)
+        grid = torch.rand(1, WARP, WARP, 2) * 2 - 1
+        sampled = nn.functional.grid_sample(torch.randn(1, 3, 120, 160), grid, align_corners=False)
+        print(f"{'grid_sample':16} {digest([sampled.numpy()])}")
+
+
+def digest(arrays: list[np.ndarray]) -> str:
+    """The first eight digits of the MD5 of arrays."""
+    found = hashlib.md5()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:8]
+
+
+def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
+    """What the pipeline uses of NumPy, scikit-learn and OpenCV."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(300, 200))
+    yield "numpy", [np.exp(numbers), np.log(np.abs(numbers)), np.sin(numbers), numbers.sum(0), numbers.mean(1)]
+    yield "blas", [numbers @ numbers.T, np.linalg.solve(numbers.T @ numbers, numbers[:200, :4])]
+    svm = LinearSVC(loss="hinge", C=0.01, random_state=0, dual=True)
+    yield "liblinear", [svm.fit(numbers, rng.random(300) < 0.4).coef_]
+    image = cv2.GaussianBlur(rng.integers(0, 256, (120, 160, 3), np.uint8), (0, 0), 4)
+    jpeg = cv2.imencode(".jpg", image)[1]
+    yield "opencv", [cv2.resize(image, (67, 45), interpolation=cv2.INTER_AREA), jpeg, cv2.imdecode(jpeg, 1)]
+    yield "search", [selective_search.propose(image, min_side=5)]
+
+
+def networks(batch: int) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Weights of each network after two training steps."""
+    params = YAML(typ="safe").load(Path("params.yaml").read_text())
+    rules = params["finetune"]
+    torch.manual_seed(0)
+    net = network.build(rules["backbone"], NUM_CLASSES, hidden=rules["hidden"], dropout=rules["dropout"])
+    yield "alexnet", trained(net, images(batch, WARP, WARP), _classify(net, batch))
+    for name in plugins.names("classifiers"):
+        module = plugins.load("classifiers", name)
+        section = module.Params.model_validate(params["classifiers"][name])
+        torch.manual_seed(0)
+        net = module.build(NUM_CLASSES, section.model)
+        yield name, trained(net, images(batch, *section.input.size), _classify(net, batch))
+    for name in plugins.names("detectors"):
+        module = plugins.load("detectors", name)
+        section = module.Params.model_validate(params["detectors"][name])
+        torch.manual_seed(0)
+        net = module.build(NUM_CLASSES, section.model)
+        targets = [{"boxes": torch.tensor([[10.0, 10, 60, 70]]), "labels": torch.tensor([1])} for _ in range(batch)]
+        yield (
+            name,
+            trained(net, images(batch, section.model.size, section.model.size), _find(module, net, section, targets)),
+        )
+
+
+def images(batch: int, height: int, width: int) -> Tensor:
+    """Random images [B, 3, H, W], the same each time."""
+    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def trained(net: nn.Module, batch: Tensor, loss: Callable[[Tensor], Tensor]) -> list[np.ndarray]:
+    """All weights after `STEPS` steps of AdamW on one batch."""
+    net = net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.001, fused=True)
+    for step in range(STEPS):
+        torch.manual_seed(step)
+        optimizer.zero_grad()
+        loss(batch).backward()
+        optimizer.step()
+    return [value.numpy() for value in net.state_dict().values()]
+
+
+def _classify(net: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:
+    labels = torch.arange(batch) % NUM_CLASSES
+    return lambda images: nn.functional.cross_entropy(net(images), labels)
+
+
+def _find(module: Any, net: nn.Module, section: Any, targets: list[dict[str, Tensor]]) -> Callable[[Tensor], Tensor]:
+    return lambda images: sum(module.loss(net(images), targets, section.loss).values(), torch.zeros(()))
+
+
+if __name__ == "__main__":
+    main()
