@@ -1,15 +1,17 @@
 """Measure how far the headline metrics move by chance: with other seeds, and with other arithmetic.
 
     python -m commands.deviation /big/folder      # the runs, then docs/results/deviation.json and the table
-    python -m commands.deviation /big/folder --seeds 0 1 2 --arithmetic "ARITHMETIC=native OMP_NUM_THREADS=1"
+    python -m commands.deviation /big/folder --seeds 1 2 3 --arithmetic "ARITHMETIC=native OMP_NUM_THREADS=4"
     python -m commands.deviation                  # the table alone, of the figures that are there
 
 Each run is a clone of HEAD in the folder, with a cache of its own, in which DVC makes `summary` from this workspace's
 prepared data; so all runs see the same images. A run whose summary is there is not made again: an interrupted
-measurement goes on. It takes as long as that many `make repro` without the drawing, and wants the machine to itself.
+measurement goes on. The seeds run side by side, in native arithmetic with one thread each, which keeps all cores busy;
+beside the workspace, which is pinned, stand runs of its own seed in other arithmetic.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from joblib import Parallel, delayed
 from ruamel.yaml import YAML
 
 from src.errors import InputError
@@ -30,12 +33,14 @@ SUMMARY = Path("metrics/summary.json")
 RESULT = Path("docs/results/deviation.json")
 KEPT = ("data/raw", "data/prepared")  # the images, which no seed and no arithmetic may change
 SEEDS = [0, 1, 2, 3, 4]
-ARITHMETIC = [  # what a machine that is not pinned may do: its own choice, then fewer, more and older ones
-    "ARITHMETIC=native",
-    "ARITHMETIC=native OMP_NUM_THREADS=1",
-    "ARITHMETIC=native OMP_NUM_THREADS=4 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2",
-    "ARITHMETIC=native ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41",
+ONE_THREAD = "ARITHMETIC=native OMP_NUM_THREADS=1"
+ARITHMETIC = [  # what machines that are not pinned may do
+    ONE_THREAD,
+    "ARITHMETIC=native OMP_NUM_THREADS=4",
+    "ARITHMETIC=native OMP_NUM_THREADS=2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2",
+    "ARITHMETIC=native OMP_NUM_THREADS=2 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41",
 ]
+WORKSPACE = "workspace"
 Summary = Mapping[str, float]
 
 
@@ -44,26 +49,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", help="where the runs are kept, some 300 MB each")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--arithmetic", nargs="*", default=ARITHMETIC, help="environments of further runs of the first")
+    parser.add_argument(
+        "--arithmetic", nargs="*", default=ARITHMETIC, help="variables, for a run of the first seed each"
+    )
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs side by side")
     options = parser.parse_args()
     try:
         if options.folder:
-            write_json(RESULT, deviations(all_runs(options.folder, options.seeds, options.arithmetic)))
+            write_json(RESULT, deviations(all_runs(options.folder, options.seeds, options.arithmetic, options.jobs)))
         print(table(read(RESULT), Path("metrics")))
     except InputError as error:
         sys.exit(f"deviation: {error}")
 
 
-def all_runs(folder: Path, seeds: list[int], arithmetic: list[str]) -> dict[str, Summary]:
-    """The headline metrics of every run, by name: the pinned ones as `seed N`, the others as their variables."""
-    runs = {f"seed {seed}": run(folder, seed, {}) for seed in seeds}
-    return runs | {words: run(folder, seeds[0], environment(words)) for words in arithmetic}
+def all_runs(folder: Path, seeds: list[int], arithmetic: list[str], jobs: int) -> dict[str, Summary]:
+    """The headline metrics of the workspace and of every run, by name: `seed N`, or its variables."""
+    wanted = {f"seed {seed}": (seed, environment(ONE_THREAD)) for seed in seeds}
+    wanted |= {words: (seeds[0], environment(words)) for words in arithmetic}
+    made = Parallel(n_jobs=jobs, prefer="threads")(delayed(run)(folder, *asked) for asked in wanted.values())
+    return {WORKSPACE: read(SUMMARY), **dict(zip(wanted, made, strict=True))}
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a measurement wrote; `InputError` where there was none."""
+    """The content of a JSON file; `InputError` if it is missing."""
     if not path.exists():
-        raise InputError(f"{path} is missing: name a folder for the runs")
+        raise InputError(f"{path} is missing: run `make repro`, then this command with a folder for its runs")
     return json.loads(path.read_text())
 
 
@@ -83,18 +93,26 @@ def run(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:
     """The headline metrics of a run in a clone below `folder`, which is made where it is missing."""
     name = "_".join([f"seed={seed}", *(f"{key}={value}" for key, value in variables.items())])
     clone, done = folder / name, folder / f"{name}.json"
-    if not done.exists():
-        shutil.rmtree(clone, ignore_errors=True)
-        subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
-        for path in KEPT:
-            if not Path(path).is_dir():
-                raise InputError(f"{path} is missing: run `make repro` first")
-            shutil.copytree(path, clone / path)
-        set_seed(clone / "params.yaml", seed)
-        print(f"{name}: dvc repro summary", flush=True)
-        reproduce(clone, variables)
-        shutil.copy(clone / SUMMARY, done)
-    return json.loads(done.read_text())
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as lock:  # two names may be the same run, side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            _make(clone, seed, variables)
+            shutil.copy(clone / SUMMARY, done)
+    return read(done)
+
+
+def _make(clone: Path, seed: int, variables: Mapping[str, str]) -> None:
+    for path in KEPT:
+        if not Path(path).is_dir():
+            raise InputError(f"{path} is missing: run `make repro` first")
+    shutil.rmtree(clone, ignore_errors=True)
+    subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
+    for path in KEPT:
+        shutil.copytree(path, clone / path)
+    set_seed(clone / "params.yaml", seed)
+    print(f"{clone.name}: dvc repro summary", flush=True)
+    reproduce(clone, variables)
 
 
 def set_seed(params: Path, seed: int) -> None:
@@ -107,11 +125,13 @@ def set_seed(params: Path, seed: int) -> None:
 
 
 def reproduce(clone: Path, variables: Mapping[str, str]) -> None:
-    """Make `summary` in a clone, with this Python; its words go to the clone's `repro.log`."""
+    """Make `summary` in a clone, in this Python's environment; DVC's output goes to the clone's `repro.log`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = [sys.executable, "-m", "dvc", "repro", "summary"]
     with (clone / "repro.log").open("w") as log:
-        done = subprocess.run(command, cwd=clone, env={**os.environ, "PATH": path, **variables}, stdout=log, stderr=log)
+        done = subprocess.run(
+            command, cwd=clone, env={**os.environ, "PATH": path, "JOBS": "1", **variables}, stdout=log, stderr=log
+        )
     if done.returncode:
         raise InputError(f"the run in {clone} failed; its last words are in {clone / 'repro.log'}")
 
@@ -120,16 +140,16 @@ def deviations(runs: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
     """For each metric its figure in every run, and the standard deviations over seeds and over arithmetics.
 
     Args:
-        runs: as `all_runs`. Those that are not pinned have the first seed, whose pinned run counts among them.
+        runs: as `all_runs`.
     """
     seeded = [name for name in runs if name.startswith("seed ")]
-    natives = [name for name in runs if name not in seeded]
+    others = [name for name in runs if name not in seeded]
     found: dict[str, dict[str, Any]] = {}
-    for metric in runs[seeded[0]]:
+    for metric in runs[WORKSPACE]:
         figures = {name: summary[metric] for name, summary in runs.items()}
         found[metric] = {
             "seed": _deviation([figures[name] for name in seeded]),
-            "arithmetic": _deviation([figures[name] for name in (seeded[0], *natives)]),
+            "arithmetic": _deviation([figures[name] for name in others]),
             "runs": figures,
         }
     return found

@@ -11,6 +11,7 @@ from commands import deviation
 from src.errors import InputError
 
 RUNS = {
+    "workspace": {"a.map": 0.61, "b.accuracy": 0.9},
     "seed 0": {"a.map": 0.6, "b.accuracy": 0.9},
     "seed 1": {"a.map": 0.7, "b.accuracy": 0.9},
     "seed 2": {"a.map": 0.5, "b.accuracy": 0.9},
@@ -21,25 +22,25 @@ RUNS = {
 def test_seeds_and_arithmetics_are_told_apart() -> None:
     found = deviation.deviations(RUNS)
     assert found["a.map"]["seed"] == pytest.approx(statistics.stdev([0.6, 0.7, 0.5]))
-    assert found["a.map"]["arithmetic"] == pytest.approx(statistics.stdev([0.6, 0.64]))
+    assert found["a.map"]["arithmetic"] == pytest.approx(statistics.stdev([0.61, 0.64]))
     assert found["a.map"]["runs"] == {name: figures["a.map"] for name, figures in RUNS.items()}
     assert found["b.accuracy"]["seed"] == 0
 
 
 def test_one_run_alone_has_no_deviation() -> None:
-    found = deviation.deviations({"seed 0": RUNS["seed 0"]})
+    found = deviation.deviations({name: RUNS[name] for name in ("workspace", "seed 0")})
     assert found["a.map"]["seed"] is found["a.map"]["arithmetic"] is None
 
 
 def test_the_table_has_each_metric_with_its_errors(tmp_path: Path) -> None:
     (tmp_path / "toy.json").write_text(json.dumps({"accuracy": 0.91234, "standard_error": {"accuracy": 0.01}}))
-    runs = {"seed 0": {"toy.accuracy": 0.91}, "seed 1": {"toy.accuracy": 0.93}}
+    runs = {"workspace": {"toy.accuracy": 0.91}, "seed 0": {"toy.accuracy": 0.91}, "seed 1": {"toy.accuracy": 0.93}}
     lines = deviation.table(deviation.deviations(runs), tmp_path).splitlines()
     assert lines[2:] == ["| toy.accuracy | 0.912 | 0.0100 | 0.0141 | - | 0.910 to 0.930 |"]
 
 
 def test_without_a_measurement_a_folder_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="deviation.json is missing: name a folder"):
+    with pytest.raises(InputError, match="deviation.json is missing: run `make repro`, then this command"):
         deviation.read(tmp_path / "deviation.json")
 
 
