@@ -1,6 +1,7 @@
 """The pipeline itself, run by DVC in a small copy of this repository: what a user does, from an empty cache."""
 
 import json
+import os
 import resource
 from collections.abc import Iterator
 
@@ -27,7 +28,8 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(repository: R
     assert list(metrics)[:5] == ["map_voc07", "map_voc12", "map_coco", "map_voc07_no_bbox", "map_voc07_random"]
     assert metrics["images"] == 6
     assert "</html>" in (repository.path / "report/report.html").read_text()
-    assert any(_seconds_to_find_all_up_to_date(repository) < 3 for _ in range(5))  # the machine is shared
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # then a processor second is worth less
+    assert min(_seconds_to_find_all_up_to_date(repository) for _ in range(2)) < 3 * busy
     assert repository("git", "status", "--porcelain") == ""
 
 
