@@ -1,12 +1,14 @@
 """Fixtures that several test files share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import stages  # noqa: F401  # pins the arithmetic, so it comes before everything that imports torch or NumPy
+from tests.forked import server
 from tests.repository import Repository, copied, made
 
 # `make test` has a process for each of two cores, and stages that it starts take their own number again.
@@ -19,14 +21,15 @@ settings.load_profile("plain")
 ROOT = Path(__file__).parents[1]
 
 FIRST = "test_dvc.py"
+MEANWHILE = ("backbones", "classifiers", "datasets", "demo", "detectors", "drawn", "export", "report")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files so that both processes of `make test` are busy to the end.
 
     Each process takes the next file when it is done with one. The first file makes the repository in which the pipeline
-    has run; the files of the folders, which take long, need none. Then come those that use that repository, and at the
-    end many that take a second or two.
+    has run, and the other process works through `MEANWHILE`, which takes longer. Then come the files that use that
+    repository, and at the end many that take a second or two.
     """
     waiting = {item.path for item in items if "made_repository" in getattr(item, "fixturenames", ())}
 
@@ -34,17 +37,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.name == FIRST:
             return 0
         if item.path in waiting:
-            return 2
-        return 1 if item.path.parent.parent == ROOT / "tests" else 3
+            return 2 if item.path.parent == ROOT / "tests" else 3  # those of the pipeline's commands take longest
+        return 1 if item.path.parent.name in MEANWHILE else 4
 
     items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
-def made_repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+def made_repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     """A small copy of this repository in which the pipeline has run; for reading, and for copies."""
     folder = tmp_path_factory.getbasetemp()
-    return made(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
+    with server(tmp_path_factory.mktemp("commands")) as commands:
+        yield made(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder, commands)
 
 
 @pytest.fixture(scope="module")

@@ -38,10 +38,13 @@ FILES = (".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "requirements.tx
 
 
 class Repository:
-    """A folder under git and DVC, and the commands that a user types there."""
+    """A folder under git and DVC, and the commands that a user types there.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    `commands` is a folder of commands that come before those of this Python, such as that of tests/forked.py.
+    """
+
+    def __init__(self, path: Path, commands: Path | None = None) -> None:
+        self.path, self.commands = path, commands
 
     def __call__(self, *command: str, fails: bool = False, **variables: str) -> str:
         """Run a command, which must end well or, with `fails`, must not; return what it says.
@@ -51,7 +54,8 @@ class Repository:
         """
         alone = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "JOBS": "1", "WORKERS": "0"}
         environment = {**os.environ, "PYTHONPATH": "", **alone, **variables}
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        folders = [*([self.commands] if self.commands else []), Path(sys.executable).parent, environment["PATH"]]
+        environment["PATH"] = ":".join(map(str, folders))
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of 33 stages would compile the library anew
         done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, env=environment)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
@@ -89,14 +93,14 @@ class Repository:
                 return {name.rpartition(":")[2] for name in repo.status()} - {"report"}  # behind the path of dvc.yaml
 
 
-def small(path: Path) -> Repository:
+def small(path: Path, commands: Path | None = None) -> Repository:
     """The files of this repository with few images and short trainings, in an empty folder; nothing has run yet."""
     command = ["git", "ls-files", "-co", "--exclude-standard"]
     for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split():
         if name.startswith(HERE) or name in FILES:
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             (path / name).write_bytes((ROOT / name).read_bytes())
-    repository = Repository(path)
+    repository = Repository(path, commands)
     for key, value in SMALL.items():
         repository.change(key, value)
     repository("git", "init", "-q")
@@ -106,18 +110,18 @@ def small(path: Path) -> Repository:
     return repository
 
 
-def made(shared: Path) -> Repository:
+def made(shared: Path, commands: Path | None = None) -> Repository:
     """The repository after a run, in a folder that all processes of a session share; nobody may change it."""
     path, done = shared / "made", shared / "made.done"
     with (shared / "made.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
             shutil.rmtree(path, ignore_errors=True)
-            repository = small(path)
+            repository = small(path, commands)
             repository("dvc", "repro")
             repository.commit()
             done.touch()
-    return Repository(path)
+    return Repository(path, commands)
 
 
 def copied(repository: Repository, path: Path) -> Repository:
@@ -130,11 +134,6 @@ def copied(repository: Repository, path: Path) -> Repository:
         else:
             shutil.copy2(source, target)
 
-    shutil.copytree(
-        repository.path,
-        path,
-        copy_function=copy,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("tmp", "__pycache__"),
-    )
-    return Repository(path)
+    ignored = shutil.ignore_patterns("tmp")  # of DVC, with its locks
+    shutil.copytree(repository.path, path, copy_function=copy, dirs_exist_ok=True, ignore=ignored)
+    return Repository(path, repository.commands)

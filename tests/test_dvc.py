@@ -1,6 +1,7 @@
 """The pipeline itself, run by DVC in a small copy of this repository: what a user does, from an empty cache."""
 
 import json
+import os
 import re
 import resource
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(repository: R
     assert all(metric.name in shown for metric in LISTED)
     assert "by_class" not in shown
     assert repository("python", "-m", "commands.compare").endswith(f"0 noise, {len(LISTED)} same.\n")
-    assert any(_seconds_to_find_all_up_to_date(repository) < 3 for _ in range(5))  # the machine is shared
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # then a processor second is worth less
+    assert min(_seconds_to_find_all_up_to_date(repository) for _ in range(2)) < 3 * busy
     assert repository("git", "status", "--porcelain") == ""
 
 
