@@ -4,8 +4,8 @@
     python -m commands.deviation /big/folder --seeds 1 2 3 --arithmetic "ARITHMETIC=native OMP_NUM_THREADS=4"
     python -m commands.deviation                  # the table alone, of the figures that are there
 
-Each run is a clone of HEAD in the folder, with a cache of its own, in which DVC makes `summary` from this workspace's
-prepared data; so all runs see the same images. A run whose summary is there is not made again: an interrupted
+Each run is a clone of HEAD in the folder, with a cache of its own, in which DVC makes `summary` from the images in this
+workspace's cache; so all runs see the same. A run whose summary is there is not made again: an interrupted
 measurement goes on. The seeds run side by side, in native arithmetic with one thread each, which keeps all cores busy;
 beside the workspace, which is pinned, stand runs of its own seed in other arithmetic.
 """
@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from joblib import Parallel, delayed
@@ -31,7 +32,8 @@ from src.storage import write_json
 
 SUMMARY = Path("metrics/summary.json")
 RESULT = Path("docs/results/deviation.json")
-KEPT = ("data/raw", "data/prepared")  # the images, which no seed and no arithmetic may change
+CACHE = Path(".dvc/cache")
+IMAGES = ("download", "prepare")  # stages whose outputs no seed and no arithmetic may change
 SEEDS = [0, 1, 2, 3, 4]
 ONE_THREAD = "ARITHMETIC=native OMP_NUM_THREADS=1"
 ARITHMETIC = [  # what machines that are not pinned may do
@@ -41,6 +43,7 @@ ARITHMETIC = [  # what machines that are not pinned may do
     "ARITHMETIC=native OMP_NUM_THREADS=2 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41",
 ]
 WORKSPACE = "workspace"
+LOG = "dvc.log"
 Summary = Mapping[str, float]
 
 
@@ -103,16 +106,13 @@ def run(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:
 
 
 def _make(clone: Path, seed: int, variables: Mapping[str, str]) -> None:
-    for path in KEPT:
-        if not Path(path).is_dir():
-            raise InputError(f"{path} is missing: run `make repro` first")
     shutil.rmtree(clone, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
-    for path in KEPT:
-        shutil.copytree(path, clone / path)
+    dvc(clone, ["remote", "add", "--local", "workspace", str(CACHE.absolute())])
+    dvc(clone, ["pull", "--remote", "workspace", *IMAGES])
     set_seed(clone / "params.yaml", seed)
     print(f"{clone.name}: dvc repro summary", flush=True)
-    reproduce(clone, variables)
+    dvc(clone, ["repro", "summary"], variables)
 
 
 def set_seed(params: Path, seed: int) -> None:
@@ -124,16 +124,17 @@ def set_seed(params: Path, seed: int) -> None:
         yaml.dump(content, file)
 
 
-def reproduce(clone: Path, variables: Mapping[str, str]) -> None:
-    """Make `summary` in a clone, in this Python's environment; DVC's output goes to the clone's `repro.log`."""
+def dvc(clone: Path, words: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Run DVC in a clone, in this Python's environment; its output goes to `dvc.log` there."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    command = [sys.executable, "-m", "dvc", "repro", "summary"]
-    with (clone / "repro.log").open("w") as log:
-        done = subprocess.run(
-            command, cwd=clone, env={**os.environ, "PATH": path, "JOBS": "1", **variables}, stdout=log, stderr=log
-        )
+    environ = {**os.environ, "PATH": path, "JOBS": "1", **variables}
+    with (clone / LOG).open("a") as log:
+        done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=clone, env=environ, stdout=log, stderr=log)
     if done.returncode:
-        raise InputError(f"the run in {clone} failed; its last words are in {clone / 'repro.log'}")
+        raise InputError(
+            f"`dvc {' '.join(words)}` failed in {clone} (its output is in {clone / LOG}); the images must be in this "
+            "workspace's cache, and dvc.lock committed: run `make repro` and commit first"
+        )
 
 
 def deviations(runs: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
