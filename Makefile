@@ -26,7 +26,7 @@ plots: setup  ## DVC's plots on one page that asks the network for nothing
 demo: setup  ## a page on this machine on which to try the trained methods on photos
 	$(BIN)/python -m stages.demo
 
-# Two processes of one thread each, a test file in one of them; the first takes longest.
+# Two processes of one thread each, a test file in one of them, in the order of tests/conftest.py.
 test: setup  ## lint, types and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
