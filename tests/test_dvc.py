@@ -73,11 +73,11 @@ def test_a_wrong_parameter_stops_at_check_and_loses_nothing(
 
 
 def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(copy: Repository) -> None:
-    copy("dvc", "exp", "run", "-S", "train.lr=1e-5", "pretrain_alexnet")  # which YAML 1.1 would read back as a string
+    copy("dvc", "exp", "run", "-S", "train.lr=1e-5", "finetune")  # which YAML 1.1 would read back as a string
     assert "1e-05" in (copy.path / "params.yaml").read_text()
     assert "train.lr" in copy("dvc", "params", "diff")
     every = copy("python", "-m", "commands.compare", "--all")
-    assert re.search(r"^pretrain_alexnet +lr .* -\d", every, re.MULTILINE)
+    assert re.search(r"^finetune +lr .* -\d", every, re.MULTILINE)
     copy("dvc", "exp", "save", "-n", "slower")
     assert copy("python", "-m", "commands.compare", "HEAD", "slower").endswith(f"{len(LISTED)} same.\n")
 
