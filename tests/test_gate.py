@@ -1,4 +1,4 @@
-"""The gate of CI against a real regression: a detector that hardly learns. It stands on the outputs of `make repro`."""
+"""The gate of CI against a real regression, a detector that hardly learns. Run by name after `make repro`: five minutes."""
 
 import shutil
 import subprocess
