@@ -1,4 +1,4 @@
-"""The gate of CI against a real regression, a detector that hardly learns: five minutes, by name, after `make repro`."""
+"""The gate against a real regression, a detector that hardly learns: five minutes, by name, after `make repro`."""
 
 import shutil
 import subprocess
