@@ -57,7 +57,7 @@ def digest(arrays: list[np.ndarray]) -> str:
 
 
 def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
-    """What the pipeline uses of NumPy, scikit-learn and OpenCV."""
+    """Compute samples of what the pipeline calls in NumPy, scikit-learn and OpenCV."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(300, 200))
     yield "numpy", [np.exp(numbers), np.log(np.abs(numbers)), np.sin(numbers), numbers.sum(0), numbers.mean(1)]

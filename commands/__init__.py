@@ -1,1 +1,1 @@
-"""What a person runs beside the pipeline: `python -m commands.NAME`. No stage stands on a command."""
+"""Commands that a person runs beside the pipeline: `python -m commands.NAME`. No stage depends on a command."""

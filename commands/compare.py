@@ -4,9 +4,9 @@
 
 OLD and NEW are commits, branches, tags, names of experiments (`dvc exp save -n mine`) or `workspace`. The interval is
 that of the difference, over 1,000 draws of the test images, the same for both; `seed` is the standard deviation between
-trainings that differ in their seed alone (docs/results/deviation.json). The rule behind the word is that of
-src/verdict.py: in short, a change is better or worse if 0 lies outside the interval and two trainings do not differ as
-much by chance. Nothing is written or checked out. The exit status is 2 where there is nothing to compare, and
+trainings that differ in their seed alone (docs/results/deviation.json). src/verdict.py holds the rule for the
+word: in short, a change is better or worse if 0 lies outside the interval and two trainings do not differ as much by
+chance. Nothing is written or checked out. The exit status is 2 where there is nothing to compare, and
 with `--gate` it is 1 where a metric lies outside its band (docs/comparing.md).
 """
 
@@ -123,7 +123,7 @@ def _computed_of(metric: Headline) -> list[str]:
 
 
 def _same(old: Revision, new: Revision, outputs: Iterable[str]) -> bool:
-    """Whether both have the same files; one of which nothing is known is another."""
+    """Tell if both sides have the same files; a side whose files are not known counts as different."""
     return all(output in old.digests and old.digests[output] == new.digests.get(output) for output in outputs)
 
 

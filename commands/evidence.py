@@ -1,4 +1,4 @@
-"""What a headline metric is computed of at a revision, so that it can be computed again for resampled test images."""
+"""Read the outputs that a headline metric is computed from, and compute it again for resampled test images."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

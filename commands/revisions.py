@@ -1,4 +1,4 @@
-"""What a revision holds of the files that a comparison reads: a commit, an experiment of DVC, or the workspace.
+"""Read the files of a revision that a comparison needs: of a commit, an experiment of DVC, or the workspace.
 
 Metrics, parameters and `dvc.lock` are read from git, the outputs from DVC's cache by the digests in `dvc.lock`. Nothing
 is checked out and nothing written. Of the workspace the files themselves are read, and the cache where one is missing.
@@ -42,7 +42,7 @@ class Revision:
         return headline.summary(self.metrics, [metric.name for metric in LISTED])
 
     def files(self, output: str) -> dict[str, Path]:
-        """Where the files of an output lie, by their path inside it; a single file is under "". Empty without them."""
+        """Find the files of an output, by their path inside it; a single file is under "". Empty if missing."""
         if self.folder and (path := self.folder / output).is_file():
             return {"": path}
         if self.folder and path.exists():

@@ -1,4 +1,4 @@
-"""What `python -m commands.compare` prints: aligned text, or Markdown."""
+"""The output of `python -m commands.compare`, as aligned text or as Markdown."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
