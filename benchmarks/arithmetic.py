@@ -75,7 +75,9 @@ def networks(batch: int) -> Iterator[tuple[str, list[np.ndarray]]]:
     params = YAML(typ="safe").load(Path("params.yaml").read_text())
     rules = params["finetune"]
     torch.manual_seed(0)
-    net = network.build(rules["backbone"], NUM_CLASSES, hidden=rules["hidden"], dropout=rules["dropout"])
+    net = network.build(
+        rules["backbone"], NUM_CLASSES, pool=rules["pool"], hidden=rules["hidden"], dropout=rules["dropout"]
+    )
     yield "alexnet", trained(net, images(batch, WARP, WARP), _classify(net, batch))
     for name in plugins.names("classifiers"):
         module = plugins.load("classifiers", name)

@@ -155,7 +155,9 @@ def check_networks(params: Params) -> None:
     """
     rules = params.finetune
     builds: dict[str, Callable[[], nn.Module]] = {
-        "finetune": lambda: network.build(rules.backbone, 2, hidden=rules.hidden, dropout=rules.dropout)
+        "finetune": lambda: network.build(
+            rules.backbone, 2, pool=rules.pool, hidden=rules.hidden, dropout=rules.dropout
+        )
     }
     for kind, sections in (("detectors", params.detectors), ("classifiers", params.classifiers)):
         for name, section in sections:

@@ -40,7 +40,7 @@ def run(
         target = data.target(image_id) if image_id in trained else None
         table[image_id] = to_describe(found[image_id]["boxes"], target, params.features.flip_iou_thresh)
     tensors, facts = read_tensors(weights)
-    model = network.build(facts["backbone"], data.num_classes, hidden=facts["hidden"])
+    model = network.build(facts["backbone"], data.num_classes, pool=facts["pool"], hidden=facts["hidden"])
     model.load_state_dict(tensors)
     extract(
         model,

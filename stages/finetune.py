@@ -42,7 +42,7 @@ def run(
     rules, settings = params.finetune, params.finetune.train.over(params.train)
     fabric = Fabric(accelerator=device().partition(":")[0], devices=1, precision=settings.precision)
     torch.manual_seed(params.seed)
-    model = network.build(rules.backbone, data.num_classes, hidden=rules.hidden, dropout=rules.dropout)
+    model = network.build(rules.backbone, data.num_classes, pool=rules.pool, hidden=rules.hidden, dropout=rules.dropout)
     fresh = _start(model, weights)
     model.get_submodule("features").requires_grad_(rules.train_convolutions)
 
@@ -85,7 +85,7 @@ def run(
     write_tensors(
         out,
         model.state_dict(),
-        {"backbone": rules.backbone, "hidden": rules.hidden, "classes": data.classes},
+        {"backbone": rules.backbone, "pool": rules.pool, "hidden": rules.hidden, "classes": data.classes},
     )
     counts = {"object_regions": len(train.objects), "background_regions": len(train.backgrounds)}
     write_json(metrics, {**kept_row(history, settings), **counts, "arithmetic": computed_by()})

@@ -98,7 +98,7 @@ def rcnn(params: Params) -> Card:
     """R-CNN's, of its three files."""
     stages = {f"{RCNN}.safetensors": "finetune", "svm.npz": "train_svm", "bbox.npz": "train_bbox"}
     files = [existing(MODELS / file, stage) for file, stage in stages.items()]
-    settings = {key: params.finetune[key] for key in ("backbone", "hidden")}
+    settings = {key: params.finetune[key] for key in ("backbone", "pool", "hidden")}
     facts = read_tensors(files[0])[1]
     _made_with(files[0], {key: facts[key] for key in settings}, settings, "finetune")
     method = params.features.proposals

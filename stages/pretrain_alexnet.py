@@ -74,7 +74,7 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
 
 
 def _network(rules: Finetune, num_classes: int) -> nn.Module:
-    return network.build(rules.backbone, num_classes, hidden=rules.hidden, dropout=rules.dropout)
+    return network.build(rules.backbone, num_classes, pool=rules.pool, hidden=rules.hidden, dropout=rules.dropout)
 
 
 def _without_last(model: nn.Module) -> dict[str, torch.Tensor]:

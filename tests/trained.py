@@ -73,7 +73,7 @@ def write_models(folder: Path) -> None:
     torch.manual_seed(0)
     params, rng = content(), np.random.default_rng(0)
     net = network.build("alexnet", len(CLASSES) + 1, hidden=HIDDEN)
-    facts = {"backbone": "alexnet", "hidden": HIDDEN, "classes": CLASSES}
+    facts = {"backbone": "alexnet", "pool": None, "hidden": HIDDEN, "classes": CLASSES}
     write_tensors(folder / "rcnn.safetensors", net.state_dict(), facts)
     scale = np.full(HIDDEN, 0.1, np.float32)
     planes = {"weights": rng.normal(size=(2, HIDDEN)).astype(np.float32), "biases": np.zeros(2)}

@@ -52,7 +52,7 @@ class Rcnn:
     ) -> None:
         tensors, facts = read_tensors(weights)
         self.classes: list[str] = facts["classes"]
-        net = network.build(facts["backbone"], len(self.classes) + 1, hidden=facts["hidden"])
+        net = network.build(facts["backbone"], len(self.classes) + 1, pool=facts["pool"], hidden=facts["hidden"])
         net.load_state_dict(tensors)
         self.net = net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.propose, self.settings, self.layer, self.rules, self.device = propose, settings, layer, rules, device

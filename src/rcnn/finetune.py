@@ -23,6 +23,7 @@ class Finetune(Section):
 
     backbone: str
     weights: str
+    pool: Count | None
     hidden: Count
     dropout: Fraction
     batches_per_epoch: Count

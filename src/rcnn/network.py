@@ -4,6 +4,7 @@ AlexNet (Krizhevsky et al. 2012) or a VGG (Simonyan and Zisserman 2015): any tor
 `avgpool` and a `classifier` with three linear layers will do.
 """
 
+import math
 from typing import cast
 
 import torch
@@ -13,12 +14,16 @@ from torch import Tensor, nn
 from src.errors import InputError
 
 
-def build(backbone: str, num_classes: int, *, hidden: int = 4096, dropout: float = 0.5) -> nn.Module:
+def build(
+    backbone: str, num_classes: int, *, pool: int | None = None, hidden: int = 4096, dropout: float = 0.5
+) -> nn.Module:
     """The network with random weights.
 
     Args:
         backbone: a torchvision model's name, such as `alexnet` or `vgg16`.
         num_classes: with background.
+        pool: side of the map pool5; None is the backbone's own, AlexNet's 6 and VGG's 7. A smaller one fits small
+            crops: AlexNet makes one cell of 67 pixels, and a pool5 of 6 would hand fc6 36 copies of it.
         hidden: width of fc6 and fc7.
         dropout: share of fc6's and fc7's inputs that training drops.
     """
@@ -32,7 +37,11 @@ def build(backbone: str, num_classes: int, *, hidden: int = 4096, dropout: float
             f"backbone = {backbone!r} is not a torchvision model with `features` and three "
             "linear layers, as alexnet, vgg11, vgg16 and vgg16_bn are"
         ) from None
-    widths = {first: (first.in_features, hidden), second: (hidden, hidden), last: (hidden, num_classes)}
+    inputs = first.in_features
+    if pool is not None:
+        inputs = inputs // math.prod(model.avgpool.output_size) * pool**2
+        model.avgpool = nn.AdaptiveAvgPool2d(pool)
+    widths = {first: (inputs, hidden), second: (hidden, hidden), last: (hidden, num_classes)}
     for index, layer in enumerate(model.classifier):
         if layer in widths:
             model.classifier[index] = nn.Linear(*widths[layer])

@@ -72,6 +72,7 @@ def finetune_rules() -> Finetune:
     return Finetune(
         backbone="alexnet",
         weights="none",
+        pool=None,
         hidden=16,
         dropout=0.5,
         batches_per_epoch=4,

@@ -33,6 +33,15 @@ def test_the_dropout_is_the_one_asked_for(small: nn.Module) -> None:
     assert [part.p for part in small.classifier if isinstance(part, nn.Dropout)] == [0.25, 0.25]
 
 
+@pytest.mark.parametrize(("backbone", "pool", "width"), [("alexnet", 1, 256), ("alexnet", 3, 2304), ("vgg11", 2, 2048)])
+def test_pool5_is_of_the_side_asked_for(backbone: str, pool: int, width: int) -> None:
+    model = network.build(backbone, 5, pool=pool, hidden=16).eval()
+    assert network.widths(model, "pool5") == [width]
+    with torch.inference_mode():
+        assert network.describe(model, torch.randn(2, 3, 67, 67), "pool5").shape == (2, width)
+        assert model(torch.randn(2, 3, 67, 67)).shape == (2, 5)
+
+
 @pytest.mark.parametrize("backbone", ["vgg11", "vgg16", "vgg16_bn"])
 def test_a_vgg_has_the_same_three_layers(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "_initialise", lambda _: None)
