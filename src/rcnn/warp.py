@@ -31,7 +31,8 @@ class Warp(Section):
 def normalize(image: Tensor) -> Tensor:
     """RGB uint8 [3, H, W] as float with ImageNet's mean and deviation, so that the mean colour is 0."""
     mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
-    return (image / 255 - mean) / std
+    # (image / 255 - mean) / std in two passes instead of three: a batch of crops spends a tenth of its time here.
+    return (image * (1 / (255 * std))).sub_(mean / std)
 
 
 def warp(image: Tensor, boxes: Tensor, *, size: int, context: int = 0, flipped: Tensor | None = None) -> Tensor:
