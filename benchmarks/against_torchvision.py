@@ -21,7 +21,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from src import pretrained
-from src.augmentation import Augment, transform
+from src.augmentation import Augment
 from src.average_precision import mean_ap, voc07, voc_curves
 from src.detection_batches import DetectionBatches
 from src.detectors import rpn, ssd300
@@ -190,7 +190,7 @@ def race(pairs: Sequence[nn.Module], data: DetectionBatches, steps: int, lr: flo
 
 def found(net: nn.Module, data: Samples, split: str) -> dict[str, Record]:
     """What a network finds on every image of a split."""
-    batches = DetectionBatches(data, data.ids(split), transform(SIZE), batch_size=16, seed=0, shuffle=False)
+    batches = DetectionBatches(data, data.ids(split), SIZE, batch_size=16)
     net.eval()
     records: dict[str, Record] = {}
     with torch.inference_mode():
@@ -235,10 +235,10 @@ def main() -> None:
     batches = DetectionBatches(
         data,
         [image_id for image_id in data.ids(options.train) if len(data.target(image_id)["boxes"])],
-        transform(SIZE, AUGMENT),
+        SIZE,
+        AUGMENT,
         batch_size=options.batch_size,
         seed=options.seed,
-        shuffle=True,
     )
     figures = scored(options.detector, data, options.test)
     seconds = race(nets, batches, options.steps, options.lr)

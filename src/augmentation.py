@@ -26,39 +26,72 @@ class Augment(Section):
     flip: Fraction
 
 
-def transform(size: int, augment: Augment | None = None) -> v2.Compose:
-    """The steps from an image with its boxes to the network's square input; None for images that are not trained on.
+Pair = tuple[Tensor, dict[str, Tensor]]  # an image with its objects
+
+
+def fixed(size: int, augment: Augment | None = None) -> v2.Transform:
+    """What an image with its boxes goes through once, whatever the epoch: the resizing, if nothing moves its border."""
+    return v2.Identity() if _moves(augment) else _resize(size)
+
+
+def drawn(size: int, augment: Augment | None = None) -> v2.Transform:
+    """What is drawn anew for each image of each batch; for None, images that are not trained on, nothing is.
 
     Differs: colours are distorted last, on the small image; the published code does it first, on many more pixels.
     """
-    steps: list[Any] = []
-    colours: list[Any] = []
-    if augment is not None:
-        mean = [round(255 * value) for value in MEAN]
-        colours = [v2.RandomPhotometricDistort()] if augment.photometric else []
-        steps += [v2.RandomZoomOut(fill=mean, side_range=(1.0, 4.0), p=augment.zoom_out)] if augment.zoom_out else []
-        steps += [v2.RandomIoUCrop()] if augment.crop else []
-        steps += [v2.RandomHorizontalFlip(augment.flip)] if augment.flip else []
-    steps += [v2.Resize((size, size), antialias=True), v2.SanitizeBoundingBoxes(labels_getter=_others)]
-    return v2.Compose([*steps, *colours, v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+    if augment is None:
+        return v2.Identity()
+    steps: list[v2.Transform] = []
+    if augment.zoom_out:
+        steps.append(v2.RandomZoomOut(fill=[round(255 * value) for value in MEAN], p=augment.zoom_out))
+    steps += [v2.RandomIoUCrop()] if augment.crop else []
+    steps += [v2.RandomHorizontalFlip(augment.flip)] if augment.flip else []
+    steps += [_resize(size)] if _moves(augment) else []
+    steps += [v2.RandomPhotometricDistort()] if augment.photometric else []
+    return v2.Compose(steps) if steps else v2.Identity()
+
+
+def normalise() -> v2.Transform:
+    """Bytes [..., 3, H, W] as numbers with ImageNet's mean and deviation."""
+    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+
+
+def transform(size: int) -> v2.Transform:
+    """The steps from an image with its boxes to the network's square input, for images that are not trained on."""
+    return v2.Compose([fixed(size), normalise()])
+
+
+def _moves(augment: Augment | None) -> bool:
+    return augment is not None and bool(augment.crop or augment.zoom_out)
+
+
+def _resize(size: int) -> v2.Transform:
+    return v2.Compose([v2.Resize((size, size), antialias=True), v2.SanitizeBoundingBoxes(labels_getter=_others)])
 
 
 def _others(inputs: Any) -> Tensor:
     return inputs[1]["labels"]
 
 
-def apply(steps: v2.Compose, image: np.ndarray, target: Mapping[str, np.ndarray]) -> tuple[Tensor, dict[str, Tensor]]:
-    """One image and its objects through the steps.
+def pair(image: np.ndarray, target: Mapping[str, np.ndarray]) -> Pair:
+    """One image and its objects, as the steps take them.
 
     Args:
         image: RGB, uint8 [H, W, 3].
         target: `boxes` [M, 4] and `labels` [M]; M may be 0.
-
-    Returns:
-        image [3, S, S], normalised, and {boxes [K, 4], labels [K]} of the objects that are left, K at most M.
     """
     boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=image.shape[:2])
-    labels = torch.from_numpy(target["labels"])
     picture = tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
-    seen, found = steps(picture, {"boxes": boxes, "labels": labels})
-    return seen.as_subclass(Tensor), {"boxes": found["boxes"].as_subclass(Tensor).float(), "labels": found["labels"]}
+    return picture, {"boxes": boxes, "labels": torch.from_numpy(target["labels"])}
+
+
+def plain_tensors(seen: Pair) -> Pair:
+    """What the steps made: image [3, S, S], and {boxes [K, 4], labels [K]} of the objects left, K at most M."""
+    image, found = seen
+    boxes = found["boxes"].as_subclass(Tensor).float()
+    return image.as_subclass(Tensor), {"boxes": boxes, "labels": found["labels"]}
+
+
+def apply(steps: v2.Transform, image: np.ndarray, target: Mapping[str, np.ndarray]) -> Pair:
+    """One image and its objects through the steps."""
+    return plain_tensors(steps(*pair(image, target)))

@@ -10,7 +10,6 @@ from torch import nn
 from tqdm import tqdm
 
 from src import plugins, pretrained
-from src.augmentation import transform
 from src.detection_batches import DetectionBatches
 from src.params import Section
 from src.records import Record
@@ -86,7 +85,7 @@ def detect(
 ) -> dict[str, Record]:
     """Detections of images: {boxes [K, 4], labels [K], scores [K]} by image id, in the images' own pixels."""
     rules: Section = section.decode
-    data = DetectionBatches(samples, ids, transform(section.model.size), batch_size=BATCH_SIZE, seed=0, shuffle=False)
+    data = DetectionBatches(samples, ids, section.model.size, batch_size=BATCH_SIZE)
     model = model.to(device).eval()
     found: dict[str, Record] = {}
     with torch.inference_mode():

@@ -1,15 +1,40 @@
 """Batches of a set of images: which images are in which, and from which random state each is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from src.errors import InputError
+
+MEMORY = 1 << 30  # bytes of images that are kept; no parameter: it changes the speed, not the batches
+
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """Images by id, as `load` makes them; kept while there is room, for decoding takes most of the time.
+
+    A DataLoader's worker keeps none: it lives for one epoch, in which each image comes once.
+    """
+
+    def __init__(self, load: Callable[[str], T], num_bytes: Callable[[T], int]) -> None:
+        self._load, self._num_bytes, self._room = load, num_bytes, MEMORY
+        self._images: dict[str, T] = {}
+
+    def __getitem__(self, image_id: str) -> T:
+        if image_id in self._images:
+            return self._images[image_id]
+        image = self._load(image_id)
+        needed = self._num_bytes(image)
+        if needed <= self._room and get_worker_info() is None:
+            self._images[image_id], self._room = image, self._room - needed
+        return image
 
 
 class EpochBatches(Dataset[dict[str, Any]]):

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 
-from src.augmentation import transform
 from src.detection import BATCH_SIZE, detect, measure, section_of, start
 from src.detection_batches import DetectionBatches
 from src.params import Sections, Seed, Splits
@@ -35,14 +34,7 @@ def run(
     data, (module, section) = Samples(samples), section_of(params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids, where = data.ids(*params.splits.of_regions()), torch.device(device())
-    test = DetectionBatches(
-        data,
-        data.ids(params.splits.test),
-        transform(section.model.size),
-        batch_size=BATCH_SIZE,
-        seed=0,
-        shuffle=False,
-    )
+    test = DetectionBatches(data, data.ids(params.splits.test), section.model.size, batch_size=BATCH_SIZE)
 
     def proposals() -> tuple[dict[str, Record], dict[str, float]]:
         found = detect(module, net, section, data, ids, where)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from src import pretrained
-from src.augmentation import Augment, transform
+from src.augmentation import Augment
 from src.detection import measure, section_of, start
 from src.detection_batches import DetectionBatches
 from src.params import Sections, Seed, Splits, Train
@@ -45,10 +45,10 @@ def run(params: Params, *, detector: str, samples: Path, weights: Path, out: Pat
         return DetectionBatches(
             data,
             data.ids(split),
-            transform(section.model.size, augment),
+            section.model.size,
+            augment,
             batch_size=settings.batch_size,
             seed=params.seed,
-            shuffle=augment is not None,
         )
 
     train = images(params.splits.detectors, section.augment)

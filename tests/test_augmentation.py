@@ -7,7 +7,7 @@ from torchvision import tv_tensors
 from torchvision.ops import box_iou
 from torchvision.transforms import v2
 
-from src.augmentation import MEAN, STD, Augment, apply, transform
+from src.augmentation import MEAN, STD, Augment, apply, drawn, fixed, normalise, transform
 
 ALL = Augment(photometric=False, zoom_out=1.0, crop=True, flip=0.5)
 
@@ -21,6 +21,11 @@ def scene() -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return image, {"boxes": boxes, "labels": np.array([1, 2, 3])}
 
 
+def trained(size: int, augment: Augment | None) -> v2.Transform:
+    """All steps of an image that is trained on."""
+    return v2.Compose([fixed(size, augment), drawn(size, augment), normalise()])
+
+
 def colours(image: torch.Tensor) -> torch.Tensor:
     return image * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
 
@@ -30,7 +35,7 @@ def colours(image: torch.Tensor) -> torch.Tensor:
 def test_boxes_and_image_stay_in_step(seed: int) -> None:
     """Within each box lies its own colour, and what lies outside all boxes of a colour is little."""
     torch.manual_seed(seed)
-    image, target = apply(transform(100, ALL), *scene())
+    image, target = apply(trained(100, ALL), *scene())
     assert image.shape == (3, 100, 100)
     seen = colours(image) > 0.8
     for box, label in zip(target["boxes"], target["labels"], strict=True):
@@ -71,7 +76,7 @@ def test_the_condition_on_the_overlap_does_reject_crops() -> None:
 @pytest.mark.parametrize("augment", [None, ALL])
 def test_an_image_without_objects_goes_through(augment: Augment | None) -> None:
     none = {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, np.int64)}
-    image, target = apply(transform(64, augment), np.zeros((50, 70, 3), np.uint8), none)
+    image, target = apply(trained(64, augment), np.zeros((50, 70, 3), np.uint8), none)
     assert image.shape == (3, 64, 64)
     assert target["boxes"].shape == (0, 4)
     assert target["labels"].shape == (0,)

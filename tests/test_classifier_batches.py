@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from src import classifier_batches
+from src import epoch_batches
 from src.classifier_batches import LabelledBatches
 from src.errors import InputError
 from src.labelled import LabelledImages
@@ -53,7 +53,7 @@ def test_seed_and_index_alone_decide_what_is_in_a_batch(data: LabelledImages) ->
 
 def test_images_without_room_to_be_kept_are_the_same(data: LabelledImages, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = training(data)[0]["images"]
-    monkeypatch.setattr(classifier_batches, "MEMORY", 1000)
+    monkeypatch.setattr(epoch_batches, "MEMORY", 1000)
     batches = training(data)
     assert torch.equal(batches[0]["images"], expected)
     assert torch.equal(batches[0]["images"], expected)

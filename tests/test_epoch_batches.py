@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.epoch_batches import EpochBatches
+from src import epoch_batches
+from src.epoch_batches import EpochBatches, Kept
 from src.errors import InputError
 
 
@@ -49,3 +50,16 @@ def test_random_numbers_are_those_of_seed_and_index_and_the_loop_keeps_its_own()
 def test_no_image_is_an_error_that_names_the_data_set() -> None:
     with pytest.raises(InputError, match=r"set\.zip has no image to train on"):
         batches(0)
+
+
+def test_images_are_kept_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(epoch_batches, "MEMORY", 10)
+    loaded: list[str] = []
+
+    def load(image_id: str) -> bytes:
+        loaded.append(image_id)
+        return image_id.encode() * 4
+
+    kept = Kept(load, len)
+    assert [kept[name] for name in ("a", "b", "c", "a", "b", "c")] == [b"aaaa", b"bbbb", b"cccc"] * 2
+    assert loaded == ["a", "b", "c", "c"]

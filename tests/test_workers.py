@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from src.augmentation import Augment, transform
+from src.augmentation import Augment
 from src.classifier_batches import LabelledBatches
 from src.detection_batches import DetectionBatches
 from src.rcnn.finetune import Finetune, RegionBatches
@@ -43,10 +43,10 @@ def batches(
         "whole images": lambda: DetectionBatches(
             samples,
             samples.ids("train"),
-            transform(63, Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5)),
+            63,
+            Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5),
             batch_size=3,
             seed=1,
-            shuffle=True,
         ),
         "labelled images": lambda: LabelledBatches(
             digits(tmp_path / "digits.zip"),
