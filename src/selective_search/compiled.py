@@ -5,6 +5,8 @@ Two rules for a kernel:
 * It calls only kernels of its own file, and reads only constants of its own file. Numba keeps the machine code in
   `__pycache__` beside the source, and compiles it anew when that one file changes.
 * It adds floats in the order of the source. Integers may be added in any order, so long sums are sums of integers.
+
+Loops compile faster than array expressions, whose errors about shapes are compiled with them.
 """
 
 from collections.abc import Callable

@@ -60,7 +60,9 @@ def _group(
     """Fill the rows of the merges and return how many rows are filled: 2R - 1 if all regions are connected."""
     total = len(sizes)
     count = total // 2 + 1  # R
-    pixels = sizes[:count].sum()
+    pixels = 0
+    for region in range(count):
+        pixels += sizes[region]
     parent = np.arange(total)  # the region that a region has merged into, or itself
     met = np.full(total, -1, np.int64)  # of each region: the latest merge that met it as a neighbour
     near, start, stop = _adjacency(pairs, total)
@@ -95,7 +97,8 @@ def _adjacency(pairs: np.ndarray, total: int) -> tuple[list[int], np.ndarray, np
     for a, b in pairs:
         stop[a] += 1
         stop[b] += 1
-    stop = stop.cumsum()
+    for region in range(1, total):
+        stop[region] += stop[region - 1]
     start = stop.copy()
     near = [0 for _ in range(2 * len(pairs))]
     for a, b in pairs:
@@ -120,11 +123,13 @@ def _merge(
     a: int, b: int, new: int, boxes: np.ndarray, sizes: np.ndarray, colours: np.ndarray, textures: np.ndarray
 ) -> None:
     """Fill the row of the region that two others become (Eq. 3)."""
-    boxes[new, :2] = np.minimum(boxes[a, :2], boxes[b, :2])
-    boxes[new, 2:] = np.maximum(boxes[a, 2:], boxes[b, 2:])
+    for low, high in ((0, 2), (1, 3)):
+        boxes[new, low] = min(boxes[a, low], boxes[b, low])
+        boxes[new, high] = max(boxes[a, high], boxes[b, high])
     sizes[new] = sizes[a] + sizes[b]
-    colours[new] = colours[a] + colours[b]
-    textures[new] = textures[a] + textures[b]
+    for histograms in (colours, textures):
+        for i in range(histograms.shape[1]):
+            histograms[new, i] = histograms[a, i] + histograms[b, i]
 
 
 @compiled
@@ -160,7 +165,8 @@ def _intersection(a: np.ndarray, b: np.ndarray, size_a: int, size_b: int) -> flo
 
     It is computed in integers, min(a * size_b, b * size_a), whose sum is exact in any order.
     """
-    total = np.int64(0)
+    total, count = np.int64(0), np.int64(0)
     for i in range(len(a)):
+        count += np.int64(a[i])
         total += min(np.int64(a[i]) * size_b, np.int64(b[i]) * size_a)
-    return total / (np.float64(a.sum()) * size_b)
+    return total / (np.float64(count) * size_b)

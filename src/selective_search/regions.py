@@ -76,7 +76,8 @@ def _extents(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     height, width = labels.shape
     sizes = np.zeros(count, np.int64)
     boxes = np.zeros((count, 4), np.int32)
-    boxes[:, 0], boxes[:, 1] = width, height
+    for box in boxes:
+        box[0], box[1] = width, height
     for i in range(height):
         for j in range(width):
             region = labels[i, j]
