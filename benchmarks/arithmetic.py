@@ -57,7 +57,7 @@ def digest(arrays: list[np.ndarray]) -> str:
 
 
 def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Compute samples of what the pipeline calls in NumPy, scikit-learn and OpenCV."""
+    """Compute samples of what the pipeline calls in NumPy, scikit-learn, OpenCV and Numba."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(300, 200))
     yield "numpy", [np.exp(numbers), np.log(np.abs(numbers)), np.sin(numbers), numbers.sum(0), numbers.mean(1)]
@@ -67,7 +67,8 @@ def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
     image = cv2.GaussianBlur(rng.integers(0, 256, (120, 160, 3), np.uint8), (0, 0), 4)
     jpeg = cv2.imencode(".jpg", image)[1]
     yield "opencv", [cv2.resize(image, (67, 45), interpolation=cv2.INTER_AREA), jpeg, cv2.imdecode(jpeg, 1)]
-    yield "search", [selective_search.propose(image, min_side=5)]
+    for engine in ("own", "opencv"):
+        yield f"search, {engine}", [selective_search.propose(image, engine=engine, min_side=5)]
 
 
 def networks(batch: int) -> Iterator[tuple[str, list[np.ndarray]]]:

@@ -34,7 +34,7 @@ train:
   validate_every: 1
   patience: null
 """
-SEARCH = "selective_search:\n  mode: fast\n  min_side: 20\n  nms_thresh: null\n  max_proposals: null\n"
+SEARCH = "selective_search:\n  engine: own\n  mode: fast\n  min_side: 20\n  nms_thresh: null\n  max_proposals: null\n"
 
 
 class Chosen(Sections):

@@ -156,6 +156,7 @@ LAYERS = [  # imports point down: from a later layer to the same or an earlier o
         "tensors",
         "parallel",
         "imagenet",
+        "selective_search",
     ],
     [
         *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),

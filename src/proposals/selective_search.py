@@ -1,8 +1,8 @@
-"""Region proposals by selective search (Uijlings et al. 2013, IJCV 104), as OpenCV implements it.
+"""Region proposals by selective search (Uijlings et al. 2013, IJCV 104): by this project's kernels, or by OpenCV.
 
-OpenCV returns the same *set* of boxes at every call, in an order that its `rand()` shuffles (`cv2.setRNGSeed` has no
-hand in it). Here the set is sorted, and then put in an order that depends on the seed and the image id alone: not on
-the call before, on the number of workers, or on the machine's C library.
+Both engines find the same boxes but for ties. OpenCV returns the same *set* of boxes at every call, in an order that
+C's `rand()` shuffles. Here the set is sorted, and then put in an order that depends on the seed and the image id alone:
+not on the call before, on the number of workers, or on the machine's C library.
 """
 
 import zlib
@@ -19,6 +19,7 @@ MAX_ASPECT = 2.4  # beyond about 2.43 the texture measure leaves the image in so
 class SelectiveSearch(Section):
     """Region proposals by selective search."""
 
+    engine: Literal["own", "opencv"]
     mode: Literal["fast", "quality"]
     min_side: Count
     nms_thresh: Fraction | None
@@ -28,6 +29,7 @@ class SelectiveSearch(Section):
 def propose(
     image: np.ndarray,
     *,
+    engine: str = "own",
     mode: str = "fast",
     min_side: int = 20,
     nms_thresh: float | None = None,
@@ -39,6 +41,7 @@ def propose(
 
     Args:
         image: RGB, uint8 [H, W, 3].
+        engine: `own` (src/selective_search) or `opencv`, which takes six times as long.
         mode: `fast` (2 colour spaces, 3 scales, 2 measures) or `quality` (5, 5, 4), Sec. 5.2.
         min_side: smallest width and height that is kept, in pixels.
         nms_thresh: a box whose IoU with one before it in the order is above this is left out as a near duplicate; None
@@ -50,7 +53,8 @@ def propose(
     Returns:
         float32 [N, 4], no two alike, in the seeded order; [0, 4] where nothing is large enough.
     """
-    boxes = np.unique(_search(image, mode), axis=0)
+    search = _opencv if engine == "opencv" else _own
+    boxes = np.unique(search(image, mode), axis=0)
     boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(axis=1)]
     boxes = boxes[np.random.default_rng([seed, zlib.crc32(image_id.encode())]).permutation(len(boxes))]
     if nms_thresh is not None:
@@ -71,7 +75,15 @@ def distinct(boxes: np.ndarray, nms_thresh: float) -> np.ndarray:
     return np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), falling.tolist(), 0.0, nms_thresh), int)
 
 
-def _search(image: np.ndarray, mode: str) -> np.ndarray:
+def _own(image: np.ndarray, mode: str) -> np.ndarray:
+    from src.selective_search.strategies import (
+        search,
+    )  # here: Numba takes 0.3 s to import, and many stages search nothing
+
+    return search(image, mode).astype(np.float32)
+
+
+def _opencv(image: np.ndarray, mode: str) -> np.ndarray:
     height, width = image.shape[:2]
     search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
     search.setBaseImage(cv2.cvtColor(_widened(image), cv2.COLOR_RGB2BGR))

@@ -16,6 +16,8 @@ from src.parallel import parallel_map
 from src.proposals import selective_search
 from src.proposals.selective_search import propose
 
+each_engine = pytest.mark.parametrize("engine", ["own", "opencv"])
+
 
 @pytest.fixture(scope="module")
 def image() -> np.ndarray:
@@ -38,8 +40,9 @@ def raw(image: np.ndarray) -> np.ndarray:
     return search.process()
 
 
-def test_boxes_are_float32_inside_the_image_and_no_two_are_alike(image: np.ndarray) -> None:
-    boxes = propose(image, min_side=1)
+@each_engine
+def test_boxes_are_float32_inside_the_image_and_no_two_are_alike(image: np.ndarray, engine: str) -> None:
+    boxes = propose(image, engine=engine, min_side=1)
     assert boxes.dtype == np.float32
     assert len(as_set(boxes)) == len(boxes) > 20
     assert (boxes >= 0).all()
@@ -47,10 +50,13 @@ def test_boxes_are_float32_inside_the_image_and_no_two_are_alike(image: np.ndarr
     assert ((boxes[:, 2:] - boxes[:, :2]) >= 1).all()
 
 
-def test_opencv_repeats_boxes_that_are_returned_once(image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+@each_engine
+def test_boxes_that_an_engine_repeats_are_returned_once(
+    image: np.ndarray, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
     once = np.array([[0, 0, 5, 5], [3, 3, 9, 9]], np.float32)
-    monkeypatch.setattr(selective_search, "_search", lambda *_: once[[1, 0, 1, 1]])
-    np.testing.assert_array_equal(sorted(propose(image, min_side=1).tolist()), once)
+    monkeypatch.setattr(selective_search, f"_{engine}", lambda *_: once[[1, 0, 1, 1]])
+    np.testing.assert_array_equal(sorted(propose(image, engine=engine, min_side=1).tolist()), once)
 
 
 def test_both_sides_are_at_least_the_smallest(image: np.ndarray) -> None:
@@ -90,19 +96,20 @@ def test_the_order_is_of_seed_and_image_id_alone(image: np.ndarray) -> None:
     assert not np.array_equal(first, np.unique(first, axis=0))  # a cap must not prefer the top left corner
 
 
-def test_calls_before_have_no_influence(image: np.ndarray) -> None:
+def test_calls_before_have_no_influence_on_opencvs_order(image: np.ndarray) -> None:
     libc = ctypes.CDLL(None)
     libc.srand(1)
-    opencv, first = raw(image), propose(image, min_side=5)
+    opencv, first = raw(image), propose(image, engine="opencv", min_side=5)
     libc.srand(2)
-    again, second = raw(image), propose(image, min_side=5)
+    again, second = raw(image), propose(image, engine="opencv", min_side=5)
     assert not np.array_equal(opencv, again)  # the order is what `rand()` makes of it
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_number_of_workers_has_no_influence(image: np.ndarray) -> None:
+@each_engine
+def test_the_number_of_workers_has_no_influence(image: np.ndarray, engine: str) -> None:
     images = [np.roll(image, shift, axis=1) for shift in range(0, 40, 10)]
-    function = partial(propose, min_side=5)
+    function = partial(propose, engine=engine, min_side=5)
     for alone, shared in zip(parallel_map(function, images, 1, ""), parallel_map(function, images, 2, ""), strict=True):
         np.testing.assert_array_equal(alone, shared)
 
@@ -137,30 +144,33 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 def test_a_red_image_reaches_opencv_as_bgr(recorder: Recorder) -> None:
     red = np.zeros((10, 12, 3), np.uint8)
     red[..., 0] = 255  # in RGB
-    boxes = propose(red, min_side=1)
+    boxes = propose(red, engine="opencv", min_side=1)
     assert recorder.image[0, 0].tolist() == [0, 0, 255]
     assert boxes.tolist() == [[1, 2, 4, 6]]  # x, y, width, height
 
 
 @pytest.mark.parametrize("mode", ["fast", "quality"])
 def test_the_mode_is_opencvs(recorder: Recorder, mode: str) -> None:
-    propose(np.zeros((10, 12, 3), np.uint8), mode=mode)
+    propose(np.zeros((10, 12, 3), np.uint8), engine="opencv", mode=mode)
     assert recorder.modes == [mode]
 
 
-def test_quality_finds_more(image: np.ndarray) -> None:
-    assert len(propose(image, mode="quality", min_side=5)) > 1.5 * len(propose(image, mode="fast", min_side=5))
+@each_engine
+def test_quality_finds_more(image: np.ndarray, engine: str) -> None:
+    fast, quality = (propose(image, engine=engine, mode=mode, min_side=5) for mode in ("fast", "quality"))
+    assert len(quality) > 1.5 * len(fast)
 
 
+@each_engine
 @pytest.mark.parametrize(
     "size", [(10, 1000), (400, 4), (1, 1), (1, 60), (60, 1), (2, 2), (227, 640), (100, 240), (100, 243)]
 )
-def test_any_aspect_ratio_is_searched_and_boxes_lie_inside(size: tuple[int, int]) -> None:
+def test_any_aspect_ratio_is_searched_and_boxes_lie_inside(size: tuple[int, int], engine: str) -> None:
     height, width = size
     stripes = np.zeros((height, width, 3), np.uint8)
     stripes[: -(-height // 2), : -(-width // 3)] = (255, 0, 0)
     stripes[height // 2 :, width // 2 :] = (0, 255, 255)
-    boxes = propose(stripes, min_side=1)
+    boxes = propose(stripes, engine=engine, min_side=1)
     assert len(boxes) > 0
     assert (boxes >= 0).all()
     assert (boxes <= [width, height, width, height]).all()
@@ -170,20 +180,21 @@ def test_any_aspect_ratio_is_searched_and_boxes_lie_inside(size: tuple[int, int]
 @pytest.mark.parametrize("size", [(10, 1000), (1000, 10), (227, 640), (1, 60), (1, 1)])
 def test_opencv_never_sees_an_aspect_ratio_that_it_crashes_on(recorder: Recorder, size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    propose(image, min_side=1)
+    propose(image, engine="opencv", min_side=1)
     height, width = recorder.image.shape[:2]
     assert max(height / width, width / height) <= selective_search.MAX_ASPECT
     np.testing.assert_array_equal(recorder.image[: size[0], : size[1], ::-1], image)
 
 
-def test_an_image_of_common_shape_is_searched_as_it_is(recorder: Recorder, image: np.ndarray) -> None:
-    propose(image)
+def test_opencv_gets_an_image_of_common_shape_as_it_is(recorder: Recorder, image: np.ndarray) -> None:
+    propose(image, engine="opencv")
     assert recorder.image.shape == image.shape
 
 
-def test_shapes_that_stand_out_are_found(image: np.ndarray) -> None:
+@each_engine
+def test_shapes_that_stand_out_are_found(image: np.ndarray, engine: str) -> None:
     gt_boxes = np.array([[10, 10, 31, 41], [50, 15, 81, 46]], np.float32)
-    assert _overlaps(propose(image, min_side=5), gt_boxes).min() > 0.8
+    assert _overlaps(propose(image, engine=engine, min_side=5), gt_boxes).min() > 0.8
 
 
 def _overlaps(boxes: np.ndarray, gt_boxes: np.ndarray) -> np.ndarray:
@@ -205,11 +216,12 @@ def photos(shared_data: Path) -> dict[str, Any]:
     return found
 
 
+@each_engine
 @pytest.mark.real
-def test_photos_give_hundreds_of_boxes_that_cover_most_objects(photos: dict[str, Any]) -> None:
+def test_photos_give_hundreds_of_boxes_that_cover_most_objects(photos: dict[str, Any], engine: str) -> None:
     best = []
     for image_id, (rgb, gt_boxes) in photos.items():
-        boxes = propose(rgb, min_side=20, image_id=image_id)
+        boxes = propose(rgb, engine=engine, min_side=20, image_id=image_id)
         assert 300 < len(boxes) < 5000
         assert (boxes <= [rgb.shape[1], rgb.shape[0]] * 2).all()
         best.append(_overlaps(boxes, gt_boxes.astype(np.float32)))

@@ -1,0 +1,66 @@
+"""Selective search by this project's kernels beside OpenCV's, in turns and on one thread.
+
+    python -m benchmarks.selective_search --samples data/prepared/voc.zip --images 12 --mode fast
+
+For each image: the seconds of both, how many times ours OpenCV takes (median of five pairs, and their range), and which
+share of all boxes both find.
+"""
+
+import argparse
+import time
+
+import cv2
+import numpy as np
+
+from src.proposals.selective_search import propose
+from src.samples import Samples
+
+PAIRS = 5
+ENGINES = ("own", "opencv")
+
+
+def main() -> None:
+    """Print a table with a row for each image and one for all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", required=True)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--images", type=int, default=12)
+    parser.add_argument("--mode", choices=("fast", "quality"), default="fast")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    data = Samples(options.samples)
+    ids = data.ids(options.split)[: options.images]
+    propose(data.image(ids[0]), mode=options.mode)  # compiles, or loads what is compiled
+    print("| image | pixels | own | OpenCV | OpenCV / own | boxes of both |\n|---|---|---|---|---|---|")
+    rows = [row(image_id, data.image(image_id), options.mode) for image_id in ids]
+    own, opencv, ratio, share = np.array(rows).T
+    print(
+        f"| {len(ids)} images | | {own.mean():.3f} s | {opencv.mean():.3f} s | median {np.median(ratio):.2f} "
+        f"({ratio.min():.2f} to {ratio.max():.2f}) | mean {share.mean():.3f}, lowest {share.min():.3f} |"
+    )
+
+
+def row(image_id: str, image: np.ndarray, mode: str) -> tuple[float, float, float, float]:
+    """Print an image's row and return its median seconds, the ratio and the share of boxes that both find."""
+    seconds: dict[str, list[float]] = {engine: [] for engine in ENGINES}
+    boxes: dict[str, set[tuple[float, ...]]] = {}
+    for number in range(PAIRS):
+        for engine in ENGINES if number % 2 == 0 else reversed(ENGINES):
+            start = time.perf_counter()
+            found = propose(image, engine=engine, mode=mode, min_side=1)
+            seconds[engine].append(time.perf_counter() - start)
+            boxes[engine] = {tuple(box) for box in found.tolist()}
+    own, opencv = (np.array(seconds[engine]) for engine in ENGINES)
+    ratios = opencv / own
+    share = len(boxes["own"] & boxes["opencv"]) / len(boxes["own"] | boxes["opencv"])
+    height, width = image.shape[:2]
+    print(
+        f"| {image_id} | {width} x {height} | {np.median(own):.3f} s | {np.median(opencv):.3f} s "
+        f"| {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f}) | {share:.3f} |",
+        flush=True,
+    )
+    return float(np.median(own)), float(np.median(opencv)), float(np.median(ratios)), share
+
+
+if __name__ == "__main__":
+    main()
