@@ -17,7 +17,7 @@ import numpy as np
 from src.errors import InputError
 from src.overlap import iou
 
-FALSE, TRUE, IGNORED = 0, 1, -1  # what a detection can turn out to be
+FALSE, TRUE, IGNORED = 0, 1, -1  # outcomes of a detection
 VOC07_RECALLS = np.arange(11) / 10  # linspace(0, 1, 11)[3] is above 3 / 10, and misses a recall of exactly that
 COCO_RECALLS = np.linspace(0, 1, 101)  # these and the next as pycocotools makes them, roundings included
 COCO_IOU_THRESHS = np.linspace(0.5, 0.95, 10)
@@ -29,7 +29,7 @@ Match = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # boxes, gt_
 
 
 class Outcomes(NamedTuple):
-    """What the detections of one class in all images turn out to be, in order of falling score."""
+    """The outcomes of the detections of one class in all images, in order of falling score."""
 
     outcomes: np.ndarray  # [T, A] of TRUE, FALSE and IGNORED
     images: np.ndarray  # [A], the image of each: an index into the sorted image ids
@@ -58,7 +58,7 @@ def voc_curves(
 def voc_outcomes(
     detections: Detections, targets: Targets, classes: Sequence[str], iou_thresh: float = 0.5
 ) -> dict[str, Outcomes]:
-    """What the detections of each class turn out to be by the rules of VOC; T is 1.
+    """Find the outcome of every detection, class by class, by the rules of VOC; T is 1.
 
     Args:
         detections: a record for every image of `targets`, which may be empty; those of other images do not count.
@@ -74,7 +74,7 @@ def voc_outcomes(
 
 
 def coco_outcomes(detections: Detections, targets: Targets, classes: Sequence[str]) -> dict[str, Outcomes]:
-    """What the detections of each class turn out to be by COCO's rules, at the thresholds 0.50, 0.55, ..., 0.95.
+    """Find the outcome of every detection, class by class, by COCO's rules, at the thresholds 0.50, 0.55, ..., 0.95.
 
     Only the 100 detections of an image with the highest scores count, over all classes (as COCO's rules say; its code
     allows 100 of each class). Difficult objects are what COCO calls crowds, so a COCO evaluator that is given these
@@ -161,7 +161,7 @@ def check_labels(detections: Detections, num_labels: int, source: str = "the det
 
 
 def match_voc(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray, iou_thresh: float) -> np.ndarray:
-    """What each detection of one class in one image turns out to be, as VOCevaldet.m has it.
+    """Find the outcomes of the detections of one class in one image, as VOCevaldet.m does.
 
     Each detection goes to the object that it overlaps most, difficult ones among them (the first of equals). With too
     little overlap, or if the object was taken by a higher score, it is false; on a difficult object it is ignored.
@@ -193,7 +193,7 @@ def match_voc(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray, io
 
 
 def match_coco(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray) -> np.ndarray:
-    """What each detection of one class in one image turns out to be at each threshold, as pycocotools has it.
+    """Find the outcomes of the detections of one class in one image at each threshold, as pycocotools does.
 
     Each detection takes, of the objects that are still free, the one it overlaps most (the last of equals). If none is
     left it is ignored where the threshold's share of *its own* area lies in a difficult object, and false elsewhere.

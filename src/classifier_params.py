@@ -82,6 +82,7 @@ class Pretrain(Section):
     """What R-CNN's network learns from before it sees any region; the rest is that of `warp` and `finetune`."""
 
     data: str
+    dropout: Fraction
     augment: Augment
     loss: Loss
     train: TrainOverrides = TrainOverrides()

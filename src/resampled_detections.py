@@ -1,9 +1,9 @@
 """The average precision of detections in every resample of the test images (src/bootstrap.py).
 
-The evaluating stage takes standard errors from it, and `python -m commands.compare` the interval of a difference: one
-code, so both speak of the same number. Nothing is matched or sorted again: an image that is drawn twice counts twice,
-so a precision is a ratio of weighted sums. That is the figure of a data set in which the image really is there twice,
-but for detections of one image with the very same score.
+The evaluating stage takes standard errors from here, and `python -m commands.compare` takes the interval of a
+difference: they share this code, so both are about the same number. A resample needs no new matching or sorting: an
+image that is drawn twice counts twice, so a precision is a ratio of weighted sums. The result equals the AP of a data
+set that holds the image twice, unless two detections of one image have the same score.
 B counts resamples, I test images, K the detections of a class that found an object, R recalls; `counts` is [B, I].
 """
 
@@ -34,7 +34,7 @@ ByClass = dict[str, Outcomes]
 def match(
     files: Mapping[str, Path], targets: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
 ) -> dict[str, ByClass]:
-    """What a detector's detections turn out to be, by the metric that is made of it.
+    """Match a detector's detections with the objects, once for each metric.
 
     Args:
         files: `detections`, and variants of the same detector that its score is to be compared with, by name.

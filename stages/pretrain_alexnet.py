@@ -46,7 +46,7 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
     data, rules, section = LabelledImages(images), params.finetune, params.pretrain_alexnet
     settings = section.train.over(params.train)
     fabric = Fabric(accelerator=device().partition(":")[0], devices=1, precision=settings.precision)
-    model, _ = start(lambda: _network(rules, len(data.classes)), {}, "", params.seed)
+    model, _ = start(lambda: _network(rules, len(data.classes), section.dropout), {}, "", params.seed)
     size = [params.warp.size] * 2  # of the regions that come later, for which fc6 has its width
     recipe = Recipe(
         input=Input(size=size, mean=None, std=None),
@@ -73,8 +73,8 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
     write_json(metrics, {**kept, "arithmetic": computed_by()})
 
 
-def _network(rules: Finetune, num_classes: int) -> nn.Module:
-    return network.build(rules.backbone, num_classes, pool=rules.pool, hidden=rules.hidden, dropout=rules.dropout)
+def _network(rules: Finetune, num_classes: int, dropout: float) -> nn.Module:
+    return network.build(rules.backbone, num_classes, pool=rules.pool, hidden=rules.hidden, dropout=dropout)
 
 
 def _without_last(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -72,8 +72,8 @@ def write_models(folder: Path) -> None:
     """Files of R-CNN, of every detector and of every classifier."""
     torch.manual_seed(0)
     params, rng = content(), np.random.default_rng(0)
-    net = network.build("alexnet", len(CLASSES) + 1, hidden=HIDDEN)
-    facts = {"backbone": "alexnet", "pool": None, "hidden": HIDDEN, "classes": CLASSES}
+    net = network.build("alexnet", len(CLASSES) + 1, pool=1, hidden=HIDDEN)
+    facts = {"backbone": "alexnet", "pool": 1, "hidden": HIDDEN, "classes": CLASSES}
     write_tensors(folder / "rcnn.safetensors", net.state_dict(), facts)
     scale = np.full(HIDDEN, 0.1, np.float32)
     planes = {"weights": rng.normal(size=(2, HIDDEN)).astype(np.float32), "biases": np.zeros(2)}

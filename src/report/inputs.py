@@ -92,7 +92,7 @@ class Inputs:
 
     @cached_property
     def findings(self) -> dict[str, list[Finding]]:
-        """What the detections turn out to be, by detector."""
+        """The outcomes of the detections, by detector."""
         return {name: findings(found, self.targets, self.samples.classes) for name, found in self.detections.items()}
 
     @cached_property

@@ -33,7 +33,7 @@ def params(epochs: int, **more: bool) -> Params:
 @pytest.fixture
 def start(tmp_path: Path) -> Path:
     torch.manual_seed(1)
-    model = network.build("alexnet", 1000, hidden=8)
+    model = network.build("alexnet", 1000, pool=1, hidden=8)
     write_tensors(tmp_path / "start.safetensors", model.state_dict(), {"source": "test"})
     return tmp_path / "start.safetensors"
 

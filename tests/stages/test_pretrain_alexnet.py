@@ -49,7 +49,7 @@ def test_finetune_starts_from_all_that_was_taught_but_for_the_classes(
     download_weights.run(download_weights.Params(), backbone="alexnet", **start)
     found, facts = read_tensors(out)
     assert facts == {"source": "pretrained on gesture"}
-    model = network.build("alexnet", 10, hidden=HIDDEN)  # as many classes as there are digits: fc8 would fit
+    model = network.build("alexnet", 10, pool=1, hidden=HIDDEN)  # as many classes as there are digits: fc8 would fit
     assert pretrained.load(model, found) == ["classifier.6"]
     for name, value in tensors.items():
         assert torch.equal(model.state_dict()[name], value)
