@@ -60,7 +60,8 @@ def test_the_lines_in_the_document_find_what_predict_finds(checkout: Path) -> No
     method = load(read_params("params.yaml", Params), "ssd300", CPU)
     assert isinstance(method, Dense)
     photo = np.array(Image.open("photo.jpg").convert("RGB"))  # Pillow's decoder differs from OpenCV's by a grey level
-    wanted = method.finish(method.outputs(photo), photo.shape[:2], score_thresh=0.5, max_per_image=10_000)
+    all_of_them = {"candidates": 10_000, "max_per_image": 10_000}  # the lines know no such limits
+    wanted = method.finish(method.outputs(photo), photo.shape[:2], score_thresh=0.5, **all_of_them)
     rows = [np.column_stack([found["boxes"], found["labels"] + 1, found["scores"]])[found["kept"]]]
     rows.append(np.column_stack([wanted["boxes"], wanted["labels"], wanted["scores"]]))
     assert len(rows[0]) == len(rows[1]) > 5
