@@ -1,6 +1,7 @@
 """Hashes of what the libraries compute, to compare processors without running the pipeline.
 
     python -m benchmarks.arithmetic [--no-sampling] [--batch 4]
+    python -m benchmarks.arithmetic --seconds 10 --batch 32     # of a training step, the median of ten
 
 Each line is a computation and a hash of its results: operations of NumPy, liblinear and OpenCV, and two training steps
 of every network of params.yaml. In the pinned mode (docs/reproducibility.md, which has the lines) they are the same on
@@ -9,9 +10,12 @@ every x86-64 processor with AVX2. `--no-sampling` leaves out grid_sample, whose 
 
 import argparse
 import hashlib
+import itertools
+import statistics
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import stages  # noqa: F401  # pins the arithmetic, so it comes before torch and NumPy
 
@@ -37,10 +41,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-sampling", action="store_true")
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--seconds", type=int, default=0, help="steps whose processor time is measured, instead")
     options = parser.parse_args()
     print(f"arithmetic: {computed_by()}", flush=True)
-    for name, arrays in (*operations(), *networks(options.batch)):
+    if options.seconds:
+        for name, subject in networks(options.batch):
+            print(f"{name:16} {seconds(subject, options.seconds):.4f}", flush=True)
+        return
+    for name, arrays in operations():
         print(f"{name:16} {digest(arrays)}", flush=True)
+    for name, subject in networks(options.batch):
+        print(f"{name:16} {digest(weights(subject))}", flush=True)
     if not options.no_sampling:
         torch.manual_seed(0)
         grid = torch.rand(1, WARP, WARP, 2) * 2 - 1
@@ -71,31 +82,37 @@ def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
         yield f"search, {engine}", [selective_search.propose(image, engine=engine, min_side=5)]
 
 
-def networks(batch: int) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Weights of each network after two training steps."""
+class Subject(NamedTuple):
+    """A network, a batch of images and the loss that it is trained with."""
+
+    net: nn.Module
+    images: Tensor
+    loss: Callable[[Tensor], Tensor]
+
+
+def networks(batch: int) -> Iterator[tuple[str, Subject]]:
+    """Build each network of params.yaml, with random weights and images."""
     params = YAML(typ="safe").load(Path("params.yaml").read_text())
     rules = params["finetune"]
     torch.manual_seed(0)
     net = network.build(
         rules["backbone"], NUM_CLASSES, pool=rules["pool"], hidden=rules["hidden"], dropout=rules["dropout"]
     )
-    yield "alexnet", trained(net, images(batch, WARP, WARP), _classify(net, batch))
+    yield "alexnet", Subject(net, images(batch, WARP, WARP), _classify(net, batch))
     for name in plugins.names("classifiers"):
         module = plugins.load("classifiers", name)
         section = module.Params.model_validate(params["classifiers"][name])
         torch.manual_seed(0)
         net = module.build(NUM_CLASSES, section.model)
-        yield name, trained(net, images(batch, *section.input.size), _classify(net, batch))
+        yield name, Subject(net, images(batch, *section.input.size), _classify(net, batch))
     for name in plugins.names("detectors"):
         module = plugins.load("detectors", name)
         section = module.Params.model_validate(params["detectors"][name])
         torch.manual_seed(0)
         net = module.build(NUM_CLASSES, section.model)
         targets = [{"boxes": torch.tensor([[10.0, 10, 60, 70]]), "labels": torch.tensor([1])} for _ in range(batch)]
-        yield (
-            name,
-            trained(net, images(batch, section.model.size, section.model.size), _find(module, net, section, targets)),
-        )
+        size = section.model.size
+        yield name, Subject(net, images(batch, size, size), _find(module, net, section, targets))
 
 
 def images(batch: int, height: int, width: int) -> Tensor:
@@ -103,17 +120,33 @@ def images(batch: int, height: int, width: int) -> Tensor:
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
-def trained(net: nn.Module, batch: Tensor, loss: Callable[[Tensor], Tensor]) -> list[np.ndarray]:
-    """All weights after `STEPS` steps of AdamW on one batch."""
-    net = net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    batch = batch.contiguous(memory_format=torch.channels_last)
+def weights(subject: Subject) -> list[np.ndarray]:
+    """Train for `STEPS` steps and return all weights."""
+    for _ in zip(range(STEPS), steps(subject), strict=False):
+        pass
+    return [value.numpy() for value in subject.net.state_dict().values()]
+
+
+def seconds(subject: Subject, count: int) -> float:
+    """Train for some steps and return the median of their processor time; the first two are left out."""
+    taken, before = [], time.process_time()
+    for _ in zip(range(count + 2), steps(subject), strict=False):
+        taken.append(time.process_time() - before)
+        before = time.process_time()
+    return statistics.median(taken[2:])
+
+
+def steps(subject: Subject) -> Iterator[None]:
+    """Train with AdamW on the one batch, a step for each item."""
+    net = subject.net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    batch = subject.images.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.001, fused=True)
-    for step in range(STEPS):
+    for step in itertools.count():
         torch.manual_seed(step)
         optimizer.zero_grad()
-        loss(batch).backward()
+        subject.loss(batch).backward()
         optimizer.step()
-    return [value.numpy() for value in net.state_dict().values()]
+        yield
 
 
 def _classify(net: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:

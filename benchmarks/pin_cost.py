@@ -1,0 +1,45 @@
+"""What the pinned arithmetic costs: processor time of a training step, native and pinned in turns.
+
+    python -m benchmarks.pin_cost [--pairs 3] [--steps 10] [--batch 32]
+
+Both modes use two threads here, so the difference is that of the instructions. docs/reproducibility.md has the table.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+
+NATIVE = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "2"}
+PINNED = {"ARITHMETIC": "pinned"}
+
+
+def main() -> None:
+    """Print the table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=32)
+    options = parser.parse_args()
+    words = ["--seconds", str(options.steps), "--batch", str(options.batch)]
+    pairs = [(run(NATIVE, words), run(PINNED, words)) for _ in range(options.pairs)]
+    print(f"| a step of {options.batch} images | native | pinned | pinned over native, median (range) |")
+    print("|---|---|---|---|")
+    for name in pairs[0][0]:
+        ratios = [pinned[name] / native[name] for native, pinned in pairs]
+        native, pinned = (statistics.median(pair[mode][name] for pair in pairs) for mode in (0, 1))
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        print(f"| {name} | {native:.3f} s | {pinned:.3f} s | {statistics.median(ratios):.2f} ({spread}) |")
+
+
+def run(variables: dict[str, str], words: list[str]) -> dict[str, float]:
+    """Measure every network in a process of its own, for the mode acts when libraries are loaded."""
+    command = [sys.executable, "-m", "benchmarks.arithmetic", *words]
+    done = subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True, text=True)
+    lines = [line.split() for line in done.stdout.splitlines()[1:]]
+    return {name: float(value) for name, value in lines}
+
+
+if __name__ == "__main__":
+    main()
