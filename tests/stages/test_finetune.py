@@ -24,7 +24,7 @@ def params(epochs: int, **more: bool) -> Params:
     return found.model_copy(
         update={
             "finetune": found.finetune.model_copy(update=changes),
-            "splits": found.splits.model_copy(update={"validation": None}),
+            "splits": found.splits.model_copy(update={"finetune": "train", "validation": None}),
             "warp": Warp(size=63, context=4),
         }
     )
