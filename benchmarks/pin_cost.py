@@ -1,4 +1,4 @@
-"""What the pinned arithmetic costs: processor time of a training step, native and pinned in turns.
+"""Measure the cost of the pinned arithmetic: processor time of a training step, native and pinned in turns.
 
     python -m benchmarks.pin_cost [--pairs 3] [--steps 10] [--batch 32]
 

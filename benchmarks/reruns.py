@@ -4,7 +4,7 @@
 
 Each row is a run of the small pipeline of the tests (tests/repository.py) in an empty folder, with an empty cache, and
 holds two hashes of all outputs in dvc.lock: of a pinned run, in which every row must have the same, and of a native
-one. docs/reproducibility.md has the table. It takes a minute or two a run.
+one.
 """
 
 import hashlib

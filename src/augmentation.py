@@ -30,12 +30,12 @@ Pair = tuple[Tensor, dict[str, Tensor]]  # an image with its objects
 
 
 def fixed(size: int, augment: Augment | None = None) -> v2.Transform:
-    """What an image with its boxes goes through once, whatever the epoch: the resizing, if nothing moves its border."""
+    """Return the step that is the same in every epoch: the resizing, unless a crop or a zoom comes before it."""
     return v2.Identity() if _moves(augment) else _resize(size)
 
 
 def drawn(size: int, augment: Augment | None = None) -> v2.Transform:
-    """What is drawn anew for each image of each batch; for None, images that are not trained on, nothing is.
+    """Return the random steps of an image of a batch; without `augment` (validation, test) there are none.
 
     Differs: colours are distorted last, on the small image; the published code does it first, on many more pixels.
     """
@@ -52,7 +52,7 @@ def drawn(size: int, augment: Augment | None = None) -> v2.Transform:
 
 
 def normalise() -> v2.Transform:
-    """Bytes [..., 3, H, W] as numbers with ImageNet's mean and deviation."""
+    """Return the step from bytes [..., 3, H, W] to floats, normalised by ImageNet's mean and deviation."""
     return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
 
 
@@ -86,7 +86,7 @@ def pair(image: np.ndarray, target: Mapping[str, np.ndarray]) -> Pair:
 
 
 def plain_tensors(seen: Pair) -> Pair:
-    """What the steps made: image [3, S, S], and {boxes [K, 4], labels [K]} of the objects left, K at most M."""
+    """Return image [3, S, S] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, for a crop may lose objects."""
     image, found = seen
     boxes = found["boxes"].as_subclass(Tensor).float()
     return image.as_subclass(Tensor), {"boxes": boxes, "labels": found["labels"]}

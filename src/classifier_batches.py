@@ -44,6 +44,6 @@ class LabelledBatches(EpochBatches):
         return {"ids": ids, "images": images.contiguous(memory_format=torch.channels_last), "labels": labels}
 
     def _load(self, image_id: str) -> Tensor:
-        """RGB bytes [3, H, W] behind the fixed steps."""
+        """Decode an image and apply the fixed steps: RGB bytes [3, H, W]."""
         image: Tensor = self.fixed(torch.from_numpy(self.data.image(image_id)).permute(2, 0, 1))
         return image

@@ -1,1 +1,1 @@
-"""Where may an object be? Selective search (Uijlings et al. 2013, IJCV 104), in kernels that Numba compiles."""
+"""Selective search (Uijlings et al. 2013, IJCV 104), in kernels that Numba compiles."""
