@@ -24,7 +24,7 @@ plots: setup  ## DVC's plots on one page that asks the network for nothing
 	@$(BIN)/python -m commands.plots
 
 demo: setup  ## a page on this machine on which to try the trained methods on photos
-	$(BIN)/python -m stages.demo
+	$(BIN)/python -m commands.demo
 
 # Two processes of one thread each, a test file in one of them, in the order of tests/conftest.py.
 test: setup  ## lint, types and tests
@@ -37,4 +37,4 @@ slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 times: setup  ## as repro, with the seconds of each stage in report/with_times.html
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m stages.timed_repro
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m commands.timed_repro

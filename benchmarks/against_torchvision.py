@@ -20,14 +20,14 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
-from src import pretrained
-from src.augmentation import Augment
-from src.average_precision import mean_ap, voc07, voc_curves
-from src.detection_batches import DetectionBatches
+from src.detection.augmentation import Augment
+from src.detection.batches import DetectionBatches
 from src.detectors import rpn, ssd300
-from src.proposal_recall import best_overlaps, recall
-from src.records import Record
-from src.samples import Samples
+from src.evaluation.average_precision import mean_ap, voc07, voc_curves
+from src.evaluation.proposal_recall import best_overlaps, recall
+from src.files.boxed_images import Samples
+from src.files.records import Record
+from src.networks import starting_weights
 
 SIZE = 300
 AUGMENT = Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5)
@@ -160,7 +160,7 @@ def _scaled(record: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Te
 def pair(detector: str, num_classes: int, weights: Mapping[str, Tensor]) -> tuple[nn.Module, nn.Module]:
     """Ours and theirs with the same values."""
     ours = OurSsd(num_classes) if detector == "ssd300" else OurRpn()
-    pretrained.load(ours.net.get_submodule("backbone"), weights)
+    starting_weights.load(ours.net.get_submodule("backbone"), weights)
     return ours, TheirSsd(ours.net, num_classes) if detector == "ssd300" else TheirRpn(ours.net)
 
 

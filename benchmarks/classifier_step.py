@@ -2,7 +2,7 @@
 
     python -m benchmarks.classifier_step --steps 30
 
-Ours is a step of `src.training.fit`, on batches that are ready. By hand is torchvision's model of the same name with
+Ours is a step of `src.training.loop.fit`, on batches that are ready. By hand is torchvision's model of the same name with
 torch's optimizer and loss, and nothing else, on the same batches from the same weights. The two take turns, now one
 first and now the other; the ratio is the median of the pairs' own. The first losses agree where both do the same.
 """
@@ -20,10 +20,10 @@ from ruamel.yaml import YAML
 from torch import Tensor, nn
 
 from src import plugins
-from src.classifier_loss import loss
-from src.classifier_params import Loss
+from src.classification.loss import loss
+from src.classification.params import Loss
 from src.params import Train
-from src.training import fit
+from src.training.loop import fit
 
 CLASSES = 10
 PLAIN = Loss(label_smoothing=0.0, focal_gamma=0.0, balanced=False, class_weights={})

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from src.proposal_recall import best_overlaps, mabo, recall
+from src.evaluation.proposal_recall import best_overlaps, mabo, recall
+from src.files.boxed_images import Samples
+from src.files.records import read_records
 from src.proposals.selective_search import distinct
-from src.records import read_records
-from src.samples import Samples
 
 THRESHS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 

@@ -12,8 +12,8 @@ import time
 import cv2
 import numpy as np
 
+from src.files.boxed_images import Samples
 from src.proposals.selective_search import propose
-from src.samples import Samples
 
 PAIRS = 5
 ENGINES = ("own", "opencv")

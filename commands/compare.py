@@ -4,7 +4,7 @@
 
 OLD and NEW are commits, branches, tags, names of experiments (`dvc exp save -n mine`) or `workspace`. The interval is
 that of the difference, over 1,000 draws of the test images, the same for both; `seed` is the standard deviation between
-trainings that differ in their seed alone (docs/results/deviation.json). src/verdict.py holds the rule for the
+trainings that differ in their seed alone (docs/results/deviation.json). src/evaluation/verdict.py holds the rule for the
 word: in short, a change is better or worse if 0 lies outside the interval and two trainings do not differ as much by
 chance. Nothing is written or checked out. The exit status is 2 where there is nothing to compare, and
 with `--gate` it is 1 where a metric lies outside its band (docs/comparing.md).
@@ -22,8 +22,8 @@ from commands import tables
 from commands.evidence import PREPARED, Missing, paired
 from commands.revisions import WORKSPACE, Revision, revisions
 from src.errors import InputError
-from src.headline import Headline, of
-from src.verdict import Change, band
+from src.evaluation.headline import Headline, of
+from src.evaluation.verdict import Change, band
 
 DEVIATIONS = Path("docs/results/deviation.json")
 Deviations = Mapping[str, Mapping[str, Any]]

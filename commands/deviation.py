@@ -27,8 +27,8 @@ from joblib import Parallel, delayed
 from ruamel.yaml import YAML
 
 from src.errors import InputError
-from src.headline import of
-from src.storage import write_json
+from src.evaluation.headline import of
+from src.files.storage import write_json
 
 SUMMARY = Path("metrics/summary.json")
 RESULT = Path("docs/results/deviation.json")

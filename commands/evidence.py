@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from commands.revisions import Revision
-from src.bootstrap import accuracy, draws, interval
 from src.errors import InputError
-from src.headline import CLASSIFIER_KEY, Headline
-from src.records import read_records
-from src.resampled_detections import match, of_detections
-from src.resampled_proposals import of_proposals
-from src.samples import Samples
+from src.evaluation.bootstrap import accuracy, draws, interval
+from src.evaluation.headline import CLASSIFIER_KEY, Headline
+from src.evaluation.resampled_detections import match, of_detections
+from src.evaluation.resampled_proposals import of_proposals
+from src.files.boxed_images import Samples
+from src.files.records import read_records
 
 PREPARED = "data/prepared/voc.zip"
 AT = "recall_50_at_"

@@ -14,9 +14,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from src import headline
 from src.errors import InputError
-from src.headline import LISTED, Metrics
+from src.evaluation import headline
+from src.evaluation.headline import LISTED, Metrics
 
 WORKSPACE = "workspace"
 METRICS = "metrics"

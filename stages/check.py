@@ -16,11 +16,12 @@ from pydantic import create_model
 from torch import nn
 
 from src import plugins
-from src.classifier_params import Pretrain
-from src.detection import class_agnostic
+from src.classification.params import Pretrain
+from src.detection.running import class_agnostic
 from src.errors import InputError
+from src.evaluation.proposal_recall import Evaluate
+from src.files.storage import atomic
 from src.params import Section, Seed, Splits, Train
-from src.proposal_recall import Evaluate
 from src.proposals.selective_search import SelectiveSearch
 from src.rcnn import network
 from src.rcnn.bbox import TrainBbox
@@ -29,8 +30,7 @@ from src.rcnn.features import Features
 from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.warp import Warp
-from src.storage import atomic
-from src.training import LAST
+from src.training.loop import LAST
 from stages.command import command
 from stages.environment import computed_by, device, jobs, workers
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.training import fingerprint
+from src.training.loop import fingerprint
 from stages.environment import computed_by
 
 FOLDER = Path(".checkpoints")  # outside DVC's outputs, which DVC removes before a stage runs

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from src.detection import detect, section_of, start
+from src.detection.running import detect, section_of, start
+from src.files.boxed_images import Samples
+from src.files.records import write_records
+from src.files.weights import read_tensors
 from src.params import Sections, Seed, Splits
-from src.records import write_records
-from src.samples import Samples
-from src.tensors import read_tensors
 from stages.command import command
 from stages.environment import device
 

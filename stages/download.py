@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from src.archives import store
 from src.errors import InputError
+from src.ingest.archives import store
+from src.ingest.source import data_set
 from src.params import Sections, Seed
-from src.sources import data_set
 from stages.command import command
 from stages.environment import jobs
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.errors import InputError
+from src.files.storage import atomic
+from src.files.weights import read_tensors, write_tensors
 from src.params import Sections
-from src.storage import atomic
-from src.tensors import read_tensors, write_tensors
 from stages.command import command
 
 if TYPE_CHECKING:  # two seconds, which the sample's `none` and `pretrained` do without

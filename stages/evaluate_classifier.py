@@ -9,14 +9,14 @@ import pandas as pd
 import torch
 
 from src import plugins
-from src.bootstrap import accuracy, draws, standard_errors
-from src.classification import BATCH_SIZE, TEST, predict, start
-from src.classifier_batches import LabelledBatches
-from src.classifier_metrics import by_class, figures
-from src.labelled import LabelledImages
+from src.classification.batches import LabelledBatches
+from src.classification.running import BATCH_SIZE, TEST, predict, start
+from src.evaluation.bootstrap import accuracy, draws, standard_errors
+from src.evaluation.classification import by_class, figures
+from src.files.labelled_images import LabelledImages
+from src.files.storage import write_csv, write_json
+from src.files.weights import read_tensors
 from src.params import Sections
-from src.storage import write_csv, write_json
-from src.tensors import read_tensors
 from stages.command import command
 from stages.environment import device
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.average_precision import coco_ap, mean_ap, precision_recall, thinned, voc07, voc12
-from src.bootstrap import draws, standard_errors
+from src.evaluation.average_precision import coco_ap, mean_ap, precision_recall, thinned, voc07, voc12
+from src.evaluation.bootstrap import draws, standard_errors
+from src.evaluation.resampled_detections import COCO, VOC07, match, of_detections
+from src.files.boxed_images import Samples
+from src.files.storage import write_csv, write_json
 from src.params import Sections, Splits
-from src.resampled_detections import COCO, VOC07, match, of_detections
-from src.samples import Samples
-from src.storage import write_csv, write_json
 from stages.command import command
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.bootstrap import draws, standard_errors
+from src.evaluation.bootstrap import draws, standard_errors
+from src.evaluation.proposal_recall import Evaluate, best_overlaps, mabo, recall, sliding_window
+from src.evaluation.resampled_proposals import of_proposals
+from src.files.boxed_images import Samples
+from src.files.records import read_records
+from src.files.storage import write_csv, write_json
 from src.params import Sections, Splits
-from src.proposal_recall import Evaluate, best_overlaps, mabo, recall, sliding_window
-from src.records import read_records
-from src.resampled_proposals import of_proposals
-from src.samples import Samples
-from src.storage import write_csv, write_json
 from stages.command import command
 
 IOU_THRESHS = [percent / 100 for percent in range(50, 100, 5)]

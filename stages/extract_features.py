@@ -4,15 +4,15 @@ from pathlib import Path
 
 import torch
 
+from src.files.boxed_images import Samples
+from src.files.records import Record, read_records, write_records
+from src.files.storage import write_npz
+from src.files.weights import read_tensors
 from src.params import Sections, Splits
 from src.rcnn import network
 from src.rcnn.extract import extract
 from src.rcnn.features import Features, read_first, to_describe, unit_scale
 from src.rcnn.warp import Warp
-from src.records import Record, read_records, write_records
-from src.samples import Samples
-from src.storage import write_npz
-from src.tensors import read_tensors
 from stages.command import command
 from stages.environment import device, jobs
 

@@ -9,16 +9,16 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from src import pretrained
+from src.files.boxed_images import Samples
+from src.files.records import read_records
+from src.files.storage import write_csv, write_json
+from src.files.weights import read_tensors, write_tensors
+from src.networks import starting_weights
 from src.params import Sections, Seed, Splits, Train
 from src.rcnn import network
 from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
 from src.rcnn.warp import Warp
-from src.records import read_records
-from src.samples import Samples
-from src.storage import write_csv, write_json
-from src.tensors import read_tensors, write_tensors
-from src.training import Batches, fit, kept_row
+from src.training.loop import Batches, fit, kept_row
 from stages.checkpoint import checkpoint
 from stages.command import command
 from stages.environment import computed_by, device, workers
@@ -78,7 +78,7 @@ def run(
         lambda net, batch: region_loss(net, batch, params.warp),
         settings,
         validate=None if held_out is None else lambda net: _accuracy(fabric, net, held_out, params),
-        groups=pretrained.groups(model, fresh, rules.new_layer_lr),
+        groups=starting_weights.groups(model, fresh, rules.new_layer_lr),
         seed=params.seed,
         checkpoint=checkpoint("finetune", params.model_dump(), [samples, proposals, weights]),
     )
@@ -98,7 +98,7 @@ def _start(model: nn.Module, weights: Path) -> list[str]:
     if not tensors:
         print("all layers start at random")
         return []
-    fresh = pretrained.load(model, tensors, "finetune.weights")
+    fresh = starting_weights.load(model, tensors, "finetune.weights")
     print(f"weights: {facts['source']}; these layers start at random: {', '.join(fresh) or 'none'}")
     return fresh
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import InputError
+from src.ingest.source import data_set
 from src.params import Sections, Splits
-from src.sources import data_set
 from stages.command import command
 from stages.environment import jobs
 

@@ -10,17 +10,17 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from src.classification import TRAIN, VALIDATION, start
-from src.classifier_params import Input, Pretrain, Recipe
-from src.classifier_training import train
-from src.labelled import LabelledImages
+from src.classification.params import Input, Pretrain, Recipe
+from src.classification.running import TRAIN, VALIDATION, start
+from src.classification.training import train
+from src.files.labelled_images import LabelledImages
+from src.files.storage import write_json
+from src.files.weights import write_tensors
 from src.params import Sections, Seed, Train
 from src.rcnn import network
 from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.warp import Warp
-from src.storage import write_json
-from src.tensors import write_tensors
-from src.training import kept_row
+from src.training.loop import kept_row
 from stages.checkpoint import checkpoint
 from stages.command import command
 from stages.environment import computed_by, device, workers

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from src.files.boxed_images import Samples
+from src.files.records import write_records
 from src.parallel import parallel_map
 from src.params import Sections, Seed, Splits
 from src.proposals import selective_search
-from src.records import write_records
-from src.samples import Samples
 from stages.command import command
 from stages.environment import jobs
 

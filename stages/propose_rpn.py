@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-from src.detection import BATCH_SIZE, detect, measure, section_of, start
-from src.detection_batches import DetectionBatches
+from src.detection.batches import DetectionBatches
+from src.detection.running import BATCH_SIZE, detect, measure, section_of, start
+from src.files.boxed_images import Samples
+from src.files.records import Record, write_records
+from src.files.storage import write_json
+from src.files.weights import read_tensors
 from src.params import Sections, Seed, Splits
-from src.records import Record, write_records
-from src.samples import Samples
-from src.storage import write_json
-from src.tensors import read_tensors
 from stages.command import command
 from stages.environment import device
 

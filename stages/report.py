@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from src.files.boxed_images import Samples
+from src.files.storage import atomic
 from src.params import Sections, Splits
 from src.report.inputs import Inputs
 from src.report.page import page
 from src.report.pipeline import read_pipeline
-from src.samples import Samples
-from src.storage import atomic
 from stages.command import command
 
 NOTHING = Path()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from src import headline
-from src.headline import CLASSIFIER_KEY
+from src.evaluation import headline
+from src.evaluation.headline import CLASSIFIER_KEY
+from src.files.storage import write_json
 from src.params import Sections
-from src.storage import write_json
 from stages.command import command
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from src.files.boxed_images import Samples
+from src.files.storage import read_npz, write_json, write_npz
 from src.params import Sections, Splits
 from src.rcnn.bbox import TrainBbox, fit, pairs
 from src.rcnn.features import Features, read_first
-from src.samples import Samples
-from src.storage import read_npz, write_json, write_npz
 from stages.command import command
 
 

@@ -6,14 +6,15 @@ from typing import Any
 import pandas as pd
 from lightning_fabric import Fabric
 
-from src import plugins, pretrained
-from src.classification import TRAIN, VALIDATION, start
-from src.classifier_training import train
-from src.labelled import LabelledImages
+from src import plugins
+from src.classification.running import TRAIN, VALIDATION, start
+from src.classification.training import train
+from src.files.labelled_images import LabelledImages
+from src.files.storage import write_csv, write_json
+from src.files.weights import read_tensors, write_tensors
+from src.networks import starting_weights
 from src.params import Sections, Seed, Train
-from src.storage import write_csv, write_json
-from src.tensors import read_tensors, write_tensors
-from src.training import kept_row
+from src.training.loop import kept_row
 from stages.checkpoint import checkpoint
 from stages.command import command
 from stages.environment import computed_by, device, workers
@@ -41,7 +42,7 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
     )
     print(f"weights: {facts['source']}; {sum(value.numel() for value in model.parameters())} parameters")
     if tensors:
-        print(f"start at random: {_listed(fresh)}; skipped: {_listed(pretrained.skipped(model, tensors))}")
+        print(f"start at random: {_listed(fresh)}; skipped: {_listed(starting_weights.skipped(model, tensors))}")
     trained = section.model_dump(exclude={"predict", "train"})
     computed = {"seed": params.seed, "train": settings.model_dump(), "classifier": trained}
     history = train(

@@ -9,15 +9,15 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from src import pretrained
-from src.augmentation import Augment
-from src.detection import measure, section_of, start
-from src.detection_batches import DetectionBatches
+from src.detection.augmentation import Augment
+from src.detection.batches import DetectionBatches
+from src.detection.running import measure, section_of, start
+from src.files.boxed_images import Samples
+from src.files.storage import write_csv, write_json
+from src.files.weights import read_tensors, write_tensors
+from src.networks import starting_weights
 from src.params import Sections, Seed, Splits, Train
-from src.samples import Samples
-from src.storage import write_csv, write_json
-from src.tensors import read_tensors, write_tensors
-from src.training import Batches, fit, kept_row
+from src.training.loop import Batches, fit, kept_row
 from stages.checkpoint import checkpoint
 from stages.command import command
 from stages.environment import computed_by, device, workers
@@ -71,7 +71,7 @@ def run(params: Params, *, detector: str, samples: Path, weights: Path, out: Pat
         lambda net, batch: module.loss(net(batch["images"]), batch["targets"], section.loss),
         settings,
         validate=validate if held_out else None,
-        groups=pretrained.groups(model, fresh, section.new_layer_lr),
+        groups=starting_weights.groups(model, fresh, section.new_layer_lr),
         seed=params.seed,
         checkpoint=checkpoint(detector, computed, [samples, weights]),
     )

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_digits
 
-from src.classifier_params import Augment, Input, Loss, Recipe
-from src.labelled import LabelledImages
-from src.prepared import write_prepared
+from src.classification.params import Augment, Input, Loss, Recipe
+from src.files.labelled_images import LabelledImages
+from src.files.prepared import write_prepared
 
 PLAIN = Augment(crop=1.0, rotate=0.0, shift=0.0, zoom=0.0, shear=0.0, photometric=0.0, flip=0.0, mixup=0.0, cutmix=0.0)
 LOSS = Loss(label_smoothing=0.0, focal_gamma=0.0, balanced=False, class_weights={})

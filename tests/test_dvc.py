@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from src.headline import LISTED
+from src.evaluation.headline import LISTED
 from tests.repository import Repository
 from tests.test_pipeline import PLOTS, SEVERAL
 

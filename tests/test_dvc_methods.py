@@ -5,7 +5,7 @@ import json
 import numpy as np
 from ruamel.yaml import YAML
 
-from src.records import read_records
+from src.files.records import read_records
 from tests.repository import Repository
 
 
@@ -23,7 +23,7 @@ TOY = """
 import torch
 from torch import nn
 
-from src.augmentation import Augment
+from src.detection.augmentation import Augment
 from src.params import Count, Section, TrainOverrides
 
 
@@ -71,8 +71,8 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from src.labelled import LabelledData
-from src.sources import Source
+from src.files.labelled_images import LabelledData
+from src.ingest.source import Source
 
 TASK = "labels"
 
@@ -97,7 +97,7 @@ def prepare(raw, section, jobs):
 TOY_CLASSIFIER = """
 from torch import nn
 
-from src.classifier_params import Classifier
+from src.classification.params import Classifier
 from src.params import Section
 
 

@@ -2,7 +2,7 @@ import json
 import re
 import subprocess
 
-from stages.results_table import METRICS, read, table
+from commands.results_table import METRICS, read, table
 from tests.pipeline import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from src.augmentation import Augment
-from src.classifier_batches import LabelledBatches
-from src.detection_batches import DetectionBatches
+from src.classification.batches import LabelledBatches
+from src.detection.augmentation import Augment
+from src.detection.batches import DetectionBatches
+from src.files.boxed_images import Samples
+from src.files.records import Record
 from src.rcnn.finetune import Finetune, RegionBatches
-from src.records import Record
-from src.samples import Samples
 from tests.labelled import INPUT, PLAIN, digits
 from tests.rcnn.conftest import finetune_rules, proposals, samples  # noqa: F401 (fixtures)
 

@@ -9,11 +9,11 @@ import torch
 from ruamel.yaml import YAML
 
 from src import plugins
-from src.prepared import write_prepared
+from src.files.boxed_images import Samples
+from src.files.prepared import write_prepared
+from src.files.storage import write_npz
+from src.files.weights import write_tensors
 from src.rcnn import network
-from src.samples import Samples
-from src.storage import write_npz
-from src.tensors import write_tensors
 from tests.pipeline import ROOT
 
 CLASSES = ["circle", "square"]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from src.labelled import LabelledImages
-from src.samples import Samples
+from src.files.boxed_images import Samples
+from src.files.labelled_images import LabelledImages
 
 SOURCES = {
     ("voc", "sample"): "scenes that the project draws itself, in the layout of Pascal VOC",

@@ -44,7 +44,7 @@ def markdown(card: Card) -> str:
     parts = [
         f"# {card.name}",
         card.what,
-        f"Written by `python -m stages.model_card {card.name}` from `params.yaml` and the outputs of the stages.",
+        f"Written by `python -m commands.model_card {card.name}` from `params.yaml` and the outputs of the stages.",
         "## Data",
         f"{card.origin[0].upper()}{card.origin[1:]}.",
         _splits(card.splits),

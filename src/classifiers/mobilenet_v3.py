@@ -7,8 +7,8 @@ looks perfect in train mode guesses in eval mode. That is what the tutorial's 0.
 
 from torch import nn
 
-from src.classifier_params import Classifier
-from src.torchvision_network import Model, network
+from src.classification.params import Classifier
+from src.networks.torchvision_classifier import Model, network
 
 
 class Params(Classifier):

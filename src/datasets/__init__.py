@@ -1,6 +1,6 @@
 """Data sets, one file each.
 
-A file has `Params`, its section of params.yaml below `data`, a `src.sources.Source`;
+A file has `Params`, its section of params.yaml below `data`, a `src.ingest.source.Source`;
 `TASK`, "boxes" or "labels", what its images are annotated with;
 `fetch(section, out, *, seed, jobs) -> [paths]`, which puts the files of the sample, or the official ones, into the
 folder `out` and names those that belong there (what is local is copied for all alike, by `stages/download.py`);

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from src import class_folders
-from src.archives import open_archive
-from src.drawn import gesture as drawn
-from src.labelled import LabelledData
+from src.files.labelled_images import LabelledData
+from src.ingest import class_folders
+from src.ingest.archives import open_archive
+from src.ingest.drawn import gesture as drawn
+from src.ingest.source import Source
+from src.ingest.splitting import Split, cut, limited
 from src.params import Count, Section
-from src.sources import Source
-from src.splitting import Split, cut, limited
 
 TASK = "labels"
 

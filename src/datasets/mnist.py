@@ -17,14 +17,14 @@ from typing import ClassVar, NamedTuple
 import cv2
 import numpy as np
 
-from src.archives import GZIP_MAGIC, Archive, open_archive
-from src.download import download
 from src.errors import InputError
-from src.labelled import LabelledData
+from src.files.labelled_images import LabelledData
+from src.files.storage import atomic
+from src.ingest.archives import GZIP_MAGIC, Archive, open_archive
+from src.ingest.download import download
+from src.ingest.source import Source, remedy
+from src.ingest.splitting import ValSplit, by_fraction, cut, limited
 from src.params import Count
-from src.sources import Source, remedy
-from src.splitting import ValSplit, by_fraction, cut, limited
-from src.storage import atomic
 
 TASK = "labels"
 OFFICIAL = {  # file -> checksum, as published

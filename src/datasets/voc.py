@@ -5,12 +5,12 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from src.archives import open_archive
-from src.download import download
-from src.drawn import voc as drawn
+from src.ingest.archives import open_archive
+from src.ingest.download import download
+from src.ingest.drawn import voc as drawn
+from src.ingest.source import Source, remedy
+from src.ingest.voc.reader import VocData, load
 from src.params import Count, Section
-from src.sources import Source, remedy
-from src.voc.reader import VocData, load
 
 TASK = "boxes"
 OFFICIAL = {  # year -> file -> checksum, as the organisers publish them

@@ -7,8 +7,8 @@ from html import escape
 import cv2
 import numpy as np
 
+from src.files.records import Record
 from src.prediction.drawing import colour
-from src.records import Record
 
 QUALITY = 85  # of the JPEG
 LABELLED = 15  # boxes; more names than these hide the picture

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from src.files.records import Record
 from src.prediction.classifier import Classifier
 from src.prediction.dense import OBJECT, Dense
 from src.prediction.drawing import above
 from src.prediction.rcnn import Rcnn, Scored
-from src.records import Record
 
 NMS = "NMS: IoU above which the lower score goes"
 

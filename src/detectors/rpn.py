@@ -12,11 +12,11 @@ from torch.nn import functional
 from torchvision.ops import nms
 
 from src import plugins
-from src.anchors import anchors
-from src.augmentation import Augment
-from src.boxes import clip, encode
-from src.boxes import decode as decode_deltas
-from src.overlap import iou
+from src.boxes.geometry import clip, encode
+from src.boxes.geometry import decode as decode_deltas
+from src.boxes.overlap import iou
+from src.detection.anchors import anchors
+from src.detection.augmentation import Augment
 from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
 
 Outputs = Mapping[str, Tensor]

@@ -15,12 +15,12 @@ from torch.nn import functional
 from torchvision.ops import batched_nms
 
 from src import plugins
-from src.anchors import default_boxes, linear_scales
-from src.augmentation import Augment
-from src.boxes import clip, encode
-from src.boxes import decode as decode_deltas
+from src.boxes.geometry import clip, encode
+from src.boxes.geometry import decode as decode_deltas
+from src.boxes.overlap import iou
+from src.detection.anchors import default_boxes, linear_scales
+from src.detection.augmentation import Augment
 from src.errors import InputError
-from src.overlap import iou
 from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
 
 Outputs = Mapping[str, Tensor]
@@ -162,7 +162,7 @@ def _head(channels: int, outputs: int) -> nn.Conv2d:
 
 
 def _flat(heads: nn.ModuleList, maps: Sequence[Tensor], values: int) -> Tensor:
-    """Outputs of all heads as [B, N, values], in the order of `src.anchors`."""
+    """Outputs of all heads as [B, N, values], in the order of `src.detection.anchors`."""
     found = [head(one).permute(0, 2, 3, 1) for head, one in zip(heads, maps, strict=True)]
     return torch.cat([one.reshape(len(one), -1, values) for one in found], dim=1)
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from src.classifier_params import Input
+from src.classification.params import Input
 from src.export.graph import BATCH, INPUT, PROBABILITIES
-from src.imagenet import MEAN, STD
+from src.networks.imagenet import MEAN, STD
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 

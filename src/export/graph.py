@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from src.boxes import clip, decode
+from src.boxes.geometry import clip, decode
 from src.errors import InputError
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.augmentation import apply
-from src.classifier_batches import LabelledBatches
+from src.classification.batches import LabelledBatches
+from src.detection.augmentation import apply
 from src.errors import InputError
 from src.export.graph import Graph
-from src.labelled import LabelledImages
+from src.files.labelled_images import LabelledImages
 from src.prediction.classifier import Classifier, OnePhoto
 from src.prediction.dense import NO_OBJECTS, Dense
 

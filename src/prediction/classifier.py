@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from src import plugins
-from src.classification import predict, start
-from src.classifier_batches import LabelledBatches
+from src.classification.batches import LabelledBatches
+from src.classification.running import predict, start
 from src.errors import InputError
-from src.labelled import LabelledImages
-from src.tensors import read_tensors
+from src.files.labelled_images import LabelledImages
+from src.files.weights import read_tensors
 
 
 class OnePhoto:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.augmentation import apply, transform
-from src.detection import class_agnostic, section_of, start
+from src.detection.augmentation import apply, transform
+from src.detection.running import class_agnostic, section_of, start
 from src.errors import InputError
-from src.records import Record
-from src.tensors import read_tensors
+from src.files.records import Record
+from src.files.weights import read_tensors
 
 NO_OBJECTS: Record = {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, np.int64)}
 OBJECT = "object"

@@ -49,7 +49,7 @@ def _files(given: Path) -> Iterator[tuple[Path, Path]]:
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Encoded bytes as an upright RGB image, uint8 [H, W, 3].
 
-    Differs: `src.prepared.decode_image` ignores the EXIF rotation, for boxes of data sets lie on the stored pixels.
+    Differs: `src.files.prepared.decode_image` ignores the EXIF rotation, for boxes of data sets lie on the stored pixels.
     A photo of a telephone is turned upright here, as its owner sees it.
 
     Raises:

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 
 from src.errors import InputError
+from src.files.records import Record
+from src.files.storage import read_npz
+from src.files.weights import read_tensors
 from src.rcnn import network
 from src.rcnn.detect import DetectRcnn, corrections, detect
 from src.rcnn.mining import scores
 from src.rcnn.solvers import Plane
 from src.rcnn.warp import Warp, normalize, warp
-from src.records import Record
-from src.storage import read_npz
-from src.tensors import read_tensors
 
 BATCH_SIZE = 128  # regions at once; no parameter: it changes the speed, not the features
 Propose = Callable[[np.ndarray, str], np.ndarray]  # (RGB image [H, W, 3], image id) -> boxes [N, 4]

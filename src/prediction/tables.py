@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from src.records import Record
-from src.storage import atomic
+from src.files.records import Record
+from src.files.storage import atomic
 
 DIGITS = 4  # of scores and pixels: more than either is worth
 DETECTION_COLUMNS = ["image_id", "image", "category_id", "class", "score", "x1", "y1", "x2", "y2"]
@@ -93,7 +93,7 @@ def class_results(probabilities: Mapping[str, np.ndarray], classes: Sequence[str
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write numbers with four digits behind the point, on one line; `src.storage.write_json` indents every number."""
+    """Write numbers with four digits behind the point, on one line; `src.files.storage.write_json` indents every number."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(_rounded(content), allow_nan=False) + "\n")
 

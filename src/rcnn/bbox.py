@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from src.assign import best_match, plain
-from src.boxes import encode
+from src.boxes.geometry import encode
+from src.boxes.matching import best_match, plain
+from src.files.boxed_images import Target
+from src.files.records import Record
 from src.params import Fraction, Positive, Section
-from src.records import Record
-from src.samples import Target
 
 
 class TrainBbox(Section):

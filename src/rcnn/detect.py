@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torchvision.ops import nms
 
-from src.boxes import clip, decode
+from src.boxes.geometry import clip, decode
+from src.files.records import Record
 from src.params import Count, Fraction, Section
-from src.records import Record
 
 
 class DetectRcnn(Section):

@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from src.errors import InputError
+from src.files.boxed_images import Samples
+from src.files.records import Record
+from src.files.storage import atomic
 from src.parallel import parallel_map
 from src.rcnn import network
 from src.rcnn.features import rows
 from src.rcnn.warp import Warp, normalize, warp
-from src.records import Record
-from src.samples import Samples
-from src.storage import atomic
 
 CHUNK = 8  # images that one process takes at a time
 BYTES = 2  # of a half-precision number

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import field_validator
 
-from src.assign import best_match, plain
+from src.boxes.matching import best_match, plain
 from src.errors import InputError
+from src.files.boxed_images import Target
+from src.files.records import Record, read_records
 from src.params import Fraction, Positive, Section
-from src.records import Record, read_records
-from src.samples import Target
 
 LAYERS = ("pool5", "fc6", "fc7")  # of the network that describes a region
 SCALE_ROWS = 10_000

@@ -9,11 +9,11 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from src.assign import BACKGROUND, IGNORED, best_match, is_background, near_difficult, plain
+from src.boxes.matching import BACKGROUND, IGNORED, best_match, is_background, near_difficult, plain
 from src.errors import InputError
+from src.files.boxed_images import Samples, Target
 from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
 from src.rcnn.warp import Warp, normalize, warp
-from src.samples import Samples, Target
 
 PRETRAINED = "pretrained"  # of `weights`: what the stage pretrain_alexnet taught
 

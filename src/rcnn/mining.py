@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
-from src.assign import best_match, is_background, near_difficult, plain
+from src.boxes.matching import best_match, is_background, near_difficult, plain
+from src.files.boxed_images import Target
+from src.files.records import Record
 from src.parallel import parallel_map
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn.solvers import Objective, Plane, Sgd, objective
-from src.records import Record
-from src.samples import Target
 
 BLOCK = 8192  # rows that are scored at once
 Solver = Callable[[np.ndarray, np.ndarray], Plane]

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from src.imagenet import MEAN, STD
+from src.networks.imagenet import MEAN, STD
 from src.params import Section
 
 

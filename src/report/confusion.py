@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from src.errors import InputError
-from src.labelled import LabelledImages
+from src.files.labelled_images import LabelledImages
 from src.report.blocks import Block, Grid, Paragraph, Picture, Section, Subheading, Table
 from src.report.inputs import Inputs, title
 from src.report.pictures import with_boxes

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from src.mistakes import CORRECT, MISSED, MISTAKES, NO_OBJECT, Finding, counts
+from src.evaluation.mistakes import CORRECT, MISSED, MISTAKES, NO_OBJECT, Finding, counts
 from src.report.blocks import Block, Grid, Paragraph, Picture, Section, Subheading, Table
 from src.report.inputs import Inputs, title
 from src.report.pictures import LOST, RIGHT, TRUE, WRONG, Drawn, with_boxes

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from src.errors import InputError
-from src.mistakes import Finding, findings
-from src.records import Record, read_records
+from src.evaluation.mistakes import Finding, findings
+from src.files.boxed_images import Samples, Target
+from src.files.records import Record, read_records
 from src.report.pipeline import Stage
-from src.samples import Samples, Target
 
 TITLES = {  # names that need more than their file's; any other method is called as its file is
     "rcnn": "R-CNN",

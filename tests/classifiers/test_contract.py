@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from torch import nn
 
 from src import plugins
-from src.classifier_params import Classifier
+from src.classification.params import Classifier
 from src.params import ParamsError
 from tests.pipeline import ROOT
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from src.classification import start
-from src.classifier_training import train
+from src.classification.running import start
+from src.classification.training import train
 from src.classifiers import mobilenet_v3
 from tests.labelled import RECIPE, digits
 from tests.test_training import SETTINGS

@@ -9,10 +9,10 @@ from ruamel.yaml import YAML
 
 from src import plugins
 from src.errors import InputError
-from src.labelled import LabelledImages
+from src.files.boxed_images import Samples
+from src.files.labelled_images import LabelledImages
+from src.ingest.source import Source, data_set
 from src.params import ParamsError
-from src.samples import Samples
-from src.sources import Source, data_set
 from tests.pipeline import ROOT
 from tests.test_archives import write_zip
 

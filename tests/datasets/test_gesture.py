@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from src.archives import pack_folder, store
 from src.datasets import gesture
-from src.drawn.gesture import CLASSES
 from src.errors import InputError
-from src.labelled import LabelledData
+from src.files.labelled_images import LabelledData
+from src.ingest.archives import pack_folder, store
+from src.ingest.drawn.gesture import CLASSES
 from tests.test_archives import write_folder
 from tests.test_class_folders import image
 

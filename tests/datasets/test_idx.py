@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from src.archives import open_archive
 from src.datasets.mnist import parse, read_set, serialise
 from src.errors import InputError
+from src.ingest.archives import open_archive
 from tests.test_archives import write_folder, write_tar, write_zip
 
 IMAGES = np.arange(5 * 2 * 3, dtype=np.uint8).reshape(5, 2, 3)

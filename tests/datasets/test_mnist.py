@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from sklearn.datasets import load_digits
 from torchvision.datasets import MNIST
 
-from src.archives import open_archive
 from src.datasets import mnist
 from src.datasets.mnist import read_set, serialise
 from src.errors import InputError
-from src.labelled import LabelledImages
+from src.files.labelled_images import LabelledImages
+from src.ingest.archives import open_archive
 from tests.test_archives import write_folder, write_tar
 from tests.test_download import mirror  # noqa: F401 (a fixture)
 

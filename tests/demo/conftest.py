@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from commands.demo import Params, panels_of
 from src.demo.panels import Panel
 from src.params import read_params
-from stages.demo import Params, panels_of
 from tests.prediction.conftest import checkout
 from tests.trained import write_checkout
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from torch import nn
 
+from commands.demo import Params, about, examples, panels_of, serve
 from src.params import read_params
-from stages.demo import Params, about, examples, panels_of, serve
 
 
 def main(log: Path) -> None:

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from src.demo.figures import DRAWN, LABELLED, data_url, figure
-from src.records import Record
+from src.files.records import Record
 from tests.trained import scene
 
 

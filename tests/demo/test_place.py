@@ -2,10 +2,10 @@ import re
 
 import pytest
 
+from commands.demo import Params, about, examples
 from src.demo.panels import Panel
 from src.demo.photo import Photo
 from src.demo.place import Place
-from stages.demo import Params, about, examples
 from tests.trained import scene
 
 

@@ -7,15 +7,15 @@ import torch
 from lightning_fabric import Fabric
 from ruamel.yaml import YAML
 
-from src import detection
-from src.archives import open_archive
-from src.average_precision import mean_ap, voc07, voc_curves
-from src.detection_batches import DetectionBatches
+from src.detection.batches import DetectionBatches
+from src.detection.running import running
+from src.evaluation.average_precision import mean_ap, voc07, voc_curves
+from src.files.boxed_images import Samples
+from src.files.prepared import write_prepared
+from src.ingest.archives import open_archive
+from src.ingest.voc import reader as voc
 from src.params import read_params
-from src.prepared import write_prepared
-from src.samples import Samples
-from src.training import fit
-from src.voc import reader as voc
+from src.training.loop import fit
 from stages.train_detector import Params
 from tests.pipeline import ROOT
 
@@ -31,11 +31,11 @@ def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path
     ids = data.ids("train")
     sections = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]
     sections["ssd300"]["model"].update(size=256)
-    module, section = detection.section_of(sections, "ssd300")
+    module, section = running.section_of(sections, "ssd300")
     settings = read_params(ROOT / "params.yaml", Params).train.model_copy(
         update={"lr": 1e-3, "epochs": STEPS, "schedule": "cosine", "batch_size": 8, "optimizer": "adamw"}
     )
-    model, _ = detection.start(module, section, data.num_classes, {}, seed=0)
+    model, _ = running.start(module, section, data.num_classes, {}, seed=0)
     same = DetectionBatches(data, ids, 256, batch_size=8)
     fit(
         Fabric(accelerator="cpu", devices=1),
@@ -44,6 +44,6 @@ def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path
         lambda net, batch: module.loss(net(batch["images"]), batch["targets"], section.loss),
         settings,
     )
-    found = detection.detect(module, model, section, data, ids, torch.device("cpu"))
+    found = running.detect(module, model, section, data, ids, torch.device("cpu"))
     curves = voc_curves(found, {image_id: data.target(image_id) for image_id in ids}, data.classes)
     assert mean_ap(map(voc07, curves.values())) > 0.9

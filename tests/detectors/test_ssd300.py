@@ -9,10 +9,10 @@ from torchvision.models.detection import ssd300_vgg16
 from torchvision.models.detection._utils import SSDMatcher
 from torchvision.ops import box_iou
 
-from src.boxes import encode
+from src.boxes.geometry import encode
+from src.boxes.overlap import iou
 from src.detectors import ssd300
 from src.detectors.ssd300 import Decode, Loss, Model, build, decode, hardest, loss, match
-from src.overlap import iou
 
 VGG = Model(
     backbone="vgg16",

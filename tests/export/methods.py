@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
+from commands.trained import Params, load
+from src.files.weights import read_tensors, write_tensors
 from src.params import read_params
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
-from src.tensors import read_tensors, write_tensors
-from stages.trained import Params, load
 
 CPU = torch.device("cpu")
 LOUD = 8.0  # factor on the heads' weights: untrained scores are all nearly the same

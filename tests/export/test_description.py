@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.classifier_params import Input
+from src.classification.params import Input
 from src.export.description import describe
 from src.export.verify import ready
 from src.prediction.classifier import Classifier

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from src.files.records import Record
 from src.prediction.drawing import PALETTE, above, colour, draw_classes, draw_detections
-from src.records import Record
 
 RECORD: Record = {
     "boxes": np.array([[10, 20, 50, 60], [40, 40, 90, 95]], np.float32),

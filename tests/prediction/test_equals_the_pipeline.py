@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from src.classification import BATCH_SIZE, predict
-from src.classifier_batches import LabelledBatches
+from commands.trained import Params, load
+from src.classification.batches import LabelledBatches
+from src.classification.running import BATCH_SIZE, predict
+from src.files.boxed_images import Samples
+from src.files.records import Record, read_records
+from src.files.weights import write_tensors
 from src.params import read_params
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
-from src.records import Record, read_records
-from src.samples import Samples
-from src.tensors import write_tensors
 from stages import detect, detect_rcnn, extract_features, propose
-from stages.trained import Params, load
 from tests.labelled import digits
 from tests.repository import Repository
 

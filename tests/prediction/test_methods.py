@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from commands.trained import Params, load
 from src import plugins
 from src.errors import InputError
 from src.params import read_params
@@ -14,7 +15,6 @@ from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
 from src.rcnn.detect import DetectRcnn
-from stages.trained import Params, load
 from tests.trained import CLASSES, scene
 
 CPU = torch.device("cpu")

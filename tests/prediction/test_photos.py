@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from src.errors import InputError
+from src.files.prepared import decode_image
 from src.prediction.photos import decode, enlarge, find, shrink
-from src.prepared import decode_image
 from tests.trained import encoded, scene
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from faster_coco_eval import COCO
 
+from src.files.records import Record
+from src.files.storage import write_csv
 from src.prediction.tables import (
     DETECTION_COLUMNS,
     Detected,
@@ -18,8 +20,6 @@ from src.prediction.tables import (
     numbered,
     write_json,
 )
-from src.records import Record
-from src.storage import write_csv
 
 BOAT: Record = {
     "boxes": np.array([[10, 20, 50, 80.5]], np.float32),

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.ops import nms
 
-from src.overlap import iou
+from src.boxes.overlap import iou
 from src.parallel import parallel_map
 from src.proposals import selective_search
 from src.proposals.selective_search import propose

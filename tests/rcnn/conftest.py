@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from src.prepared import write_prepared
+from src.files.boxed_images import Samples
+from src.files.prepared import write_prepared
+from src.files.records import Record
 from src.rcnn.finetune import Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.solvers import Sgd
-from src.records import Record
-from src.samples import Samples
 
 IMAGES: dict[str, dict[str, Any]] = {
     "two_classes": {"boxes": [[10, 10, 40, 40], [50, 20, 70, 50]], "labels": [1, 2], "difficult": [False, False]},

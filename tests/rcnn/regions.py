@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from src.records import Record
-from src.samples import Target
+from src.files.boxed_images import Target
+from src.files.records import Record
 
 
 def target(boxes: list[list[float]], labels: list[int], difficult: list[bool] | None = None) -> Target:

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from src.boxes import decode, encode
-from src.overlap import iou
+from src.boxes.geometry import decode, encode
+from src.boxes.overlap import iou
 from src.rcnn.bbox import fit, pairs, ridge
 from src.rcnn.warp import warp
 from tests.rcnn.regions import record, target

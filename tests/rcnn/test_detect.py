@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.ops import batched_nms
 
-from src.boxes import clip, decode, encode
+from src.boxes.geometry import clip, decode, encode
 from src.rcnn.detect import DetectRcnn, corrections, detect, select
 
 SETTINGS = DetectRcnn(score_thresh=0.0, nms_thresh=0.3, max_per_image=100)

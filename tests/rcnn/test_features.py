@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from torch import nn
 
 from src.errors import InputError
+from src.files.boxed_images import Samples
+from src.files.records import Record, write_records
 from src.rcnn import network
 from src.rcnn.extract import check_space, extract
 from src.rcnn.features import Features, read_first, rows, to_describe, unit_scale
 from src.rcnn.warp import Warp, normalize, warp
-from src.records import Record, write_records
-from src.samples import Samples
 from tests.rcnn.regions import target
 
 SETTINGS = Warp(size=63, context=8)

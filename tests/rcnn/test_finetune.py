@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from src.errors import InputError
+from src.files.boxed_images import Samples, Target
+from src.files.records import Record
 from src.rcnn.finetune import Finetune, RegionBatches, crops, label_regions, region_loss
 from src.rcnn.warp import Warp, normalize, warp
-from src.records import Record
-from src.samples import Samples, Target
 
 IDS = ["empty", "two_classes", "difficult"]
 SETTINGS = Warp(size=63, context=8)

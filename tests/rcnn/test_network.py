@@ -4,7 +4,7 @@ import torchvision
 from torch import Tensor, nn
 
 from src.errors import InputError
-from src.pretrained import load
+from src.networks.starting_weights import load
 from src.rcnn import network
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from src.classifier_metrics import by_class, figures
+from src.evaluation.classification import by_class, figures
+from src.evaluation.proposal_recall import Evaluate
+from src.files.boxed_images import Samples
+from src.files.prepared import write_prepared
+from src.files.records import write_records
+from src.files.storage import write_csv, write_json
 from src.params import Splits
-from src.prepared import write_prepared
-from src.proposal_recall import Evaluate
-from src.records import write_records
 from src.report.pipeline import read_pipeline
-from src.samples import Samples
-from src.storage import write_csv, write_json
 from stages import evaluate_detections, evaluate_proposals, report
 from tests.labelled import digits
 from tests.pipeline import ROOT

@@ -1,4 +1,4 @@
-from src.mistakes import MISTAKES, counts
+from src.evaluation.mistakes import MISTAKES, counts
 from src.report.blocks import Grid, Subheading, Table
 from src.report.gallery import IMAGES, WORST, section
 from src.report.inputs import Inputs

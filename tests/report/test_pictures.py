@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.prepared import decode_image
+from src.files.prepared import decode_image
 from src.report.pictures import COLOURS, LOST, RIGHT, TRUE, WRONG, Drawn, with_boxes
 
 GREY = np.full((60, 90, 3), 128, np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from src.drawn.scenes import scene
+from src.ingest.drawn.scenes import scene
 
 SHAPES = [(1, 1), (1, 60), (60, 1), (2, 2), (3, 200), (200, 3), (10, 1000)]
 

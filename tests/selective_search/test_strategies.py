@@ -66,7 +66,7 @@ def test_any_shape_is_searched_up_to_the_whole_image(height: int, width: int) ->
 
 def test_another_process_finds_the_same_bytes() -> None:
     code = (
-        "import hashlib; from src.selective_search.strategies import search; from src.drawn.scenes import scene; "
+        "import hashlib; from src.selective_search.strategies import search; from src.ingest.drawn.scenes import scene; "
         "print(hashlib.sha256(search(scene(0, 0)[0], 'fast').tobytes()).hexdigest())"
     )
     here = hashlib.sha256(search(scenes(1)[0], "fast").tobytes()).hexdigest()

@@ -6,8 +6,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from src.datasets import voc
-from src.drawn import voc as drawn_voc
 from src.errors import InputError
+from src.ingest.drawn import voc as drawn_voc
 from stages import download
 from tests.pipeline import ROOT
 from tests.test_archives import contents, write_folder, write_tar, write_zip

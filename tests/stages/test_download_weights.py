@@ -7,9 +7,9 @@ import torch
 import torchvision
 
 from src.errors import InputError
-from src.pretrained import load
+from src.files.weights import read_tensors, write_tensors
+from src.networks.starting_weights import load
 from src.rcnn import network
-from src.tensors import read_tensors, write_tensors
 from stages.download_weights import Params, run
 from tests.test_download import NAME, Mirror, mirror  # noqa: F401 (a fixture)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.files.prepared import write_prepared
+from src.files.records import write_records
 from src.params import Splits
-from src.prepared import write_prepared
-from src.records import write_records
 from stages.evaluate_proposals import Evaluate, Params, run
 
 PARAMS = Params(

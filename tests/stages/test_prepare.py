@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from src.errors import InputError
-from src.labelled import LabelledImages
+from src.files.boxed_images import Samples
+from src.files.labelled_images import LabelledImages
 from src.params import Splits
-from src.samples import Samples
 from stages import prepare
 from tests.datasets.test_gesture import MEMBERS, SECTION
 from tests.test_archives import write_tar, write_zip

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from src import pretrained
+from src.files.weights import read_tensors
+from src.networks import starting_weights
 from src.rcnn import network
-from src.tensors import read_tensors
 from stages import download_weights
 from stages.pretrain_alexnet import Params, run
 from tests.labelled import digits
@@ -50,6 +50,6 @@ def test_finetune_starts_from_all_that_was_taught_but_for_the_classes(
     found, facts = read_tensors(out)
     assert facts == {"source": "pretrained on gesture"}
     model = network.build("alexnet", 10, pool=1, hidden=HIDDEN)  # as many classes as there are digits: fc8 would fit
-    assert pretrained.load(model, found) == ["classifier.6"]
+    assert starting_weights.load(model, found) == ["classifier.6"]
     for name, value in tensors.items():
         assert torch.equal(model.state_dict()[name], value)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from src.labelled import LabelledImages
-from src.tensors import read_tensors, write_tensors
+from src.files.labelled_images import LabelledImages
+from src.files.weights import read_tensors, write_tensors
 from stages.evaluate_classifier import Params as EvaluateParams
 from stages.evaluate_classifier import run as evaluate
 from stages.train_classifier import Params, run

@@ -1,0 +1,81 @@
+"""Stratified k-fold cross-validation of a classifier: how much its figures depend on which images are held out.
+
+No stage of the pipeline, for it trains as often as there are folds and nothing stands on its figures:
+
+python -m commands.cross_validate --classifier mobilenet_v3 --images data/prepared/mnist.zip \
+    --weights models/pretrained/mobilenet_v3.safetensors --out mobilenet_v3_folds.json
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from sklearn.model_selection import StratifiedKFold
+
+from src import plugins
+from src.classification.batches import LabelledBatches
+from src.classification.running import BATCH_SIZE, TRAIN, VALIDATION, predict, start
+from src.classification.training import train
+from src.errors import InputError
+from src.evaluation.classification import figures
+from src.files.labelled_images import LabelledImages
+from src.files.storage import write_json
+from src.files.weights import read_tensors
+from src.params import Sections, Seed, Train
+from src.training.loop import LAST
+from stages.command import command
+from stages.environment import device, workers
+
+
+class Params(Sections):
+    """What this command reads of params.yaml; of `classifiers` the classifier's own section."""
+
+    seed: Seed
+    train: Train
+    classifiers: dict[str, Any]
+
+
+def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Path, folds: int = 5) -> None:
+    """Write the figures of each fold, their mean and their deviation.
+
+    The folds are of the training and validation images together; the test images stay out of it. Every fold is held out
+    once, and its figures are those of the last epoch: chosen by the images that they are of, they would be too good.
+    """
+    data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
+    settings = section.train.over(params.train).model_copy(update={"best_by": LAST, "patience": None})
+    fabric = Fabric(accelerator=device().partition(":")[0], devices=1, precision=settings.precision)
+    ids = np.array(data.ids(TRAIN, VALIDATION))
+    found = []
+    for number, (kept, held_out) in enumerate(split(data, ids, folds, params.seed), start=1):
+        model, fresh = start(
+            lambda: module.build(len(data.classes), section.model),
+            read_tensors(weights)[0],
+            f"classifiers.{classifier}.weights",
+            params.seed,
+        )
+        train(
+            fabric, model, fresh, data, ids[kept].tolist(), [], section, settings, seed=params.seed, workers=workers()
+        )
+        batches = LabelledBatches(data, ids[held_out].tolist(), section.input, batch_size=BATCH_SIZE)
+        where = torch.device(fabric.device)
+        found.append(figures(*predict(model.to(where).eval(), batches, where, flip=section.predict.flip)))
+        print(f"fold {number} of {folds}: accuracy {found[-1]['accuracy']:.3f}")
+    summary = {name: [fold[name] for fold in found] for name in found[0]}
+    mean = {name: float(np.mean(values)) for name, values in summary.items()}
+    deviation = {name: float(np.std(values, ddof=1)) for name, values in summary.items()}
+    write_json(out, {"folds": folds, "images": len(ids), "mean": mean, "deviation": deviation, "each": found})
+
+
+def split(data: LabelledImages, ids: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions in `ids` to learn from and to hold out, of each fold; every class is shared out evenly."""
+    labels = [data.label(image_id) for image_id in ids]
+    smallest = int(np.unique(labels, return_counts=True)[1].min(initial=len(ids)))
+    if not 2 <= folds <= smallest:
+        raise InputError(f"--folds {folds}: it must be between 2 and {smallest}, the images of the smallest class")
+    return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(ids, labels))
+
+
+if __name__ == "__main__":
+    command(run)

@@ -1,0 +1,157 @@
+"""A page on this machine on which to try the trained methods on photos: `make demo`, or `python -m commands.demo`.
+
+Nothing leaves the machine: the page listens on the loopback address, fetches nothing from elsewhere, and sends no
+figures about its use. Uploads lie in memory (/dev/shm, where the system has it) until they are decoded.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from commands import trained
+from src.demo.panels import ClassifierPanel, DensePanel, Panel, RcnnPanel
+from src.demo.photo import MAX_UPLOAD, SCENES, Example
+from src.errors import InputError
+from src.files.boxed_images import Samples
+from src.files.labelled_images import LabelledImages
+from src.params import Splits, read_params
+from src.prediction.classifier import Classifier
+from src.prediction.rcnn import Rcnn
+from stages.command import PARAMS
+from stages.environment import device
+
+MEMORY = Path("/dev/shm")
+PREPARED = Path("data/prepared")
+NUM_SCENES, NUM_IMAGES = 12, 6  # examples of the detectors' set and of each classifier's
+TITLES = {"ssd300": "SSD", "rpn": "RPN"}
+
+
+class Params(trained.Params):
+    """What the page reads of params.yaml."""
+
+    splits: Splits
+    data: dict[str, Any]
+
+
+def main() -> None:
+    """Serve the page until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m commands.demo", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1: this machine alone]")
+    parser.add_argument("--port", type=int, help="port [the first free one from 7860]")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    options = parser.parse_args()
+    try:
+        params = read_params(PARAMS, Params)
+        panels, pictures = panels_of(params), examples(params)
+    except InputError as error:
+        sys.exit(f"demo: {error}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # or the folder would stay behind
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        note = about(params, panels)
+        serve(
+            panels, pictures, Path(folder), note=note, host=options.host, port=options.port, open_browser=options.open
+        )
+
+
+def panels_of(params: trained.Params) -> dict[str, Panel | str]:
+    """Every method of params.yaml; in place of one whose model is missing, the sentence that says so."""
+    where = torch.device(device())
+    found: dict[str, Panel | str] = {}
+    for name in params.names():
+        try:
+            found[name] = _panel(params, name, trained.load(params, name, where))
+        except InputError as error:
+            found[name] = f"{error}."
+    return found
+
+
+def _panel(params: trained.Params, name: str, method: Any) -> Panel:
+    if isinstance(method, Rcnn):
+        return RcnnPanel(method, params.features.proposals)
+    if isinstance(method, Classifier):
+        return ClassifierPanel(method, name)
+    return DensePanel(method, TITLES.get(name, name))
+
+
+def about(params: Params, panels: dict[str, Panel | str]) -> str:
+    """What the detectors know, so that nobody wonders why they find nothing; empty where none is there."""
+    named = [panel.names for panel in panels.values() if isinstance(panel, DensePanel) and any(panel.names)]
+    named += [panel.method.classes for panel in panels.values() if isinstance(panel, RcnnPanel)]
+    if not named:
+        return ""
+    drawn = params.data[SCENES]["source"] == "sample"
+    learnt = " They learnt from drawn scenes, and find little in photos of the real world." if drawn else ""
+    return f"The detectors know {', '.join(named[0])}.{learnt}"
+
+
+def examples(params: Params) -> list[Example]:
+    """Test images of the prepared sets that are there, evenly spread over each test split."""
+    found: list[Example] = []
+    if (path := PREPARED / f"{SCENES}.zip").exists():
+        scenes = Samples(path)
+        ids = scenes.ids(params.splits.test)
+        found += [Example(image_id, scenes.image(image_id), SCENES) for image_id in _some(ids, NUM_SCENES)]
+    for name in dict.fromkeys(section["data"] for section in params.classifiers.values()):
+        if (path := PREPARED / f"{name}.zip").exists():
+            images = LabelledImages(path)
+            found += [Example(one, images.image(one), name) for one in _some(images.ids("test"), NUM_IMAGES)]
+    return found
+
+
+def _some(ids: list[str], count: int) -> list[str]:
+    return [ids[row] for row in np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)]
+
+
+def serve(
+    panels: dict[str, Panel | str],
+    pictures: list[Example],
+    folder: Path,
+    *,
+    note: str = "",
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_browser: bool = False,
+    wait: bool = True,
+) -> Any:
+    """Serve the page until Ctrl-C, or where `wait` is False return (page, its address) at once.
+
+    Args:
+        panels: by method.
+        pictures: test images to pick from.
+        folder: where gradio may put uploads and the pictures of the gallery.
+        note: what the visitor should know of the methods.
+    """
+    # gradio asks the network for a newer version and counts its users unless it is told not to, before it is imported.
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder))
+    tempfile.tempdir = str(folder)  # where an upload lies before gradio has all of it
+    from src.demo.page import CSS, build
+
+    page = build(panels, pictures, note)
+    _, address, _ = page.queue(api_open=False).launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        share=False,
+        max_file_size=MAX_UPLOAD,
+        css=CSS,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        quiet=True,
+        prevent_thread_lock=True,
+    )
+    if wait:
+        print(f"The page is at {address}; Ctrl-C ends it.")
+        page.block_thread()
+    return page, address
+
+
+if __name__ == "__main__":
+    main()

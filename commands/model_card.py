@@ -1,0 +1,251 @@
+"""A model card of a trained model: `python -m commands.model_card ssd300`, written to cards/ssd300.md.
+
+NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. The card says what the outputs of the stages
+say, so run `dvc repro` first. It is a command and no stage: nothing stands on a card, it takes seconds, and as a stage
+it would need an entry in dvc.yaml for each kind of model, with the outputs of half the pipeline among its deps.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from commands import trained
+from commands.trained import MODELS, RCNN, existing
+from src import plugins
+from src.cards import data, figures, limits
+from src.cards.data import Split
+from src.cards.page import Card, markdown
+from src.classification.running import TEST, TRAIN, VALIDATION
+from src.detection.running import class_agnostic
+from src.errors import InputError
+from src.files.boxed_images import Samples
+from src.files.labelled_images import LabelledImages
+from src.files.storage import atomic
+from src.files.weights import read_tensors
+from src.params import Splits, Train, read_params
+from src.prediction.dense import OBJECT
+from stages.command import PARAMS
+
+PREPARED = Path("data/prepared")
+METRICS = Path("metrics")
+RCNN_SAYS = (
+    "R-CNN (Girshick et al. 2014, arXiv:1311.2524): proposals, a network that describes each as a warped region, a "
+    "linear SVM and a box regression for every class."
+)
+LOAD = """\
+import cv2, torch
+from src.params import read_params
+from commands.trained import Params, load
+model = load(read_params("params.yaml", Params), "{name}", torch.device("cpu"))
+"""
+DETECT = 'found = model.detect(cv2.imread("photo.jpg", cv2.IMREAD_COLOR_RGB), "photo")  # boxes, labels, scores\n'
+CLASSIFY = 'found = model.probabilities(cv2.imread("photo.jpg", cv2.IMREAD_COLOR_RGB))  # of model.classes\n'
+
+
+class Params(trained.Params):
+    """What a card says of params.yaml."""
+
+    profile: str
+    data: dict[str, Any]
+    splits: Splits
+    train: Train
+    finetune: dict[str, Any]
+    train_svm: dict[str, Any]
+    train_bbox: dict[str, Any]
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.model_card",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("name", help="rcnn, or a section of detectors or classifiers in params.yaml")
+    parser.add_argument("--out", type=Path, help="the file [cards/NAME.md]")
+    return parser
+
+
+def main(words: list[str] | None = None) -> None:
+    """Write the card that the command line asks for; an `InputError` ends it with one sentence."""
+    options = arguments().parse_args(words)
+    out = options.out or Path("cards") / f"{options.name}.md"  # not below models/, which the report depends on
+    try:
+        page = markdown(card(read_params(PARAMS, Params), options.name))
+    except InputError as error:
+        sys.exit(f"model_card: {error}")
+    with atomic(out) as temporary:
+        temporary.write_text(page)
+    print(out)
+
+
+def card(params: Params, name: str) -> Card:
+    """The card of a name; an unknown one, and a file that is missing, is an `InputError` with the remedy."""
+    if name == RCNN:
+        return rcnn(params)
+    if name in params.detectors:
+        return detector(params, name)
+    if name in params.classifiers:
+        return classifier(params, name)
+    raise InputError(f"there is no trained method {name!r}; params.yaml has {', '.join(params.names())}")
+
+
+def rcnn(params: Params) -> Card:
+    """R-CNN's, of its three files."""
+    stages = {f"{RCNN}.safetensors": "finetune", "svm.npz": "train_svm", "bbox.npz": "train_bbox"}
+    files = [existing(MODELS / file, stage) for file, stage in stages.items()]
+    settings = {key: params.finetune[key] for key in ("backbone", "pool", "hidden")}
+    facts = read_tensors(files[0])[1]
+    _made_with(files[0], {key: facts[key] for key in settings}, settings, "finetune")
+    method = params.features.proposals
+    metrics, proposals = _metrics(RCNN, f"evaluate_detections@{RCNN}"), _proposals(method)
+    given = params.splits
+    taught = _resolved(params, params.finetune)
+    training = [(given.finetune, "the network"), (given.train, "the SVMs and the box regression")]
+    splits, origin, source = _objects(params, training, taught["train"])
+    return Card(
+        name=RCNN,
+        what=RCNN_SAYS,
+        origin=origin,
+        splits=splits,
+        classes=facts["classes"],
+        first_label=1,
+        figures=[
+            *figures.of_detections(metrics),
+            *(row._replace(measure=f"{method}: {row.measure}") for row in figures.of_proposals(proposals)),
+        ],
+        parameters={
+            **params.model_dump(include={"seed", "selective_search", "warp", "features", "detect_rcnn"}),
+            "finetune": taught,
+            "train_svm": params.train_svm,
+            "train_bbox": params.train_bbox,
+            "data": _shown(params, "voc"),
+        },
+        limits=[
+            *limits.of_data(source, splits[-1].images),
+            *limits.of_detector(facts["classes"], None, metrics["ap"]),
+            "Its scores are distances from a plane and no probabilities; above 0 is the class's side.",
+        ],
+        files=_digests(files),
+        loading=LOAD.format(name=RCNN) + DETECT,
+    )
+
+
+def detector(params: Params, name: str) -> Card:
+    """A dense detector's; of one that tells no classes apart the figures are those of its proposals."""
+    module, section = plugins.section("detectors", params.detectors, name)
+    path = existing(MODELS / f"{name}.safetensors", f"train_detector@{name}")
+    facts = read_tensors(path)[1]
+    _made_with(path, facts["model"], section.model.model_dump(), f"detectors.{name}.model")
+    agnostic = class_agnostic(name)
+    taught = _resolved(params, params.detectors[name])
+    splits, origin, source = _objects(params, [(params.splits.detectors, "training")], taught["train"])
+    if agnostic:
+        rows = figures.of_proposals(_proposals(name), _proposals(f"{name}_untrained"))
+        rows += figures.of_anchors(_metrics(name, f"propose_{name}"))
+        ap: dict[str, float] = {}
+    else:
+        metrics = _metrics(name, f"evaluate_detections@{name}")
+        rows, ap = figures.of_detections(metrics), metrics["ap"]
+    return Card(
+        name=name,
+        what=_first_line(module.__doc__),
+        origin=origin,
+        splits=splits,
+        classes=[OBJECT] if agnostic else facts["classes"],
+        first_label=1,
+        figures=rows,
+        parameters={"seed": params.seed, "detectors": {name: taught}, "data": _shown(params, "voc")},
+        limits=[
+            *limits.of_data(source, splits[-1].images),
+            *limits.of_detector(facts["classes"], section.model.size, ap),
+        ],
+        files=_digests([path]),
+        loading=LOAD.format(name=name) + DETECT,
+    )
+
+
+def classifier(params: Params, name: str) -> Card:
+    """A classifier's."""
+    module, section = plugins.section("classifiers", params.classifiers, name)
+    path = existing(MODELS / f"{name}.safetensors", f"train_classifier@{name}")
+    facts = read_tensors(path)[1]
+    _made_with(path, facts["model"], section.model.model_dump(), f"classifiers.{name}.model")
+    metrics, settings = _metrics(name, f"evaluate_classifier@{name}"), params.data[section.data]
+    taught = _resolved(params, params.classifiers[name])
+    uses = [(TRAIN, "training"), (VALIDATION, _validation(taught["train"])), (TEST, "the figures below")]
+    splits = data.of_labels(LabelledImages(_prepared(section.data)), uses)
+    return Card(
+        name=name,
+        what=_first_line(module.__doc__),
+        origin=data.origin(section.data, settings),
+        splits=splits,
+        classes=facts["classes"],
+        first_label=0,
+        figures=figures.of_classifier(metrics),
+        parameters={"seed": params.seed, "classifiers": {name: taught}, "data": _shown(params, section.data)},
+        limits=[
+            *limits.of_data(
+                settings["source"], splits[-1].images, same_people=data.same_people(section.data, settings)
+            ),
+            *limits.of_classifier(facts["classes"], metrics["by_class"], flip=section.predict.flip),
+        ],
+        files=_digests([path]),
+        loading=LOAD.format(name=name) + CLASSIFY,
+    )
+
+
+def _objects(params: Params, training: list[tuple[str, str]], train: dict[str, Any]) -> tuple[list[Split], str, str]:
+    """Splits, the test split last; origin in words; and `source` of the images with boxes."""
+    settings, given = params.data["voc"], params.splits
+    validation = [(given.validation, _validation(train))] if given.validation else []
+    uses = [*training, *validation, (given.test, "the figures below")]
+    return data.of_objects(Samples(_prepared("voc")), uses), data.origin("voc", settings), settings["source"]
+
+
+def _validation(train: dict[str, Any]) -> str:
+    return "watching the training" if train["best_by"] == "last" else "choosing the epoch"
+
+
+def _shown(params: Params, name: str) -> dict[str, Any]:
+    """A data set's section but for its path, which is its user's own."""
+    return {name: {key: value for key, value in params.data[name].items() if key != "path"}}
+
+
+def _prepared(name: str) -> Path:
+    return existing(PREPARED / f"{name}.zip", f"prepare@{name}")
+
+
+def _metrics(name: str, stage: str) -> dict[str, Any]:
+    return json.loads(existing(METRICS / f"{name}.json", stage).read_text())
+
+
+def _proposals(name: str) -> dict[str, Any]:
+    return _metrics(f"proposals_{name}", f"evaluate_proposals@{name}")
+
+
+def _made_with(path: Path, found: dict[str, Any], wanted: dict[str, Any], key: str) -> None:
+    """Refuse a model file that is not of the parameters that the card would name."""
+    if found != wanted:
+        raise InputError(f"{path} was made with another {key} than params.yaml has: run `dvc repro`")
+
+
+def _resolved(params: Params, section: dict[str, Any]) -> dict[str, Any]:
+    """A trainer's section, with what it takes from the common `train`."""
+    return {**section, "train": {**params.train.model_dump(), **section.get("train", {})}}
+
+
+def _digests(files: list[Path]) -> dict[str, str]:
+    return {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""What a trained method says of your own photos: `python -m commands.predict ssd300 photo.jpg folder/ --out predictions`.
+
+NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. Written are, below --out, annotated pictures
+in NAME/, NAME.json (of detectors in COCO's result format, with the image numbers in NAME_images.json) and NAME.csv. The
+tables hold all that the pipeline's own thresholds leave; pictures show what scores above --show-above.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from commands.trained import Params, load
+from src.errors import InputError
+from src.files.records import Record
+from src.files.storage import write_csv
+from src.params import read_params
+from src.prediction import tables
+from src.prediction.classifier import Classifier
+from src.prediction.dense import Dense
+from src.prediction.drawing import above, draw_classes, draw_detections
+from src.prediction.photos import decode, enlarge, find, shrink
+from src.prediction.rcnn import Rcnn
+from src.prediction.tables import Detected
+from src.prediction.video import SUFFIXES, Frames, writer
+from stages.command import PARAMS
+from stages.environment import device
+
+Method = Rcnn | Dense | Classifier
+SHOW_ABOVE = 0.5  # of a probability
+SHOW_ABOVE_RCNN = 0.0  # of an SVM: the class's side of its plane
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("name", help="rcnn, or a section of detectors or classifiers in params.yaml")
+    parser.add_argument("inputs", nargs="*", type=Path, help="photos, folders of photos, and for detectors video files")
+    parser.add_argument("--out", type=Path, default=Path("predictions"), help="folder of the results [predictions]")
+    parser.add_argument("--camera", type=int, help="number of a camera, 0 being the first; ends with Ctrl-C")
+    parser.add_argument("--frames", type=positive, help="frames of a camera or video at most")
+    parser.add_argument("--max-side", type=positive, default=1000, help="pixels; larger photos are made smaller [1000]")
+    parser.add_argument("--show-above", type=float, help="score of what pictures show [0.5; rcnn 0, an SVM's]")
+    return parser
+
+
+def positive(word: str) -> int:
+    """A whole number of the command line, 1 or more."""
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{word} must be 1 or more")
+    return number
+
+
+def main(words: list[str] | None = None) -> None:
+    """Predict what the command line asks for; an `InputError` ends it with one sentence."""
+    options = arguments().parse_args(words)
+    try:
+        params = read_params(PARAMS, Params)
+        method = load(params, options.name, torch.device(device()))
+        run(method, options)
+    except InputError as error:
+        sys.exit(f"predict: {error}")
+
+
+def run(method: Method, options: argparse.Namespace) -> None:
+    """Predict photos, then videos and the camera; all results of one call are in the same two tables."""
+    films = [path for path in options.inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
+    photos = find([path for path in options.inputs if path not in films])
+    videos: dict[str, Path | int] = {**find(films)}
+    if options.camera is not None:
+        videos[f"camera{options.camera}"] = options.camera
+    if not photos and not videos:
+        raise InputError("there is no photo to look at: name photos, folders with photos in them, or --camera 0")
+    table, results = options.out / f"{options.name}.csv", options.out / f"{options.name}.json"
+    if isinstance(method, Classifier):
+        if videos:
+            raise InputError(f"{options.name} is a classifier, and takes photos; detectors take videos and cameras")
+        said = classify(method, photos, options)
+        tables.write_json(results, tables.class_results(said, method.classes))
+        write_csv(table, tables.class_table(said, method.classes))
+        print(f"{len(said)} photos: {results}, {table}")
+    else:
+        found = detect(method, photos, options)
+        for name, source in videos.items():
+            found |= watch(method, name, source, options)
+        tables.write_json(results, tables.coco_results(found))
+        tables.write_json(options.out / f"{options.name}_images.json", tables.coco_images(found, method.classes))
+        write_csv(table, tables.detection_table(found, method.classes))
+        print(f"{sum(len(one.record['boxes']) for one in found.values())} in {len(found)} images: {results}, {table}")
+
+
+def detect(method: Rcnn | Dense, photos: dict[str, Path], options: argparse.Namespace) -> dict[str, Detected]:
+    """Detections by photo, in its own pixels; a picture of each is written."""
+    found: dict[str, Detected] = {}
+    taken = set(photos.values())
+    for image_id, image in readable(photos):
+        record = located(method, image, Path(image_id).name, options.max_side)
+        found[image_id] = Detected(photos[image_id].name, image.shape[:2], record)
+        shown = draw_detections(image, above(record, threshold(method, options)), method.classes)
+        write_picture(options.out / options.name / f"{image_id}.jpg", shown, taken)
+    return found
+
+
+def classify(method: Classifier, photos: dict[str, Path], options: argparse.Namespace) -> dict[str, np.ndarray]:
+    """Probabilities of the classes [C] by photo; a picture of each is written."""
+    said: dict[str, np.ndarray] = {}
+    taken = set(photos.values())
+    for image_id, image in readable(photos):
+        said[image_id] = method.probabilities(image)
+        shown = draw_classes(shrink(image, options.max_side), said[image_id], method.classes)
+        write_picture(options.out / options.name / f"{image_id}.jpg", shown, taken)
+    return said
+
+
+def watch(method: Rcnn | Dense, name: str, source: Path | int, options: argparse.Namespace) -> dict[str, Detected]:
+    """Detections by frame; `out/<method>/<name>.mp4` shows them. Ctrl-C ends it, and keeps what there is."""
+    out = options.out / options.name / f"{name}.mp4"
+    if isinstance(source, Path) and out.resolve() == source:
+        raise InputError(f"{out} is the video itself: choose another folder with --out")
+    frames, found = Frames(name, source), dict[str, Detected]()
+    bar = tqdm(total=options.frames or frames.length, desc=name, unit="frame")
+    try:
+        with writer(out, frames.fps) as video:
+            for image_id, image in frames:
+                record = located(method, image, image_id, options.max_side)
+                found[image_id] = Detected(image_id, image.shape[:2], record)
+                video.add(draw_detections(image, above(record, threshold(method, options)), method.classes))
+                bar.update()
+                if len(found) == options.frames:
+                    break
+    except KeyboardInterrupt:
+        print(f"\nstopped after {len(found)} frames", file=sys.stderr)
+    finally:
+        frames.close()
+        bar.close()
+    return found
+
+
+def located(method: Rcnn | Dense, image: np.ndarray, image_id: str, max_side: int) -> Record:
+    """Detections of an image that may be too large to look at as it is, in its own pixels."""
+    seen = shrink(image, max_side)
+    record = method.detect(seen, image_id)
+    return {**record, "boxes": enlarge(record["boxes"], seen.shape[:2], image.shape[:2])}
+
+
+def threshold(method: Rcnn | Dense, options: argparse.Namespace) -> float:
+    """The score above which pictures show a detection."""
+    if options.show_above is not None:
+        return float(options.show_above)
+    return SHOW_ABOVE_RCNN if isinstance(method, Rcnn) else SHOW_ABOVE
+
+
+def readable(photos: dict[str, Path]) -> Iterator[tuple[str, np.ndarray]]:
+    """(id, RGB image [H, W, 3]) of the photos that decode; the others are reported. None at all is an `InputError`."""
+    read = 0
+    for image_id, path in tqdm(photos.items(), desc="photos", disable=len(photos) < 2):
+        try:
+            image = decode(path.read_bytes())
+        except (InputError, OSError) as error:
+            tqdm.write(f"{path}: skipped: {error}", file=sys.stderr)
+            continue
+        read += 1
+        yield image_id, image
+    if photos and not read:
+        raise InputError(f"not one of {len(photos)} photos could be read")
+
+
+def write_picture(path: Path, picture: np.ndarray, taken: set[Path]) -> None:
+    """Write a JPEG, but never over a photo that was handed in, of which `taken` holds the paths."""
+    if path.resolve() in taken:
+        raise InputError(f"{path} is one of the photos: choose another folder with --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Print the README's table of results: the headline metrics, their standard errors and baselines, from metrics/.
+
+python -m commands.results_table
+"""
+
+import json
+from pathlib import Path
+
+from src.evaluation.headline import Headline, Metrics, of
+
+METRICS = Path("metrics")
+SUMMARY = "summary"
+
+
+def main() -> None:
+    """Print the table."""
+    print(table(read(METRICS)))
+
+
+def read(folder: Path) -> Metrics:
+    """The content of each metrics file, by its name without .json."""
+    return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+
+
+def table(metrics: Metrics) -> str:
+    """A Markdown table with a row for each metric of the summary; a standard error that is not there is a dash."""
+    rows = [
+        f"| {metric.words} | {_number(metrics[SUMMARY][metric.name])} | {_error(metrics, metric)} "
+        f"| {_baseline(metrics, metric)} |"
+        for metric in of(metrics[SUMMARY])
+    ]
+    images, objects = (metrics["rcnn"][key] for key in ("images", "objects"))
+    counts = f"Scenes: {images} test images, {objects} objects that are not difficult."
+    return "\n".join(["| measure | test | standard error | baseline |", "|---|---|---|---|", *rows, "", counts])
+
+
+def _error(metrics: Metrics, metric: Headline) -> str:
+    return _number(metrics[metric.file].get("standard_error", {}).get(metric.key))
+
+
+def _baseline(metrics: Metrics, metric: Headline) -> str:
+    if metric.baseline is None:
+        return ""
+    return f"{_number(metrics[metric.baseline.file].get(metric.baseline.key))} ({metric.baseline.words})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Box geometry, overlap, and matching of boxes to ground-truth boxes."""

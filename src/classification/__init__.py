@@ -1,0 +1,1 @@
+"""Code that all classifiers share: parameters, inputs, batches, loss, training, running."""

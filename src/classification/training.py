@@ -1,0 +1,100 @@
+"""How a classifier learns: its batches, its loss, its validation, and what of it stands still at first."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader, Subset
+
+from src.classification.batches import LabelledBatches
+from src.classification.loss import class_weights, loss
+from src.classification.params import Recipe
+from src.classification.running import BATCH_SIZE, predict
+from src.evaluation.classification import figures
+from src.files.labelled_images import LabelledImages
+from src.networks import starting_weights
+from src.networks.torchvision_classifier import last_layer
+from src.params import Train
+from src.training.loop import Batches, Row, fit
+
+
+def train(
+    fabric: Fabric,
+    model: nn.Module,
+    fresh: list[str],
+    data: LabelledImages,
+    image_ids: Sequence[str],
+    held_out: Sequence[str],
+    recipe: Recipe,
+    settings: Train,
+    *,
+    seed: int,
+    workers: int = 0,
+    checkpoint: Path | None = None,
+) -> list[Row]:
+    """Train the network in place; one row of figures an epoch, `val_` before those of validation.
+
+    Args:
+        fresh: layers that start at random although others do not; they learn at `new_layer_lr` times the rate.
+        image_ids: of the images that it learns from.
+        held_out: of those that the best epoch is chosen by; none keeps the last epoch.
+        recipe: what it sees and learns from, and for how many epochs all but its last layer stand still.
+        workers: processes that prepare the batches.
+        checkpoint: as in `src.training.loop.fit`.
+    """
+    seen = LabelledBatches(data, image_ids, recipe.input, recipe.augment, batch_size=settings.batch_size, seed=seed)
+    labels = [data.label(image_id) for image_id in image_ids]
+    weights = class_weights(recipe.loss, data.classes, labels)
+    weights = None if weights is None else weights.to(fabric.device)
+    validation = LabelledBatches(data, held_out, recipe.input, batch_size=BATCH_SIZE) if held_out else None
+
+    def batches(epoch: int) -> Batches:
+        return DataLoader(Subset(seen, seen.epoch(epoch)), batch_size=None, num_workers=workers)
+
+    def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+        return {"loss": loss(net(batch["images"]), batch["labels"], recipe.loss, weights)}
+
+    def validate(net: nn.Module) -> Iterator[tuple[str, float]]:
+        assert validation is not None
+        for name, value in figures(*predict(net, validation, fabric.device)).items():
+            yield f"val_{name}", value
+
+    def prepare(net: nn.Module, epoch: int) -> None:
+        net.requires_grad_(True)
+        if epoch < recipe.freeze_epochs:
+            freeze(net, [*fresh, _name_of(net, last_layer(net))])
+
+    return fit(
+        fabric,
+        model,
+        batches,
+        losses,
+        settings,
+        validate=validate if held_out else None,
+        groups=starting_weights.groups(model, fresh, recipe.new_layer_lr),
+        prepare=prepare if recipe.freeze_epochs else None,
+        seed=seed,
+        checkpoint=checkpoint,
+    )
+
+
+def freeze(net: nn.Module, learning: Sequence[str]) -> None:
+    """Let nothing but the layers `learning` change: of all others neither weights nor BatchNorm's statistics do.
+
+    Setting `requires_grad` alone would let the statistics drift away from the weights that they belong to. The network
+    is in train mode, and dropout acts.
+    """
+    for name, layer in net.named_modules():
+        if name in learning:
+            continue
+        for value in layer.parameters(recurse=False):
+            value.requires_grad_(False)
+        if isinstance(layer, _BatchNorm):
+            layer.eval()
+
+
+def _name_of(net: nn.Module, layer: nn.Module) -> str:
+    return next(name for name, found in net.named_modules() if found is layer)

@@ -1,0 +1,1 @@
+"""Code that all dense detectors share: anchors, augmentation, batches, training, running."""

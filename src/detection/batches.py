@@ -1,0 +1,48 @@
+"""Batches of whole images with their objects, for the dense detectors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from src.boxes.matching import plain
+from src.detection.augmentation import Augment, Pair, drawn, fixed, normalise, pair, plain_tensors
+from src.files.boxed_images import Samples
+from src.training.epoch_batches import EpochBatches, Kept
+
+
+class DetectionBatches(EpochBatches):
+    """Images [B, 3, S, S] with their targets; difficult objects are left out, images without objects are not.
+
+    Shuffled if there is `augment`.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        image_ids: Sequence[str],
+        size: int,
+        augment: Augment | None = None,
+        *,
+        batch_size: int,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(samples.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
+        self.samples = samples
+        self.fixed, self.drawn, self.normalise = fixed(size, augment), drawn(size, augment), normalise()
+        self._kept = Kept(self._load, lambda sample: sample[0].numel())
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        ids = self.ids(index)
+        with self.drawing(index):
+            seen = [plain_tensors(self.drawn(*self._kept[image_id])) for image_id in ids]
+        images = self.normalise(torch.stack([image for image, _ in seen]))
+        return {
+            "ids": ids,
+            "images": images.contiguous(memory_format=torch.channels_last),
+            "targets": [target for _, target in seen],
+        }
+
+    def _load(self, image_id: str) -> Pair:
+        seen: Pair = self.fixed(*pair(self.samples.image(image_id), plain(self.samples.target(image_id))))
+        return seen

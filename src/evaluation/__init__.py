@@ -1,0 +1,1 @@
+"""Measure detections, proposals and classifications, and the error of each figure."""

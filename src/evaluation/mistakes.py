@@ -1,0 +1,149 @@
+"""What a detector does right and wrong, sorted by kind.
+
+Hoiem, Chodpathumwan and Dai 2012 ("Diagnosing Error in Object Detectors", ECCV), and Bolya et al. 2020 (TIDE,
+arXiv:2008.08115), Sec. 2. Of each class the N best ranked detections are looked at, where N counts its objects that are
+not difficult: a perfect detector has then found them all, so no score threshold has to be chosen, and detectors
+with scores of another scale compare. A class without objects is not looked at.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from src.boxes.overlap import iou
+from src.evaluation.average_precision import IGNORED, TRUE, Detections, Targets, check_labels, match_voc
+
+FG_IOU_THRESH = 0.5  # from here on a detection of the right class has found the object
+BG_IOU_THRESH = 0.1  # below, a detection has nothing to do with the object; both papers
+CORRECT, LOCALISATION, DUPLICATE, CONFUSION = "correct", "localisation", "duplicate", "confusion"
+BACKGROUND, MISSED = "background", "missed"
+MISTAKES = {
+    LOCALISATION: "an object of the class overlaps, but with an IoU from 0.1 to below 0.5",
+    DUPLICATE: "the object was found already, by a detection with a higher score",
+    CONFUSION: "the overlap, IoU 0.1 or more, is with an object of another class",
+    BACKGROUND: "no object overlaps with an IoU of 0.1 or more",
+    MISSED: "an object that none of the detections above found, misplaced or took for another class",
+}
+NO_OBJECT = -1
+
+
+class Finding(NamedTuple):
+    """A detection that was looked at, or an object that was missed."""
+
+    kind: str  # CORRECT or one of MISTAKES
+    image_id: str
+    label: int  # that was said; of a missed object its own
+    box: np.ndarray  # [4], pixels: the detection's; of a missed object its own
+    score: float  # nan for a missed object
+    iou: float  # with the object, 0..1; 0 without one
+    gt: int  # which object of the image it concerns, an index into its target; NO_OBJECT for background
+
+
+def findings(detections: Detections, targets: Targets, classes: Sequence[str]) -> list[Finding]:
+    """What the best ranked detections turn out to be, and what they leave out.
+
+    A detection is matched with an object as in the evaluation (`match_voc`); one of a difficult object is passed over
+    and takes no rank. A detection that is false has the first kind of `MISTAKES` that fits: an overlap with an object
+    of its own class comes before one with another. Difficult objects explain a mistake as others do, and are never
+    missed. Differs: with Hoiem et al. a duplicate is a localisation error, with
+    TIDE a confusion below an IoU of 0.5 is a kind of its own.
+
+    Args:
+        detections: a record for every image of `targets`, which may be empty.
+        targets: the test images; none at all gives no findings.
+        classes: names; label k is `classes[k - 1]`. A detection with a label beyond them is an `InputError`.
+
+    Returns:
+        Findings by kind, `CORRECT` first and then as in `MISTAKES`; within a kind the worst first: by falling score,
+        missed objects by falling area. No mistake is left for detections that equal the objects.
+    """
+    check_labels({image_id: detections[image_id] for image_id in targets}, len(classes))
+    found = [item for label in range(1, len(classes) + 1) for item in _best_ranked(detections, targets, label)]
+    order = {kind: number for number, kind in enumerate([CORRECT, *MISTAKES])}
+
+    def worst_first(item: Finding) -> tuple[Any, ...]:
+        rank = _area(item.box) if item.kind == MISSED else item.score
+        return order[item.kind], -rank, item.image_id, item.label, item.gt
+
+    return sorted([*found, *_missed(found, targets)], key=worst_first)
+
+
+def counts(found: Sequence[Finding], label: int | None = None) -> dict[str, int]:
+    """How many findings there are of each kind, zeros included; of one class, which is the detection's, or of all.
+
+    >>> counts([])
+    {'correct': 0, 'localisation': 0, 'duplicate': 0, 'confusion': 0, 'background': 0, 'missed': 0}
+    """
+    chosen = [item.kind for item in found if label in (None, item.label)]
+    return {kind: chosen.count(kind) for kind in (CORRECT, *MISTAKES)}
+
+
+def _best_ranked(detections: Detections, targets: Targets, label: int) -> list[Finding]:
+    """Findings of one class in order of falling score, at most as many as it has objects that are not difficult."""
+    objects = sum(int((~target["difficult"][target["labels"] == label]).sum()) for target in targets.values())
+    ranked = _ranking(detections, sorted(targets), label)
+    looked_at = objects
+    while True:  # matching is costly with many detections; ignored ones, which take no rank, are few
+        found = _judged(ranked[:looked_at], detections, targets, label)
+        if len(found) >= objects or looked_at >= len(ranked):
+            return found[:objects]
+        looked_at *= 2
+
+
+def _ranking(detections: Detections, image_ids: Sequence[str], label: int) -> list[tuple[str, int]]:
+    """(image id, row in its record) of every detection of a class by falling score, ties as in the evaluation."""
+    places = [(name, row) for name in image_ids for row in np.flatnonzero(detections[name]["labels"] == label)]
+    scores = np.array([detections[name]["scores"][row] for name, row in places])
+    return [places[at] for at in np.argsort(-scores, kind="stable")]
+
+
+def _judged(ranked: Sequence[tuple[str, int]], detections: Detections, targets: Targets, label: int) -> list[Finding]:
+    """A finding for each place of the ranking whose detection is not ignored, in its order."""
+    rows: dict[str, list[int]] = {}
+    for image_id, row in ranked:
+        rows.setdefault(image_id, []).append(row)
+    of_image = {name: _judge(name, detections[name], targets[name], label, chosen) for name, chosen in rows.items()}
+    return [item for image_id, _ in ranked for item in [next(of_image[image_id])] if item is not None]
+
+
+def _judge(
+    image_id: str, record: Mapping[str, np.ndarray], target: Mapping[str, Any], label: int, rows: list[int]
+) -> Iterator[Finding | None]:
+    """What each detection of one class in one image is, in order of falling score; None where it is ignored."""
+    own, boxes = target["labels"] == label, record["boxes"][rows]
+    outcomes = match_voc(boxes, target["boxes"][own], target["difficult"][own], FG_IOU_THRESH)
+    overlaps = iou(boxes.astype(np.float64), target["boxes"].astype(np.float64))
+    for outcome, row, overlap in zip(outcomes, rows, overlaps, strict=True):
+        kind, gt = _kind(outcome, overlap, own)
+        share = 0.0 if gt == NO_OBJECT else float(overlap[gt])
+        score = float(record["scores"][row])
+        yield None if outcome == IGNORED else Finding(kind, image_id, label, record["boxes"][row], score, share, gt)
+
+
+def _kind(outcome: int, overlap: np.ndarray, own: np.ndarray) -> tuple[str, int]:
+    """Kind and object of one detection from its IoU with each object [M] and which of these have its class [M]."""
+    same, other = np.where(own, overlap, -1.0), np.where(own, -1.0, overlap)
+    if same.max(initial=-1.0) >= BG_IOU_THRESH:
+        gt = int(same.argmax())
+        if outcome == TRUE:
+            return CORRECT, gt
+        return (DUPLICATE if same[gt] >= FG_IOU_THRESH else LOCALISATION), gt
+    if other.max(initial=-1.0) >= BG_IOU_THRESH:
+        return CONFUSION, int(other.argmax())
+    return BACKGROUND, NO_OBJECT
+
+
+def _missed(found: Sequence[Finding], targets: Targets) -> Iterator[Finding]:
+    """Objects that no finding concerns, without difficult ones; those behind another mistake count there (TIDE)."""
+    concerned = {(item.image_id, item.gt) for item in found}
+    for image_id, target in targets.items():
+        for gt in np.flatnonzero(~target["difficult"]):
+            if (image_id, int(gt)) not in concerned:
+                box = target["boxes"][gt]
+                yield Finding(MISSED, image_id, int(target["labels"][gt]), box, math.nan, 0.0, int(gt))
+
+
+def _area(box: np.ndarray) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))

@@ -1,0 +1,98 @@
+"""The average precision of detections in every resample of the test images (src/evaluation/bootstrap.py).
+
+The evaluating stage takes standard errors from here, and `python -m commands.compare` takes the interval of a
+difference: they share this code, so both are about the same number. A resample needs no new matching or sorting: an
+image that is drawn twice counts twice, so a precision is a ratio of weighted sums. The result equals the AP of a data
+set that holds the image twice, unless two detections of one image have the same score.
+B counts resamples, I test images, K the detections of a class that found an object, R recalls; `counts` is [B, I].
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.evaluation.average_precision import (
+    COCO_RECALLS,
+    FALSE,
+    TRUE,
+    VOC07_RECALLS,
+    Outcomes,
+    check_labels,
+    coco_outcomes,
+    voc_outcomes,
+)
+from src.evaluation.bootstrap import mean_over_classes
+from src.files.records import read_records
+
+MAIN = "detections"
+VOC07, COCO = "map_voc07", "map_coco"
+ByClass = dict[str, Outcomes]
+
+
+def match(
+    files: Mapping[str, Path], targets: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
+) -> dict[str, ByClass]:
+    """Match a detector's detections with the objects, once for each metric.
+
+    Args:
+        files: `detections`, and variants of the same detector that its score is to be compared with, by name.
+        targets: the test images, at least one.
+        classes: without background.
+
+    Returns:
+        `map_voc07` and `map_coco` of `detections`, and `map_voc07_NAME` of every variant. An image without a record and
+        a label beyond the classes is an `InputError` that names the file.
+    """
+    found = {}
+    for name in sorted(files, key=lambda name: (name != MAIN, name)):
+        records = read_records(files[name], list(targets))
+        check_labels(records, len(classes), str(files[name]))
+        found[VOC07 if name == MAIN else f"{VOC07}_{name}"] = voc_outcomes(records, targets, classes)
+        if name == MAIN:
+            found[COCO] = coco_outcomes(records, targets, classes)
+    return found
+
+
+def of_detections(matched: Mapping[str, ByClass], counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Each metric [B] of `match`."""
+    rules = {name: coco_map if name == COCO else voc07_map for name in matched}
+    return {name: rules[name](outcomes, counts) for name, outcomes in matched.items()}
+
+
+def voc07_map(outcomes: Mapping[str, Outcomes], counts: np.ndarray) -> np.ndarray:
+    """Mean over the classes of VOC 2007's AP, of `voc_outcomes`; a class without objects in a resample is left out."""
+    return mean_over_classes([_interpolated(found, VOC07_RECALLS, counts) for found in outcomes.values()], counts)
+
+
+def coco_map(outcomes: Mapping[str, Outcomes], counts: np.ndarray) -> np.ndarray:
+    """Mean over the classes of COCO's AP, of `coco_outcomes`; a class without objects in a resample is left out."""
+    return mean_over_classes([_interpolated(found, COCO_RECALLS, counts) for found in outcomes.values()], counts)
+
+
+def _interpolated(found: Outcomes, recalls: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """AP of one class, averaged over the IoU thresholds: the best precision at each of `recalls` [R] or a higher one.
+
+    Only detections that found an object are looked at: at all others the precision falls and the recall stays.
+    """
+    objects = counts @ found.objects
+    sums = np.zeros(len(counts))
+    for outcomes in found.outcomes:
+        hits = np.flatnonzero(outcomes == TRUE)
+        true = counts[:, found.images[hits]].cumsum(axis=1)  # [B, K]
+        false = counts @ _false_before(found, outcomes, hits)
+        precision = true / np.maximum(true + false, 1)
+        reached = np.searchsorted(recalls, true / np.maximum(objects, 1)[:, None], side="right")  # how many recalls
+        best = np.zeros((len(counts), len(recalls) + 1))
+        np.maximum.at(best, (np.arange(len(counts))[:, None], reached), precision)
+        sums += np.maximum.accumulate(best[:, :0:-1], axis=1)[:, ::-1].mean(axis=1)
+    return np.where(objects > 0, sums / len(found.outcomes), np.nan)
+
+
+def _false_before(found: Outcomes, outcomes: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """How many false detections of each image rank before each of `hits` [K]; [I, K]."""
+    wrong = np.flatnonzero(outcomes == FALSE)
+    behind = np.zeros((len(found.objects), len(hits) + 1))
+    np.add.at(behind, (found.images[wrong], np.searchsorted(hits, wrong)), 1)
+    return behind[:, :-1].cumsum(axis=1)

@@ -1,0 +1,41 @@
+"""Arrays of a different length for each image, in one file: the form of proposals and of detections.
+
+Proposals hold `boxes` [N, 4]. Detections hold `boxes` [N, 4], `labels` [N] (1-based: 0 is background) and `scores` [N].
+An image without any is there, with N = 0. Images keep the order in which they were written.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from src.errors import InputError
+from src.files.storage import read_npz, write_npz
+
+Record = dict[str, np.ndarray]
+
+
+def write_records(path: str | Path, records: Mapping[str, Record]) -> None:
+    """Write one record an image, keyed by image id; every record has the same arrays. None at all is refused."""
+    if not records:
+        raise InputError(f"{path}: there is no image to write a record of")
+    lengths = [len(next(iter(record.values()))) for record in records.values()]
+    names = next(iter(records.values())).keys()
+    columns = {name: np.concatenate([record[name] for record in records.values()]) for name in names}
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    write_npz(path, {**columns, "offsets": offsets, "image_ids": np.array(list(records))})
+
+
+def read_records(path: str | Path, image_ids: Sequence[str] | None = None) -> dict[str, Record]:
+    """Records by image id, all or those of `image_ids`; an id without a record is an error that names the file."""
+    columns = read_npz(path)
+    offsets, known = columns.pop("offsets"), columns.pop("image_ids").tolist()
+    position = {image_id: index for index, image_id in enumerate(known)}
+    wanted = known if image_ids is None else image_ids
+    if missing := [image_id for image_id in wanted if image_id not in position]:
+        raise InputError(f"{path} has no record of image {missing[0]} and {len(missing) - 1} more: rerun its stage")
+    return {
+        image_id: {name: column[offsets[at] : offsets[at + 1]] for name, column in columns.items()}
+        for image_id in wanted
+        for at in [position[image_id]]
+    }

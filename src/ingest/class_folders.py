@@ -1,0 +1,106 @@
+"""Sets of labelled images in the commonest layout: one folder a class, its name the class, images anywhere below it.
+
+Folders that all images share above those of the classes do not count. Of the files, images alone are looked at, which
+their suffix tells.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from src.errors import InputError
+from src.files.labelled_images import LabelledData
+from src.files.prepared import decode_image
+from src.ingest.archives import Archive
+from src.parallel import parallel_map
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+IMAGES_PER_JOB = 4000  # a worker takes seconds to start, and checks hundreds of images in each
+
+
+class ClassFolders(NamedTuple):
+    """What lies in the folders; an image id is the path of its file from the folders of the classes."""
+
+    classes: list[str]  # sorted
+    labels: dict[str, int]  # id -> index into classes
+    members: dict[str, str]  # id -> name in the archive
+
+
+def read(archive: Archive) -> ClassFolders:
+    """Classes and labels of a set, whose images are not looked at yet.
+
+    Raises:
+        InputError: there are fewer than two classes, or the first folders are not those of classes.
+    """
+    paths = [path for path in map(PurePosixPath, archive.names()) if path.suffix.lower() in SUFFIXES]
+    shared = 0
+    while len({path.parts[shared] for path in paths}) == 1 and min(len(path.parts) for path in paths) > shared + 2:
+        shared += 1
+    members = {"/".join(path.parts[shared:]): str(path) for path in paths}
+    classes = sorted({image_id.partition("/")[0] for image_id in members if "/" in image_id})
+    if len(classes) < 2:
+        found = f"images of '{classes[0]}' alone" if classes else "no image in a folder"
+        raise InputError(
+            f"{archive.path} has {found}: give two folders of images or more side by side, each named by its class"
+        )
+    for image_id, name in members.items():
+        if "/" not in image_id:
+            raise InputError(f"{archive.path}: {name} lies in no folder of a class: move it into one, or take it out")
+    if set(map(str.lower, classes)) <= SPLIT_NAMES:
+        raise InputError(
+            f"{archive.path} has the folders {', '.join(classes)} above those of the classes: give one folder a class, "
+            "and say how to split them in params.yaml"
+        )
+    number = {name: label for label, name in enumerate(classes)}
+    return ClassFolders(classes, {image_id: number[image_id.partition("/")[0]] for image_id in members}, members)
+
+
+def checked(archive: Archive, folders: ClassFolders, splits: Mapping[str, Sequence[str]], jobs: int) -> LabelledData:
+    """The set to be written; every image that a split has is decoded.
+
+    Args:
+        archive: that `folders` were read from.
+        folders: its classes and labels.
+        splits: image ids by split.
+        jobs: processes that decode, at most.
+
+    Raises:
+        InputError: some images do not decode; it names the first in the order of ids.
+    """
+    ids = sorted(image_id for split in splits.values() for image_id in split)
+    items = _Items(archive, [folders.members[image_id] for image_id in ids])
+    problems = [
+        problem
+        for problem in parallel_map(_problem, items, min(jobs, 1 + len(ids) // IMAGES_PER_JOB), "check images")
+        if problem
+    ]
+    if problems:
+        more = f" ({len(problems) - 1} more images have an error)" if len(problems) > 1 else ""
+        raise InputError(problems[0] + more)
+    files = {image_id: f"images/{image_id}" for image_id in ids}
+    entries = {image_id: {"file": files[image_id], "label": folders.labels[image_id]} for image_id in ids}
+    contents: Iterator[tuple[str, bytes]] = (
+        (files[image_id], archive.read(folders.members[image_id])) for image_id in ids
+    )
+    return LabelledData(folders.classes, {name: list(split) for name, split in splits.items()}, entries, contents)
+
+
+class _Items(Sequence[Any]):
+    """Name and content of each image, read when it is asked for: a whole set does not fit in memory."""
+
+    def __init__(self, archive: Archive, names: Sequence[str]) -> None:
+        self.archive, self.names = archive, names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: Any) -> tuple[str, bytes]:
+        name = self.names[index]
+        return f"{self.archive.path}: {name}", self.archive.read(name)
+
+
+def _problem(item: tuple[str, bytes]) -> str | None:
+    """What is wrong with an image: an answer, for of several errors the first is to be the same every time."""
+    name, encoded = item
+    return f"{name} does not decode as an image: replace it, or take it out" if decode_image(encoded) is None else None

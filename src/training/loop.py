@@ -1,0 +1,255 @@
+"""The one training loop, for everything that is trained by gradient descent; it knows no word of vision.
+
+A trainer gives it batches, a function from a batch to named losses, and a function that yields validation figures.
+Lightning Fabric puts model and batches on the device. The random state is set anew at each epoch from (seed, epoch),
+so a resumed run computes what an uninterrupted one would have.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from src.errors import InputError
+from src.files.storage import atomic
+from src.params import Train
+from src.training.optimizers import optimizer as make_optimizer
+from src.training.schedule import lr_factor
+
+Losses = Mapping[str, Tensor]
+LAST = "last"  # of `best_by`: no choice
+Row = dict[str, float]
+
+
+class Batches(Protocol):
+    """What one epoch goes through, such as a DataLoader or a list."""
+
+    def __len__(self) -> int: ...  # noqa: D105
+    def __iter__(self) -> Iterator[Any]: ...  # noqa: D105
+
+
+def fit(
+    fabric: Fabric,
+    model: nn.Module,
+    batches: Callable[[int], Batches],
+    losses: Callable[[nn.Module, Any], Losses],
+    settings: Train,
+    *,
+    validate: Callable[[nn.Module], Iterable[tuple[str, float]]] | None = None,
+    groups: Sequence[dict[str, Any]] | None = None,
+    prepare: Callable[[nn.Module, int], None] | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+) -> list[Row]:
+    """Train `model` in place and return one row of figures an epoch: `loss`, the sum, and each loss by its name.
+
+    Args:
+        batches: epoch (from 0) -> the batches of that epoch.
+        losses: (model, batch) -> named losses, which are summed; the model is in train mode.
+        settings: all but the batch size, which is the affair of `batches`, and the precision, which is `fabric`'s. With
+            `ema_decay` what is validated and kept are the weights' exponential moving average. `best_by` names the
+            validation figure whose best epoch's weights are kept at the end, of equals the first; a figure whose name
+            ends with `loss` is better where it is lower. `last`, or no validation, keeps the last epoch's weights. With
+            `patience` the training ends when so many validations in a row have not improved the figure.
+        validate: yields (name, figure) after every `validate_every` epochs and the last; the model is in eval mode, has
+            the averaged weights where there is an average, and no gradient is kept.
+        groups: parameter groups with `params` and a factor `lr_scale`; None is all parameters at the same rate.
+        prepare: (model, epoch from 0) is called before each epoch with the model in train mode, to set what else
+            differs from epoch to epoch, such as layers that stand still.
+        checkpoint: file of the state after each epoch; where it is there, training goes on behind it. It is removed
+            at the end. Name it with `fingerprint`, so that it never serves other parameters or data.
+
+    Raises:
+        InputError: validation yields no figure of the name `best_by`, or `plateau` has none to look at.
+        FloatingPointError: a loss is not finite; names the loss, the epoch and the batch's `ids`.
+    """
+    best_by = None if validate is None or settings.best_by == LAST else settings.best_by
+    if settings.schedule == "plateau" and best_by is None:
+        raise InputError("train.schedule = plateau waits for a figure: give validation images, and its name as best_by")
+    groups = groups or [{"params": list(model.parameters()), "lr_scale": 1.0}]
+    optimizer = make_optimizer(settings, groups)
+    model, optimizer = fabric.setup(model, optimizer)
+    average = _average(cast(nn.Module, model.module), settings.ema_decay)
+    state = _State([], None, 0)
+    _resume(checkpoint, state, model, average, optimizer, fabric)
+    for epoch in range(len(state.history), settings.epochs):
+        if settings.patience is not None and state.stale >= settings.patience:
+            fabric.print(f"stopped after epoch {epoch}: {best_by} has not improved in {state.stale} validations")
+            break
+        fabric.seed_everything((seed * 1_000_003 + epoch) % 2**32, verbose=False)
+        model.train()
+        if prepare is not None:
+            prepare(cast(nn.Module, model.module), epoch)
+        so_far = [_sign(best_by) * row[best_by] for row in state.history if best_by in row] if best_by else []
+        figures = _epoch(fabric, model, average, optimizer, batches(epoch), losses, settings, epoch, so_far)
+        row: Row = {"epoch": epoch + 1, **figures}
+        kept = model if average is None else average.module
+        if validate is not None and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs):
+            kept.eval()
+            with torch.inference_mode():
+                row.update(validate(kept))
+            _check_named(best_by, row)
+        state.add(row, best_by, kept)
+        if checkpoint is not None and fabric.is_global_zero:
+            _save(checkpoint, state, model, average, optimizer)
+    if state.best is not None:
+        model.load_state_dict(state.best)
+    elif average is not None:
+        model.load_state_dict(_copy(average.module))
+    if checkpoint is not None and fabric.is_global_zero:
+        checkpoint.unlink(missing_ok=True)
+    return state.history
+
+
+def kept_row(history: Sequence[Row], settings: Train) -> Row:
+    """The figures of the epoch whose weights `fit` kept; without any epoch the number 0."""
+    if not history:
+        return {"epoch": 0}
+    validated = [row for row in history if settings.best_by in row]
+    return max(validated, key=lambda row: _sign(settings.best_by) * row[settings.best_by], default=history[-1])
+
+
+def _check_named(best_by: str | None, row: Row) -> None:
+    if best_by is not None and best_by not in row:
+        known = ", ".join(name for name in row if name.startswith("val"))
+        raise InputError(f"train.best_by = {best_by!r}: validation gives {known or 'no figure'}, or {LAST}")
+
+
+def _sign(name: str) -> int:
+    return -1 if name.endswith("loss") else 1
+
+
+@dataclass
+class _State:
+    """How far a training is."""
+
+    history: list[Row]
+    best: dict[str, Tensor] | None
+    stale: int  # validations in a row without an improvement
+
+    def add(self, row: Row, best_by: str | None, model: nn.Module) -> None:
+        """Take an epoch's figures in, and its weights where they are the best so far."""
+        if best_by is not None and best_by in row:
+            before = [_sign(best_by) * past[best_by] for past in self.history if best_by in past]
+            if not before or _sign(best_by) * row[best_by] > max(before):
+                self.best, self.stale = _copy(model), 0
+            else:
+                self.stale += 1
+        self.history.append(row)
+
+
+def _epoch(
+    fabric: Fabric,
+    model: nn.Module,
+    average: AveragedModel | None,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    losses: Callable[[nn.Module, Any], Losses],
+    settings: Train,
+    epoch: int,
+    so_far: Sequence[float],
+) -> Row:
+    totals: Row = {}
+    count, lr = 0, 0.0
+    with tqdm(batches, desc=f"epoch {epoch + 1}/{settings.epochs}", mininterval=1.0, leave=False) as progress:
+        for batch in progress:
+            lr = _set_rate(optimizer, settings, epoch + count / max(len(batches), 1), so_far)
+            named = losses(model, fabric.to_device(batch))
+            values = {name: value.item() for name, value in named.items()}
+            _check_finite(values, count, batch)
+            optimizer.zero_grad()
+            fabric.backward(torch.stack(list(named.values())).sum())
+            if settings.grad_clip is not None:
+                fabric.clip_gradients(model, optimizer, max_norm=settings.grad_clip)
+            optimizer.step()
+            if average is not None:
+                average.update_parameters(cast(nn.Module, model.module))
+            totals = {name: totals.get(name, 0.0) + value for name, value in values.items()}
+            count += 1
+            progress.set_postfix({name: f"{value / count:.3f}" for name, value in totals.items()}, refresh=False)
+    means = {name: value / max(count, 1) for name, value in totals.items()}
+    return {"lr": lr, "loss": sum(means.values()), **means}
+
+
+def _check_finite(values: Row, index: int, batch: Any) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            ids = batch.get("ids") if isinstance(batch, Mapping) else None
+            raise FloatingPointError(
+                f"{name} is {value} at batch {index} ({', '.join(ids) if ids else 'no ids'}): lower train.lr, set "
+                "train.grad_clip, or look at these inputs"
+            )
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, settings: Train, epoch: float, figures: Sequence[float]) -> float:
+    lr = settings.lr * lr_factor(settings, epoch, figures)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+    return lr
+
+
+def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
+    """The average of weights and buffers, which starts as a copy of them."""
+    if decay is None:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def _save(
+    path: Path, state: _State, model: nn.Module, average: AveragedModel | None, optimizer: torch.optim.Optimizer
+) -> None:
+    content = {
+        "model": _copy(model),
+        "average": None if average is None else average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        **vars(state),
+    }
+    with atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def _resume(
+    path: Path | None,
+    state: _State,
+    model: nn.Module,
+    average: AveragedModel | None,
+    optimizer: torch.optim.Optimizer,
+    fabric: Fabric,
+) -> None:
+    if path is None or not path.exists():
+        return
+    content = torch.load(path, map_location=fabric.device, weights_only=True)
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict(content["optimizer"])
+    if average is not None:
+        average.load_state_dict(content["average"])
+    state.history, state.best, state.stale = content["history"], content["best"], content["stale"]
+    fabric.print(f"resumed at epoch {len(state.history) + 1}, from {path}")
+
+
+def fingerprint(params: Mapping[str, Any], files: Iterable[Path]) -> str:
+    """A name for what a training computes: a hash of its parameters and of the content of its input files."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
+    for block in _blocks(files):
+        digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _blocks(files: Iterable[Path]) -> Iterator[bytes]:
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                yield block

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision import tv_tensors
+from torchvision.ops import box_iou
+from torchvision.transforms import v2
+
+from src.detection.augmentation import MEAN, STD, Augment, apply, drawn, fixed, normalise, transform
+
+ALL = Augment(photometric=False, zoom_out=1.0, crop=True, flip=0.5)
+
+
+def scene() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """A red, a green and a blue rectangle on black."""
+    image = np.zeros((120, 160, 3), np.uint8)
+    boxes = np.array([[10, 20, 60, 80], [70, 10, 150, 50], [90, 60, 130, 110]], np.float32)
+    for colour, (x1, y1, x2, y2) in enumerate(boxes.astype(int)):
+        image[y1:y2, x1:x2, colour] = 255
+    return image, {"boxes": boxes, "labels": np.array([1, 2, 3])}
+
+
+def trained(size: int, augment: Augment | None) -> v2.Transform:
+    """All steps of an image that is trained on."""
+    return v2.Compose([fixed(size, augment), drawn(size, augment), normalise()])
+
+
+def colours(image: torch.Tensor) -> torch.Tensor:
+    return image * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10_000))
+def test_boxes_and_image_stay_in_step(seed: int) -> None:
+    """Within each box lies its own colour, and what lies outside all boxes of a colour is little."""
+    torch.manual_seed(seed)
+    image, target = apply(trained(100, ALL), *scene())
+    assert image.shape == (3, 100, 100)
+    seen = colours(image) > 0.8
+    for box, label in zip(target["boxes"], target["labels"], strict=True):
+        x1, y1, x2, y2 = (box.round() + torch.tensor([1, 1, -1, -1])).int().tolist()
+        if x2 > x1 and y2 > y1:
+            assert seen[label - 1, y1:y2, x1:x2].float().mean() > 0.9
+    assert ((target["labels"] >= 1) & (target["labels"] <= 3)).all()
+    assert (target["boxes"] >= 0).all()
+    assert (target["boxes"] <= 100).all()
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10_000))
+def test_a_crop_has_the_drawn_overlap_with_an_object_or_is_the_whole(seed: int) -> None:
+    """In the published code the condition never fires (ssd.pytorch#68)."""
+    torch.manual_seed(seed)
+    image, target = scene()
+    boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(120, 160))
+    crop = v2.RandomIoUCrop(sampler_options=[0.5, 1.0])  # 1.0: the whole, without which it may search for ever
+    params = crop.make_params([tv_tensors.Image(torch.zeros(3, 120, 160)), boxes])
+    if params:
+        window = torch.tensor([[params["left"], params["top"]] * 2], dtype=torch.float32)
+        window[:, 2:] += torch.tensor([params["width"], params["height"]])
+        kept = boxes.as_subclass(torch.Tensor)[params["is_within_crop_area"]]
+        assert box_iou(kept, window).max() >= 0.5
+
+
+def test_the_condition_on_the_overlap_does_reject_crops() -> None:
+    torch.manual_seed(0)
+    image, target = scene()
+    boxes = tv_tensors.BoundingBoxes(target["boxes"][2:], format="XYXY", canvas_size=(120, 160))
+    inputs = [tv_tensors.Image(torch.zeros(3, 120, 160)), boxes]
+    strict, loose = (v2.RandomIoUCrop(sampler_options=[value, 1.0], trials=1) for value in (0.9, 0.0))
+    assert sum(bool(loose.make_params(inputs)) for _ in range(100)) > 10
+    assert sum(bool(strict.make_params(inputs)) for _ in range(100)) < 3
+
+
+@pytest.mark.parametrize("augment", [None, ALL])
+def test_an_image_without_objects_goes_through(augment: Augment | None) -> None:
+    none = {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, np.int64)}
+    image, target = apply(trained(64, augment), np.zeros((50, 70, 3), np.uint8), none)
+    assert image.shape == (3, 64, 64)
+    assert target["boxes"].shape == (0, 4)
+    assert target["labels"].shape == (0,)
+
+
+def test_without_augmentation_the_image_is_resized_and_nothing_else() -> None:
+    image, target = apply(transform(100), *scene())
+    expected = scene()[1]["boxes"] * np.array([100 / 160, 100 / 120] * 2, np.float32)
+    np.testing.assert_allclose(target["boxes"], expected, rtol=1e-5)
+    assert target["boxes"].dtype == torch.float32
+    assert type(image) is torch.Tensor
+    again, _ = apply(transform(100), *scene())
+    assert torch.equal(image, again)
