@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from src import plugins
 from src.classification.loss import loss
 from src.classification.params import Loss
-from src.params import Train
 from src.training.loop import fit
+from src.training.settings import Train
 
 CLASSES = 10
 PLAIN = Loss(label_smoothing=0.0, focal_gamma=0.0, balanced=False, class_weights={})

@@ -23,8 +23,9 @@ from src.evaluation.classification import figures
 from src.files.labelled_images import LabelledImages
 from src.files.storage import write_json
 from src.files.weights import read_tensors
-from src.params import Sections, Seed, Train
+from src.params import Sections, Seed
 from src.training.loop import LAST
+from src.training.settings import Train
 from stages.command import command
 from stages.environment import device, workers
 

@@ -21,9 +21,10 @@ from src.demo.photo import MAX_UPLOAD, SCENES, Example
 from src.errors import InputError
 from src.files.boxed_images import Samples
 from src.files.labelled_images import LabelledImages
-from src.params import Splits, read_params
+from src.params import read_params
 from src.prediction.classifier import Classifier
 from src.prediction.rcnn import Rcnn
+from src.splits import Splits
 from stages.command import PARAMS
 from stages.environment import device
 

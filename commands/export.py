@@ -22,11 +22,12 @@ from src.files.boxed_images import Samples
 from src.files.labelled_images import LabelledImages
 from src.files.storage import atomic
 from src.files.weights import read_tensors
-from src.params import Splits, read_params
+from src.params import read_params
 from src.prediction import photos
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
+from src.splits import Splits
 from stages.command import PARAMS
 
 FORMATS = {"onnx": onnx_file, "torch_export": torch_file}

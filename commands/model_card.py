@@ -25,8 +25,10 @@ from src.files.boxed_images import Samples
 from src.files.labelled_images import LabelledImages
 from src.files.storage import atomic
 from src.files.weights import read_tensors
-from src.params import Splits, Train, read_params
+from src.params import read_params
 from src.prediction.dense import OBJECT
+from src.splits import Splits
+from src.training.settings import Train
 from stages.command import PARAMS
 
 PREPARED = Path("data/prepared")

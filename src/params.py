@@ -6,21 +6,19 @@ The file is read as YAML 1.2: `dvc exp run -S train.lr=1e-5` writes `1e-05`, whi
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from src.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
-Epochs = Annotated[int, Field(ge=0)]  # 0 leaves a network as it starts
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy, PyTorch and liblinear all take
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-UNSET: Any = None
 
 
 class Section(BaseModel):
@@ -33,56 +31,6 @@ class Sections(BaseModel):
     """The sections that one stage reads; those of other stages are passed over."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class Splits(Section):
-    """Names of the splits that each part sees."""
-
-    finetune: str
-    detectors: str
-    validation: str | None
-    train: str
-    test: str
-
-    def of_regions(self) -> list[str]:
-        """Those whose images R-CNN looks at, region by region: they need proposals."""
-        return [self.finetune, *([self.validation] if self.validation else []), self.train, self.test]
-
-
-class Train(Section):
-    """What every trainer starts from."""
-
-    optimizer: Literal["sgd", "adam", "adamw", "adabelief", "ranger"]
-    lr: Positive
-    momentum: Fraction
-    weight_decay: NonNegative
-    batch_size: Count
-    epochs: Epochs
-    schedule: Literal["constant", "step", "multi_step", "cosine", "warm_restarts", "plateau"]
-    lr_step: Count
-    lr_milestones: list[Count]
-    lr_gamma: Positive
-    lr_patience: Count
-    restart_epochs: Count
-    restart_factor: Count
-    warmup_epochs: NonNegative
-    grad_clip: Positive | None
-    ema_decay: Fraction | None
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
-    validate_every: Count
-    best_by: str
-    patience: Count | None
-
-
-OVERRIDES: Any = {name: (info.rebuild_annotation(), UNSET) for name, info in Train.model_fields.items()}
-
-
-class TrainOverrides(create_model("Overrides", __base__=Section, **OVERRIDES)):  # type: ignore[misc]
-    """Keys of `train` that one trainer sets for itself; a key that is not set is not there, rather than null."""
-
-    def over(self, base: Train) -> Train:
-        """`base` with the keys that are set here."""
-        return base.model_copy(update=self.model_dump(exclude_unset=True))
 
 
 Chosen = TypeVar("Chosen", bound=BaseModel)

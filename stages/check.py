@@ -21,7 +21,7 @@ from src.detection.running import class_agnostic
 from src.errors import InputError
 from src.evaluation.proposal_recall import Evaluate
 from src.files.storage import atomic
-from src.params import Section, Seed, Splits, Train
+from src.params import Section, Seed
 from src.proposals.selective_search import SelectiveSearch
 from src.rcnn import network
 from src.rcnn.bbox import TrainBbox
@@ -30,7 +30,9 @@ from src.rcnn.features import Features
 from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.warp import Warp
+from src.splits import Splits
 from src.training.loop import LAST
+from src.training.settings import Train
 from stages.command import command
 from stages.environment import computed_by, device, jobs, workers
 

@@ -9,7 +9,8 @@ from src.detection.running import detect, section_of, start
 from src.files.boxed_images import Samples
 from src.files.records import write_records
 from src.files.weights import read_tensors
-from src.params import Sections, Seed, Splits
+from src.params import Sections, Seed
+from src.splits import Splits
 from stages.command import command
 from stages.environment import device
 

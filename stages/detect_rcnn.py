@@ -7,11 +7,12 @@ import numpy as np
 from src.files.boxed_images import Samples
 from src.files.records import Record, read_records, write_records
 from src.files.storage import read_npz
-from src.params import Sections, Seed, Splits
+from src.params import Sections, Seed
 from src.rcnn.detect import DetectRcnn, corrections, detect
 from src.rcnn.features import rows
 from src.rcnn.mining import scores
 from src.rcnn.solvers import Plane
+from src.splits import Splits
 from stages.command import command
 
 

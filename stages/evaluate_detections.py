@@ -10,7 +10,8 @@ from src.evaluation.bootstrap import draws, standard_errors
 from src.evaluation.resampled_detections import COCO, VOC07, match, of_detections
 from src.files.boxed_images import Samples
 from src.files.storage import write_csv, write_json
-from src.params import Sections, Splits
+from src.params import Sections
+from src.splits import Splits
 from stages.command import command
 
 

@@ -11,7 +11,8 @@ from src.evaluation.resampled_proposals import of_proposals
 from src.files.boxed_images import Samples
 from src.files.records import read_records
 from src.files.storage import write_csv, write_json
-from src.params import Sections, Splits
+from src.params import Sections
+from src.splits import Splits
 from stages.command import command
 
 IOU_THRESHS = [percent / 100 for percent in range(50, 100, 5)]

@@ -8,11 +8,12 @@ from src.files.boxed_images import Samples
 from src.files.records import Record, read_records, write_records
 from src.files.storage import write_npz
 from src.files.weights import read_tensors
-from src.params import Sections, Splits
+from src.params import Sections
 from src.rcnn import network
 from src.rcnn.extract import extract
 from src.rcnn.features import Features, read_first, to_describe, unit_scale
 from src.rcnn.warp import Warp
+from src.splits import Splits
 from stages.command import command
 from stages.environment import device, jobs
 

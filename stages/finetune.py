@@ -14,11 +14,13 @@ from src.files.records import read_records
 from src.files.storage import write_csv, write_json
 from src.files.weights import read_tensors, write_tensors
 from src.networks import starting_weights
-from src.params import Sections, Seed, Splits, Train
+from src.params import Sections, Seed
 from src.rcnn import network
 from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
 from src.rcnn.warp import Warp
+from src.splits import Splits
 from src.training.loop import Batches, fit, kept_row
+from src.training.settings import Train
 from stages.checkpoint import checkpoint
 from stages.command import command
 from stages.environment import computed_by, device, workers

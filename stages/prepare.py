@@ -6,7 +6,8 @@ from typing import Any
 
 from src.errors import InputError
 from src.ingest.source import data_set
-from src.params import Sections, Splits
+from src.params import Sections
+from src.splits import Splits
 from stages.command import command
 from stages.environment import jobs
 

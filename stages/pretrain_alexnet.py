@@ -16,11 +16,12 @@ from src.classification.training import train
 from src.files.labelled_images import LabelledImages
 from src.files.storage import write_json
 from src.files.weights import write_tensors
-from src.params import Sections, Seed, Train
+from src.params import Sections, Seed
 from src.rcnn import network
 from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.warp import Warp
 from src.training.loop import kept_row
+from src.training.settings import Train
 from stages.checkpoint import checkpoint
 from stages.command import command
 from stages.environment import computed_by, device, workers

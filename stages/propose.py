@@ -8,8 +8,9 @@ import numpy as np
 from src.files.boxed_images import Samples
 from src.files.records import write_records
 from src.parallel import parallel_map
-from src.params import Sections, Seed, Splits
+from src.params import Sections, Seed
 from src.proposals import selective_search
+from src.splits import Splits
 from stages.command import command
 from stages.environment import jobs
 

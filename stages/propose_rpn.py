@@ -11,7 +11,8 @@ from src.files.boxed_images import Samples
 from src.files.records import Record, write_records
 from src.files.storage import write_json
 from src.files.weights import read_tensors
-from src.params import Sections, Seed, Splits
+from src.params import Sections, Seed
+from src.splits import Splits
 from stages.command import command
 from stages.environment import device
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from src.files.boxed_images import Samples
 from src.files.storage import atomic
-from src.params import Sections, Splits
+from src.params import Sections
 from src.report.inputs import Inputs
 from src.report.page import page
 from src.report.pipeline import read_pipeline
+from src.splits import Splits
 from stages.command import command
 
 NOTHING = Path()

@@ -6,9 +6,10 @@ import numpy as np
 
 from src.files.boxed_images import Samples
 from src.files.storage import read_npz, write_json, write_npz
-from src.params import Sections, Splits
+from src.params import Sections
 from src.rcnn.bbox import TrainBbox, fit, pairs
 from src.rcnn.features import Features, read_first
+from src.splits import Splits
 from stages.command import command
 
 

@@ -13,8 +13,9 @@ from src.files.labelled_images import LabelledImages
 from src.files.storage import write_csv, write_json
 from src.files.weights import read_tensors, write_tensors
 from src.networks import starting_weights
-from src.params import Sections, Seed, Train
+from src.params import Sections, Seed
 from src.training.loop import kept_row
+from src.training.settings import Train
 from stages.checkpoint import checkpoint
 from stages.command import command
 from stages.environment import computed_by, device, workers

@@ -16,8 +16,10 @@ from src.files.boxed_images import Samples
 from src.files.storage import write_csv, write_json
 from src.files.weights import read_tensors, write_tensors
 from src.networks import starting_weights
-from src.params import Sections, Seed, Splits, Train
+from src.params import Sections, Seed
+from src.splits import Splits
 from src.training.loop import Batches, fit, kept_row
+from src.training.settings import Train
 from stages.checkpoint import checkpoint
 from stages.command import command
 from stages.environment import computed_by, device, workers

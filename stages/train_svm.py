@@ -9,10 +9,11 @@ import pandas as pd
 from src.errors import InputError
 from src.files.boxed_images import Samples
 from src.files.storage import read_npz, write_csv, write_json, write_npz
-from src.params import Sections, Seed, Splits
+from src.params import Sections, Seed
 from src.rcnn import solvers
 from src.rcnn.features import Features, read_first
 from src.rcnn.mining import Candidates, Round, Solver, TrainSvm, candidates, mine
+from src.splits import Splits
 from stages.command import command
 from stages.environment import jobs
 

@@ -24,7 +24,8 @@ import torch
 from torch import nn
 
 from src.detection.augmentation import Augment
-from src.params import Count, Section, TrainOverrides
+from src.params import Count, Section
+from src.training.settings import TrainOverrides
 
 
 class Model(Section):

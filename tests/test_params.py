@@ -4,10 +4,11 @@ import pytest
 from pydantic import ValidationError
 
 from src.errors import InputError
-from src.params import ParamsError, Sections, Train, TrainOverrides, read_params
+from src.params import ParamsError, Sections, read_params
 from src.proposals.selective_search import SelectiveSearch
 from src.rcnn.mining import TrainSvm
 from src.rcnn.warp import Warp
+from src.training.settings import Train, TrainOverrides
 from stages.check import Params
 
 ROOT = Path(__file__).parents[1]

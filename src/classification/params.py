@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from src.params import Count, Epochs, Fraction, NonNegative, Positive, Section, TrainOverrides
+from src.params import Count, Fraction, NonNegative, Positive, Section
+from src.training.settings import Epochs, TrainOverrides
 
 Colours = Annotated[list[float], Field(min_length=3, max_length=3)]
 Degrees = Annotated[float, Field(ge=0, le=180)]

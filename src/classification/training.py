@@ -17,8 +17,8 @@ from src.evaluation.classification import figures
 from src.files.labelled_images import LabelledImages
 from src.networks import starting_weights
 from src.networks.torchvision_classifier import last_layer
-from src.params import Train
 from src.training.loop import Batches, Row, fit
+from src.training.settings import Train
 
 
 def train(

@@ -17,7 +17,8 @@ from src.boxes.geometry import decode as decode_deltas
 from src.boxes.overlap import iou
 from src.detection.anchors import anchors
 from src.detection.augmentation import Augment
-from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
+from src.params import Count, Fraction, NonNegative, Positive, Section
+from src.training.settings import TrainOverrides
 
 Outputs = Mapping[str, Tensor]
 NEUTRAL = -1

@@ -21,7 +21,8 @@ from src.boxes.overlap import iou
 from src.detection.anchors import default_boxes, linear_scales
 from src.detection.augmentation import Augment
 from src.errors import InputError
-from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
+from src.params import Count, Fraction, NonNegative, Positive, Section
+from src.training.settings import TrainOverrides
 
 Outputs = Mapping[str, Tensor]
 

@@ -12,8 +12,9 @@ from torch.utils.data import Dataset
 from src.boxes.matching import BACKGROUND, IGNORED, best_match, is_background, near_difficult, plain
 from src.errors import InputError
 from src.files.boxed_images import Samples, Target
-from src.params import Count, Fraction, NonNegative, Positive, Section, TrainOverrides
+from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn.warp import Warp, normalize, warp
+from src.training.settings import TrainOverrides
 
 PRETRAINED = "pretrained"  # of `weights`: what the stage pretrain_alexnet taught
 

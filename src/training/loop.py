@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from src.errors import InputError
 from src.files.storage import atomic
-from src.params import Train
 from src.training.optimizers import optimizer as make_optimizer
 from src.training.schedule import lr_factor
+from src.training.settings import Train
 
 Losses = Mapping[str, Tensor]
 LAST = "last"  # of `best_by`: no choice

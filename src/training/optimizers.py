@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from src.params import Train
+from src.training.settings import Train
 
 
 def optimizer(settings: Train, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -7,7 +7,7 @@ interrupted (the published SSD code starts its schedule again), and by epochs, n
 import math
 from collections.abc import Iterable
 
-from src.params import Train
+from src.training.settings import Train
 
 
 def lr_factor(settings: Train, epoch: float, figures: Iterable[float] = ()) -> float:

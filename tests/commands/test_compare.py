@@ -16,7 +16,7 @@ from commands.compare import main
 from src.evaluation.proposal_recall import Evaluate
 from src.files.prepared import write_prepared
 from src.files.records import write_records
-from src.params import Splits
+from src.splits import Splits
 from stages import evaluate_detections, evaluate_proposals, summary
 
 SPLITS = Splits(finetune="train", detectors="train", validation=None, train="train", test="held out")

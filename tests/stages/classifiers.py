@@ -4,7 +4,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from src.params import Train
+from src.training.settings import Train
 from tests.pipeline import ROOT
 
 SMALL = {"epochs": 1, "batch_size": 10}

@@ -7,7 +7,7 @@ import pytest
 from src.errors import InputError
 from src.files.prepared import write_prepared
 from src.files.records import write_records
-from src.params import Splits
+from src.splits import Splits
 from stages.evaluate_detections import Params, run
 
 NEAR, FAR = [0, 0, 10, 10], [50, 50, 60, 60]

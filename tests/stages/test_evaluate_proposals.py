@@ -6,7 +6,7 @@ import pytest
 
 from src.files.prepared import write_prepared
 from src.files.records import write_records
-from src.params import Splits
+from src.splits import Splits
 from stages.evaluate_proposals import Evaluate, Params, run
 
 PARAMS = Params(

@@ -9,9 +9,10 @@ import torch
 from src.files.boxed_images import Samples
 from src.files.records import Record, write_records
 from src.files.weights import read_tensors, write_tensors
-from src.params import TrainOverrides, read_params
+from src.params import read_params
 from src.rcnn import network
 from src.rcnn.warp import Warp
+from src.training.settings import TrainOverrides
 from stages.finetune import Params, run
 from tests.pipeline import ROOT
 from tests.rcnn.conftest import proposals, samples  # noqa: F401 (fixtures)

@@ -6,7 +6,7 @@ import pytest
 from src.errors import InputError
 from src.files.boxed_images import Samples
 from src.files.labelled_images import LabelledImages
-from src.params import Splits
+from src.splits import Splits
 from stages import prepare
 from tests.datasets.test_gesture import MEMBERS, SECTION
 from tests.test_archives import write_tar, write_zip

@@ -10,8 +10,8 @@ from pytorch_optimizer import AdaBelief, Ranger
 from torch import Tensor, nn
 
 from src.errors import InputError
-from src.params import Train
 from src.training.loop import fingerprint, fit, kept_row
+from src.training.settings import Train
 
 SETTINGS = Train(
     optimizer="sgd",
