@@ -1,7 +1,7 @@
 """SSD300 and the RPN beside torchvision's, from the same weights, on the same batches, step by step.
 
-    python -m benchmarks.against_torchvision ssd300 --samples data/prepared/voc.zip --weights vgg16.pth --steps 100
-    python -m benchmarks.against_torchvision rpn --samples data/prepared/voc.zip --weights vgg16.pth --steps 100
+    python -m benchmarks.against_torchvision ssd300 --images data/prepared/voc.zip --weights vgg16.pth --steps 100
+    python -m benchmarks.against_torchvision rpn --images data/prepared/voc.zip --weights vgg16.pth --steps 100
 
 Both networks are VGG16's layers at 300 pixels with the given ImageNet weights, and heads with the same random values.
 At each step both see the same augmented batch, in turns first and second; the ratio is the median of the steps' own.
@@ -25,7 +25,7 @@ from src.detection.batches import DetectionBatches
 from src.detectors import rpn, ssd300
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.evaluation.proposal_recall import best_overlaps, recall
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.networks import starting_weights
 
@@ -188,7 +188,7 @@ def race(pairs: Sequence[nn.Module], data: DetectionBatches, steps: int, lr: flo
     return seconds
 
 
-def found(net: nn.Module, data: Samples, split: str) -> dict[str, Record]:
+def found(net: nn.Module, data: BoxedImages, split: str) -> dict[str, Record]:
     """What a network finds on every image of a split."""
     batches = DetectionBatches(data, data.ids(split), SIZE, batch_size=16)
     net.eval()
@@ -202,7 +202,7 @@ def found(net: nn.Module, data: Samples, split: str) -> dict[str, Record]:
     return records
 
 
-def scored(detector: str, data: Samples, split: str) -> Callable[[nn.Module], dict[str, float]]:
+def scored(detector: str, data: BoxedImages, split: str) -> Callable[[nn.Module], dict[str, float]]:
     """The figures of a network."""
     targets = {image_id: data.target(image_id) for image_id in data.ids(split)}
 
@@ -220,7 +220,7 @@ def main() -> None:
     """Print the figures of both networks and the ratio of their speeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", choices=("ssd300", "rpn"))
-    parser.add_argument("--samples", required=True)
+    parser.add_argument("--images", required=True)
     parser.add_argument("--weights", required=True, help="a state dict of torchvision's vgg16")
     parser.add_argument("--train", default="trainval")
     parser.add_argument("--test", default="test")
@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
-    data = Samples(options.samples)
+    data = BoxedImages(options.images)
     nets = pair(options.detector, data.num_classes, torch.load(options.weights, weights_only=True))
     batches = DetectionBatches(
         data,

@@ -1,6 +1,6 @@
 """Recall that is left when proposals are thinned out: near duplicates taken away, or a random share.
 
-    python -m benchmarks.near_duplicates --samples data/prepared/voc.zip --proposals data/proposals/selective_search.npz
+    python -m benchmarks.near_duplicates --images data/prepared/voc.zip --proposals data/proposals/selective_search.npz
 
 The proposals must be there without a cap (`selective_search.max_proposals` null) and with `nms_thresh` null.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from src.evaluation.proposal_recall import best_overlaps, mabo, recall
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
 from src.proposals.selective_search import distinct
 
@@ -21,11 +21,11 @@ THRESHS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 def main() -> None:
     """Print a table: for each threshold what NMS leaves, and as many random proposals."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", required=True)
+    parser.add_argument("--images", required=True)
     parser.add_argument("--proposals", required=True)
     parser.add_argument("--split", default="test")
     options = parser.parse_args()
-    data = Samples(options.samples)
+    data = BoxedImages(options.images)
     targets = {image_id: data.target(image_id) for image_id in data.ids(options.split)}
     boxes = {image_id: record["boxes"] for image_id, record in read_records(options.proposals, list(targets)).items()}
 

@@ -1,6 +1,6 @@
 """Selective search by this project's kernels beside OpenCV's, in turns and on one thread.
 
-    python -m benchmarks.selective_search --samples data/prepared/voc.zip --images 12 --mode fast
+    python -m benchmarks.selective_search --images data/prepared/voc.zip --count 12 --mode fast
 
 For each image: the seconds of both, how many times ours OpenCV takes (median of five pairs, and their range), and which
 share of all boxes both find.
@@ -12,7 +12,7 @@ import time
 import cv2
 import numpy as np
 
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.proposals.selective_search import propose
 
 PAIRS = 5
@@ -22,14 +22,14 @@ ENGINES = ("own", "opencv")
 def main() -> None:
     """Print a table with a row for each image and one for all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", required=True)
+    parser.add_argument("--images", required=True)
     parser.add_argument("--split", default="test")
-    parser.add_argument("--images", type=int, default=12)
+    parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--mode", choices=("fast", "quality"), default="fast")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    data = Samples(options.samples)
-    ids = data.ids(options.split)[: options.images]
+    data = BoxedImages(options.images)
+    ids = data.ids(options.split)[: options.count]
     propose(data.image(ids[0]), mode=options.mode)  # compiles, or loads what is compiled
     print("| image | pixels | own | OpenCV | OpenCV / own | boxes of both |\n|---|---|---|---|---|---|")
     rows = [row(image_id, data.image(image_id), options.mode) for image_id in ids]

@@ -19,7 +19,7 @@ from commands import trained
 from src.demo.panels import ClassifierPanel, DensePanel, Panel, RcnnPanel
 from src.demo.photo import MAX_UPLOAD, SCENES, Example
 from src.errors import InputError
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.params import read_params
 from src.prediction.classifier import Classifier
@@ -96,7 +96,7 @@ def examples(params: Params) -> list[Example]:
     """Test images of the prepared sets that are there, evenly spread over each test split."""
     found: list[Example] = []
     if (path := PREPARED / f"{SCENES}.zip").exists():
-        scenes = Samples(path)
+        scenes = BoxedImages(path)
         ids = scenes.ids(params.splits.test)
         found += [Example(image_id, scenes.image(image_id), SCENES) for image_id in _some(ids, NUM_SCENES)]
     for name in dict.fromkeys(section["data"] for section in params.classifiers.values()):

@@ -12,7 +12,7 @@ from src.evaluation.bootstrap import accuracy, draws, interval
 from src.evaluation.headline import CLASSIFIER_KEY, Headline
 from src.evaluation.resampled_detections import match, of_detections
 from src.evaluation.resampled_proposals import of_proposals
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
 
 PREPARED = "data/prepared/voc.zip"
@@ -70,7 +70,7 @@ def _evidence(metrics: Sequence[Headline], revision: Revision) -> Evidence:
     files = _files(revision, f"data/{first.output}")
     if first.kind == "predictions":
         return _predictions(pd.read_csv(files[""], dtype=str, keep_default_na=False))
-    data = Samples(_files(revision, PREPARED)[""])
+    data = BoxedImages(_files(revision, PREPARED)[""])
     ids = sorted(data.ids(revision.params["splits"]["test"]))
     targets = {image_id: data.target(image_id) for image_id in ids}
     objects = {

@@ -18,7 +18,7 @@ from src.classification.running import TEST
 from src.errors import InputError
 from src.export import graph, onnx_file, torch_file, verify
 from src.export.description import describe
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.files.storage import atomic
 from src.files.weights import read_tensors
@@ -115,7 +115,7 @@ def of_test_split(params: Params, name: str) -> list[np.ndarray]:
     path = PREPARED / f"{data}.zip"
     if not path.exists():
         raise InputError(f"{path} is missing: run `dvc repro prepare@{data}`, or name photos with --images")
-    images = Samples(path) if detector else LabelledImages(path)
+    images = BoxedImages(path) if detector else LabelledImages(path)
     return [images.image(image_id) for image_id in images.ids(split)[:IMAGES]]
 
 

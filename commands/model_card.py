@@ -21,7 +21,7 @@ from src.cards.page import Card, markdown
 from src.classification.running import TEST, TRAIN, VALIDATION
 from src.detection.running import class_agnostic
 from src.errors import InputError
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.files.storage import atomic
 from src.files.weights import read_tensors
@@ -206,7 +206,7 @@ def _objects(params: Params, training: list[tuple[str, str]], train: dict[str, A
     settings, given = params.data["voc"], params.splits
     validation = [(given.validation, _validation(train))] if given.validation else []
     uses = [*training, *validation, (given.test, "the figures below")]
-    return data.of_objects(Samples(_prepared("voc")), uses), data.origin("voc", settings), settings["source"]
+    return data.of_objects(BoxedImages(_prepared("voc")), uses), data.origin("voc", settings), settings["source"]
 
 
 def _validation(train: dict[str, Any]) -> str:

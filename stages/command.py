@@ -1,4 +1,4 @@
-"""How every stage is called: `python -m stages.NAME --samples FILE ... --out FILE`, with the paths from `dvc.yaml`."""
+"""How every stage is called: `python -m stages.NAME --images FILE ... --out FILE`, with the paths from `dvc.yaml`."""
 
 import argparse
 import inspect

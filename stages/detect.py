@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from src.detection.running import detect, section_of, start
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import write_records
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
@@ -23,9 +23,9 @@ class Params(Sections):
     detectors: dict[str, Any]
 
 
-def run(params: Params, *, detector: str, samples: Path, weights: Path, model: Path, out: Path) -> None:
+def run(params: Params, *, detector: str, images: Path, weights: Path, model: Path, out: Path) -> None:
     """Write `detections.npz`, and `untrained.npz`: what the same network found before its training."""
-    data, (module, section) = Samples(samples), section_of(params.detectors, detector)
+    data, (module, section) = BoxedImages(images), section_of(params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids = data.ids(params.splits.test)
     write_records(out / "untrained.npz", detect(module, net, section, data, ids, torch.device(device())))

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from src.errors import InputError
 from src.ingest.archives import store
-from src.ingest.source import data_set
+from src.ingest.source import data_set, local
 from src.params import Sections, Seed
 from stages.command import command
 from stages.environment import jobs
@@ -23,25 +22,12 @@ def run(params: Params, *, dataset: str, out: Path) -> None:
     module, section = data_set(params.data, dataset)
     out.mkdir(parents=True, exist_ok=True)
     if section.source == "local":
-        kept = [store(_local(f"data.{dataset}.path", section.path, out), out, "local")]
+        kept = [store(local(f"data.{dataset}.path", section.path, out), out, "local")]
     else:
         kept = module.fetch(section, out, seed=params.sample_seed, jobs=jobs())
     for path in sorted(set(out.iterdir()) - set(kept)):
         path.unlink()
     print(f"{dataset}: {', '.join(path.name for path in kept)}")
-
-
-def _local(key: str, value: str, out: Path) -> Path:
-    path = Path(value)
-    if not path.exists():
-        raise InputError(
-            f"{key} = {value}: there is no such file or folder (a relative path counts from the repository's root, "
-            "which is another one under `dvc exp run --temp`: give an absolute path)"
-        )
-    inner, outer = path.resolve(), out.resolve()
-    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise InputError(f"{key} = {value} overlaps {out}, which this stage clears: keep your data elsewhere")
-    return path
 
 
 if __name__ == "__main__":

@@ -1,39 +1,63 @@
-"""What the environment says of the machine: how a stage runs, never what it computes (docs/running.md)."""
+"""The environment variables of a run, and what follows from them: how a stage runs, never what it computes.
+
+docs/running.md lists the variables.
+"""
 
 import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from src.errors import InputError
+from src.files.storage import fingerprint
 from stages import arithmetic
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+CHECKPOINTS = Path(".checkpoints")  # outside DVC's outputs, which DVC removes before a stage runs
 
 
 def jobs() -> int:
-    """Processes that share the work of a stage: `JOBS`, or one for each CPU that this process may use."""
-    value = os.environ.get("JOBS", str(len(os.sched_getaffinity(0))))
+    """Return the number of processes that share the work of a stage: `JOBS`, or one per CPU of this process."""
+    from joblib import cpu_count  # knows affinity and containers, also where Python lacks `os.sched_getaffinity`
+
+    value = os.environ.get("JOBS", str(cpu_count()))
     if not value.isdigit() or int(value) < 1:
         raise InputError(f"the environment has JOBS={value}, which must be a number of processes, at least 1")
     return int(value)
 
 
-def device() -> str:
-    """Where networks run: `DEVICE` (cpu, cuda, cuda:1), or a GPU where there is one."""
-    import torch  # here, not above: the stages that need no network start in a tenth of the time
-
-    value = os.environ.get("DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
-    if value.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"the environment has DEVICE={value}, and there is no such device: unset it, or set it to cpu")
-    return value
-
-
 def workers() -> int:
-    """Processes that prepare batches while a network runs: `WORKERS`, or none."""
+    """Return the number of processes that prepare batches while a network runs: `WORKERS`, or 0."""
     value = os.environ.get("WORKERS", "0")
     if not value.isdigit():
         raise InputError(f"the environment has WORKERS={value}, which must be a number of processes, 0 or more")
     return int(value)
 
 
+def device() -> str:
+    """Return the device of the networks: `DEVICE` (cpu, cuda, cuda:1), or a GPU if there is one."""
+    import torch  # here, not above: the stages that need no network start in a tenth of the time
+
+    value = os.environ.get("DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = value.partition(":")
+    known = kind == "cpu" or (kind == "cuda" and torch.cuda.is_available())
+    if not known or (index and not (kind == "cuda" and index.isdigit() and int(index) < torch.cuda.device_count())):
+        raise InputError(f"the environment has DEVICE={value}, and there is no such device: unset it, or set it to cpu")
+    return value
+
+
+def fabric(precision: str) -> "Fabric":
+    """Return Lightning Fabric on `device()`, with the precision of the parameters."""
+    from lightning_fabric import Fabric  # as in `device`
+
+    kind, _, index = device().partition(":")
+    return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)  # type: ignore[arg-type]
+
+
 def computed_by() -> str:
-    """How this process computes, to be recorded beside what it trained: `pinned`, `native` or the name of the GPU.
+    """Return how this process computes, to be recorded beside what it trained: `pinned`, `native` or the GPU's name.
 
     `native` names the instructions and the threads that PyTorch chose, because its figures depend on both.
     """
@@ -44,3 +68,12 @@ def computed_by() -> str:
     if arithmetic.mode() == arithmetic.PINNED:
         return arithmetic.PINNED
     return f"{arithmetic.NATIVE}: {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+
+
+def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> Path:
+    """Return the file for the state of the training `name`, so that an interrupted run resumes.
+
+    The file's name is a hash of all that decides what the training computes: its parameters, the content of its input
+    files, and the arithmetic, because half a training in another arithmetic would be a result that nobody can repeat.
+    """
+    return CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, files)}.pt"

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import torch
 
-from src.files.boxed_images import Samples
-from src.files.records import Record, read_records, write_records
+from src.files.boxed_images import BoxedImages
+from src.files.records import write_records
 from src.files.storage import write_npz
 from src.files.weights import read_tensors
 from src.params import Sections
 from src.rcnn import network
 from src.rcnn.extract import extract
-from src.rcnn.features import Features, read_first, to_describe, unit_scale
+from src.rcnn.features import Features, read_first, table_of, unit_scale
 from src.rcnn.warp import Warp
 from src.splits import Splits
 from stages.command import command
@@ -28,18 +28,11 @@ class Params(Sections):
     features: Features
 
 
-def run(
-    params: Params, *, samples: Path, proposals: Path, weights: Path, out: Path, regions: Path, scale: Path
-) -> None:
+def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Path, regions: Path, scale: Path) -> None:
     """Write the features, the regions that they belong to, and the factors that bring their mean norm to 1."""
-    data = Samples(samples)
+    data = BoxedImages(images)
     train, test = data.ids(params.splits.train), data.ids(params.splits.test)
-    found = read_records(proposals, data.ids(params.splits.train, params.splits.test))
-    table: dict[str, Record] = {}
-    trained = set(train)
-    for image_id in dict.fromkeys([*train, *test]):
-        target = data.target(image_id) if image_id in trained else None
-        table[image_id] = to_describe(found[image_id]["boxes"], target, params.features.flip_iou_thresh)
+    table = table_of(data, proposals, train, test, params.features)
     tensors, facts = read_tensors(weights)
     model = network.build(facts["backbone"], data.num_classes, pool=facts["pool"], hidden=facts["hidden"])
     model.load_state_dict(tensors)

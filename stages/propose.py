@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import write_records
 from src.parallel import parallel_map
 from src.params import Sections, Seed
@@ -23,9 +23,9 @@ class Params(Sections):
     selective_search: selective_search.SelectiveSearch
 
 
-def run(params: Params, *, samples: Path, out: Path) -> None:
+def run(params: Params, *, images: Path, out: Path) -> None:
     """Write the proposals of all images that R-CNN looks at."""
-    data = Samples(samples)
+    data = BoxedImages(images)
     ids = data.ids(*params.splits.of_regions())
     propose = partial(_propose, data, params)
     boxes = parallel_map(propose, ids, jobs(), "selective search")
@@ -33,7 +33,7 @@ def run(params: Params, *, samples: Path, out: Path) -> None:
     print(f"{len(ids)} images, {sum(map(len, boxes)) / len(ids):.0f} proposals an image")
 
 
-def _propose(data: Samples, params: Params, image_id: str) -> np.ndarray:
+def _propose(data: BoxedImages, params: Params, image_id: str) -> np.ndarray:
     options = params.selective_search.model_dump()
     return selective_search.propose(data.image(image_id), **options, seed=params.seed, image_id=image_id)
 

@@ -7,7 +7,7 @@ import torch
 
 from src.detection.batches import DetectionBatches
 from src.detection.running import BATCH_SIZE, detect, measure, section_of, start
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.files.storage import write_json
 from src.files.weights import read_tensors
@@ -25,14 +25,12 @@ class Params(Sections):
     detectors: dict[str, Any]
 
 
-def run(
-    params: Params, *, samples: Path, weights: Path, model: Path, out: Path, untrained: Path, metrics: Path
-) -> None:
+def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, untrained: Path, metrics: Path) -> None:
     """Write the proposals, the best first, those of the same network before its training, and figures of the anchors.
 
     The figures are of the test images: precision and recall of the anchors called objects, beside the accuracy.
     """
-    data, (module, section) = Samples(samples), section_of(params.detectors, "rpn")
+    data, (module, section) = BoxedImages(images), section_of(params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids, where = data.ids(*params.splits.of_regions()), torch.device(device())
     test = DetectionBatches(data, data.ids(params.splits.test), section.model.size, batch_size=BATCH_SIZE)

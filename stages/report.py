@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.storage import atomic
 from src.params import Sections
 from src.report.inputs import Inputs
@@ -29,7 +29,7 @@ def run(
     *,
     pipeline: Path,
     parameters: Path,
-    samples: Path,
+    images: Path,
     results: Path,
     out: Path,
     times: Path = NOTHING,
@@ -39,12 +39,12 @@ def run(
     `results` holds recorded runs on real photos. `times` is a table of seconds by stage; with it the page is another
     one on each machine, so the pipeline gives none.
     """
-    data = Samples(samples)
+    data = BoxedImages(images)
     inputs = Inputs(
         root=pipeline.parent,
         out=out,
         stages=read_pipeline(pipeline, parameters),
-        samples=data,
+        images=data,
         test_ids=data.ids(params.splits.test),
         profile=params.profile,
         classifiers=params.classifiers,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from tests.pipeline import ROOT
+from commands.write_deps import ROOT
 
 SMALL = {
     "data.voc.sample": {"train": 10, "val": 4, "test": 6, "extra": 5},

@@ -72,7 +72,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from src.files.labelled_images import LabelledData
+from src.files.prepared import DataSet
 from src.ingest.source import Source
 
 TASK = "labels"
@@ -91,7 +91,7 @@ def prepare(raw, section, jobs):
     content = cv2.imencode(".png", np.zeros((2, 2), np.uint8))[1].tobytes()
     images = {name: {"file": f"{name}.png", "label": 0} for name in ("a", "b", "c")}
     splits = {"train": ["a"], "val": ["b"], "test": ["c"]}
-    return LabelledData(["black"], splits, images, ((f"{name}.png", content) for name in images))
+    return DataSet(["black"], splits, images, ((f"{name}.png", content) for name in images))
 """
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from commands.write_deps import ROOT
 from stages import arithmetic
-from tests.pipeline import ROOT
 from tests.repository import Repository
 
 SSD_RATE = "detectors.ssd300.train.lr"

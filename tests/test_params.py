@@ -8,8 +8,8 @@ from src.params import ParamsError, Sections, read_params
 from src.proposals.selective_search import SelectiveSearch
 from src.rcnn.mining import TrainSvm
 from src.rcnn.warp import Warp
+from src.schema import Params
 from src.training.settings import Train, TrainOverrides
-from stages.check import Params
 
 ROOT = Path(__file__).parents[1]
 TRAIN = """\

@@ -1,9 +1,11 @@
 """dvc.yaml against the code: what DVC cannot know, since it follows no imports."""
 
+import ast
 import importlib
 import inspect
 import json
 import re
+import statistics
 import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,9 +13,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT, code, imports, unfolded, write_deps
 from src.params import read_params
-from stages.check import Params
-from tests.pipeline import ROOT, code, imports, is_plugin, write_deps
+from src.schema import Params
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
@@ -29,7 +31,7 @@ def script(stage: dict) -> str:
 @pytest.mark.parametrize("name", STAGES)
 def test_deps_are_the_closure_of_the_imports(name: str) -> None:
     deps = STAGES[name]["deps"]
-    assert {dep for dep in deps if dep.endswith(".py") and not is_plugin(dep)} == code(script(STAGES[name]), deps)
+    assert unfolded(deps) == code(script(STAGES[name]), deps)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -143,52 +145,75 @@ def test_git_ignores_every_cached_output_and_no_figure() -> None:
     assert ignored == cached
 
 
-LAYERS = [  # imports point down: from a later layer to the same or an earlier one
-    [
-        "errors",
-        "headline",
-        "nested",
-        "overlap",
-        "boxes",
-        "params",
-        "storage",
-        "prepared",
-        "tensors",
-        "parallel",
-        "imagenet",
-        "selective_search",
-    ],
-    [
-        *("records", "samples", "training", "schedule", "assign", "average_precision", "proposal_recall"),
-        *("download", "archives", "anchors", "augmentation", "plugins", "pretrained", "optimizers", "labelled"),
-        *("classifier_params", "classifier_inputs", "classifier_loss", "classifier_metrics", "torchvision_network"),
-        *("splitting", "class_folders", "epoch_batches", "idx", "mistakes", "bootstrap", "verdict"),
-    ],
-    ["resampled_detections", "resampled_proposals"],
-    ["detection_batches", "detection", "classifier_batches", "classification", "sources", "voc", "drawn"],
-    ["classifier_training", "report"],
-    ["datasets", "proposals", "rcnn", "detectors", "backbones", "classifiers"],
-    ["prediction"],
-    ["demo", "export", "cards"],
+GROUND = {"errors", "params", "plugins", "parallel", "nested", "splits"}  # modules on top of src that all may import
+ALL = {"schema", "checks"}  # modules on top of src that look at everything below
+LAYERS = [  # folders of src; imports point down, from a later layer to an earlier one or within a folder
+    {"boxes"},
+    {"files", "selective_search"},
+    {"networks", "training"},
+    {"evaluation", "ingest"},
+    {"detection", "classification"},
+    {"rcnn"},
+    {"datasets", "proposals", "detectors", "backbones", "classifiers"},
+    {"prediction"},
+    {"demo", "export", "cards", "report"},
 ]
-PLUGIN_LAYER = next(number for number, names in enumerate(LAYERS) if "detectors" in names)
+SHELVES = next(layer for layer in LAYERS if "detectors" in layer)
+MODULES = sorted(path for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py")
+MOST_LINES = 300
+
+
+def folder(path: Path) -> str:
+    return path.relative_to(ROOT / "src").parts[0].removesuffix(".py")
 
 
 def layer(path: Path) -> int:
-    part = path.relative_to(ROOT / "src").parts[0].removesuffix(".py")
-    return next(number for number, names in enumerate(LAYERS) if part in names)
+    if (name := folder(path)) in GROUND:
+        return -1
+    if name in ALL:
+        return len(LAYERS) + sorted(ALL, reverse=True).index(name)  # checks look at the schema
+    return next(number for number, names in enumerate(LAYERS) if name in names)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_down(path: Path) -> None:
-    if path.name == "__init__.py":
-        assert not imports(path)
-        return
     for other in imports(path):
         assert other.is_relative_to(ROOT / "src"), f"{path} imports {other}"
-        assert layer(other) <= layer(path), f"{path} imports {other}"
-        if layer(path) == PLUGIN_LAYER == layer(other):
-            assert other.parent == path.parent, f"plug-ins never import one another: {path} imports {other}"
+        assert layer(other) < layer(path) or folder(other) == folder(path) or layer(other) == -1 == layer(path), (
+            f"{path} imports {other}"
+        )
+
+
+def test_every_folder_says_what_it_is_for_and_imports_nothing() -> None:
+    folders = {path.parent for path in MODULES} - {ROOT / "src"}
+    for path in folders:
+        tree = ast.parse((path / "__init__.py").read_text())
+        assert ast.get_docstring(tree), path
+        assert len(tree.body) == 1, path
+    top = {path for path in folders if path.parent == ROOT / "src"}
+    assert {path.name for path in top} == set.union(*LAYERS)
+    assert len(folders) + len(GROUND | ALL) <= 30
+
+
+@pytest.mark.parametrize("path", [*MODULES, *sorted((ROOT / "stages").glob("*.py"))], ids=str)
+def test_no_file_is_longer_than_a_reader_takes_in(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+def test_a_stage_is_a_short_script() -> None:
+    lengths = [len((ROOT / f"stages/{script(stage)}.py").read_text().splitlines()) for stage in STAGES.values()]
+    assert max(lengths) <= 80
+    assert statistics.median(lengths) < 45
+
+
+def test_every_file_of_stages_is_run_by_dvc_or_serves_those_that_are() -> None:
+    files = {path.stem for path in (ROOT / "stages").glob("*.py")}
+    assert files == {script(stage) for stage in STAGES.values()} | {"__init__", "arithmetic", "command", "environment"}
+
+
+@pytest.mark.parametrize("name", sorted({script(stage) for stage in STAGES.values()}))
+def test_every_stage_has_a_test_of_its_own(name: str) -> None:
+    assert re.search(r"\brun\(", (ROOT / f"tests/stages/test_{name}.py").read_text())
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))

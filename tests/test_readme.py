@@ -3,7 +3,7 @@ import re
 import subprocess
 
 from commands.results_table import METRICS, read, table
-from tests.pipeline import ROOT
+from commands.write_deps import ROOT
 
 README = (ROOT / "README.md").read_text()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.pipeline import ROOT
+from commands.write_deps import ROOT
 from tests.repository import Repository
 
 SAME_EVERYWHERE = ("check", "download", "prepare", "propose")  # stages that compute the same bytes on every machine

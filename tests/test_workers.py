@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from src.classification.batches import LabelledBatches
 from src.detection.augmentation import Augment
 from src.detection.batches import DetectionBatches
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.rcnn.finetune import Finetune, RegionBatches
 from tests.labelled import INPUT, PLAIN, digits
-from tests.rcnn.conftest import finetune_rules, proposals, samples  # noqa: F401 (fixtures)
+from tests.rcnn.conftest import finetune_rules, images, proposals  # noqa: F401 (fixtures)
 
 WORKERS = 4
 BATCHES = 24  # enough for four processes to read the same file at the same time
@@ -24,15 +24,15 @@ BATCHES = 24  # enough for four processes to read the same file at the same time
 @pytest.fixture(params=["regions", "whole images", "labelled images"])
 def batches(
     request: pytest.FixtureRequest,
-    samples: Samples,  # noqa: F811
+    images: BoxedImages,  # noqa: F811
     proposals: dict[str, Record],  # noqa: F811
     finetune_rules: Finetune,  # noqa: F811
     tmp_path: Path,
 ) -> Dataset:
     made: dict[str, Callable[[], Dataset]] = {
         "regions": lambda: RegionBatches(
-            samples,
-            samples.ids("train"),
+            images,
+            images.ids("train"),
             proposals,
             finetune_rules,
             batch_size=6,
@@ -41,8 +41,8 @@ def batches(
             flip=True,
         ),
         "whole images": lambda: DetectionBatches(
-            samples,
-            samples.ids("train"),
+            images,
+            images.ids("train"),
             63,
             Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5),
             batch_size=3,

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
 from src import plugins
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
 from src.files.storage import write_npz
 from src.files.weights import write_tensors
 from src.rcnn import network
-from tests.pipeline import ROOT
 
 CLASSES = ["circle", "square"]
 HIDDEN = 8
@@ -35,7 +35,7 @@ def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
-def scenes(path: Path) -> Samples:
+def scenes(path: Path) -> BoxedImages:
     """A prepared set of two test images."""
     entry: dict[str, Any] = {"boxes": [[1, 1, 30, 30]], "labels": [1], "difficult": [False]}
     images = {
@@ -44,7 +44,7 @@ def scenes(path: Path) -> Samples:
     }
     contents = [(f"{name}.png", encoded(scene(*size, seed=int(name)))) for name, size in SIZES.items()]
     write_prepared(path, CLASSES, {"train": ["000001"], "test": list(SIZES)}, images, contents)
-    return Samples(path)
+    return BoxedImages(path)
 
 
 def content() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from src.boxes.overlap import iou
-from src.files.boxed_images import Target
+from src.boxes.target import Target
 
 BACKGROUND = 0
 IGNORED = -1  # neither an object nor background

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 
 SOURCES = {
@@ -49,7 +49,7 @@ def same_people(name: str, settings: Mapping[str, Any]) -> bool:
     return (name, settings["source"]) == ("mnist", "sample")
 
 
-def of_objects(data: Samples, uses: Iterable[tuple[str, str]]) -> list[Split]:
+def of_objects(data: BoxedImages, uses: Iterable[tuple[str, str]]) -> list[Split]:
     """Splits of a set with boxes; `uses` are (split, what it is for), and a split may have several."""
     found = []
     for name, use in _joined(uses).items():

@@ -15,9 +15,9 @@ from src.classification.params import Recipe
 from src.classification.running import BATCH_SIZE, predict
 from src.evaluation.classification import figures
 from src.files.labelled_images import LabelledImages
-from src.networks import starting_weights
 from src.networks.torchvision_classifier import last_layer
 from src.training.loop import Batches, Row, fit
+from src.training.optimizers import parameter_groups
 from src.training.settings import Train
 
 
@@ -74,7 +74,7 @@ def train(
         losses,
         settings,
         validate=validate if held_out else None,
-        groups=starting_weights.groups(model, fresh, recipe.new_layer_lr),
+        groups=parameter_groups(model, fresh, recipe.new_layer_lr),
         prepare=prepare if recipe.freeze_epochs else None,
         seed=seed,
         checkpoint=checkpoint,

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from src.files.labelled_images import LabelledData
+from src.files.prepared import DataSet
 from src.ingest import class_folders
 from src.ingest.archives import open_archive
 from src.ingest.drawn import gesture as drawn
@@ -48,7 +48,7 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
     return [out / "sample.tar"]
 
 
-def prepare(raw: Path, section: Params, jobs: int) -> LabelledData:
+def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
     """Images of the one archive in `raw`, split by their paths in it."""
     (path,) = raw.iterdir()
     archive = open_archive(path)

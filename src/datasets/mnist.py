@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from src.errors import InputError
-from src.files.labelled_images import LabelledData
+from src.files.prepared import DataSet
 from src.files.storage import atomic
 from src.ingest.archives import GZIP_MAGIC, Archive, open_archive
 from src.ingest.download import download
@@ -95,7 +95,7 @@ def _written(path: Path, content: bytes) -> Path:
     return path
 
 
-def prepare(raw: Path, section: Params, jobs: int) -> LabelledData:
+def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
     """Images as PNG, which loses nothing, under ids such as `train/00001`; one process writes 60,000 in seconds."""
     parts = read_set(_archive(raw))
     numbers = sorted({int(label) for label in parts["train"].labels})
@@ -116,7 +116,7 @@ def prepare(raw: Path, section: Params, jobs: int) -> LabelledData:
     ids = sorted(image_id for split in splits.values() for image_id in split)
     every = labels["train"] | labels["test"]
     entries = {image_id: {"file": f"images/{image_id}.png", "label": every[image_id]} for image_id in ids}
-    return LabelledData([str(number) for number in numbers], splits, entries, _encoded(ids, parts))
+    return DataSet([str(number) for number in numbers], splits, entries, _encoded(ids, parts))
 
 
 def _archive(raw: Path) -> Archive:

@@ -5,11 +5,12 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
+from src.files.prepared import DataSet
 from src.ingest.archives import open_archive
 from src.ingest.download import download
 from src.ingest.drawn import voc as drawn
 from src.ingest.source import Source, remedy
-from src.ingest.voc.reader import VocData, load
+from src.ingest.voc.reader import load
 from src.params import Count, Section
 
 TASK = "boxes"
@@ -70,7 +71,7 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
     return [out / name for _, name in files]
 
 
-def prepare(raw: Path, section: Params, jobs: int) -> VocData:
+def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
     """Images and objects of all archives in `raw`, joined in the order of the archives' names."""
     options = section.model_dump(include={"classes", "other_classes", "limit"})
     return load([open_archive(path) for path in sorted(raw.iterdir())], **options, jobs=jobs)

@@ -7,7 +7,7 @@ import torch
 
 from src.boxes.matching import plain
 from src.detection.augmentation import Augment, Pair, drawn, fixed, normalise, pair, plain_tensors
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.training.epoch_batches import EpochBatches, Kept
 
 
@@ -19,7 +19,7 @@ class DetectionBatches(EpochBatches):
 
     def __init__(
         self,
-        samples: Samples,
+        data: BoxedImages,
         image_ids: Sequence[str],
         size: int,
         augment: Augment | None = None,
@@ -27,8 +27,8 @@ class DetectionBatches(EpochBatches):
         batch_size: int,
         seed: int = 0,
     ) -> None:
-        super().__init__(samples.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
-        self.samples = samples
+        super().__init__(data.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
+        self.data = data
         self.fixed, self.drawn, self.normalise = fixed(size, augment), drawn(size, augment), normalise()
         self._kept = Kept(self._load, lambda sample: sample[0].numel())
 
@@ -44,5 +44,5 @@ class DetectionBatches(EpochBatches):
         }
 
     def _load(self, image_id: str) -> Pair:
-        seen: Pair = self.fixed(*pair(self.samples.image(image_id), plain(self.samples.target(image_id))))
+        seen: Pair = self.fixed(*pair(self.data.image(image_id), plain(self.data.target(image_id))))
         return seen

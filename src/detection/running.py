@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from src import plugins
 from src.detection.batches import DetectionBatches
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.networks import starting_weights
 from src.params import Section
@@ -82,18 +82,18 @@ def measure(
 
 
 def detect(
-    module: ModuleType, model: nn.Module, section: Any, samples: Samples, ids: Sequence[str], device: torch.device
+    module: ModuleType, model: nn.Module, section: Any, data: BoxedImages, ids: Sequence[str], device: torch.device
 ) -> dict[str, Record]:
     """Detections of images: {boxes [K, 4], labels [K], scores [K]} by image id, in the images' own pixels."""
     rules: Section = section.decode
-    data = DetectionBatches(samples, ids, section.model.size, batch_size=BATCH_SIZE)
+    batches = DetectionBatches(data, ids, section.model.size, batch_size=BATCH_SIZE)
     model = model.to(device).eval()
     found: dict[str, Record] = {}
     with torch.inference_mode():
-        for index in tqdm(data.epoch(0), desc="detect", mininterval=1.0):
-            batch = data[index]
+        for index in tqdm(batches.epoch(0), desc="detect", mininterval=1.0):
+            batch = batches[index]
             outputs = model(batch["images"].to(device))
-            sizes = [samples.size(image_id) for image_id in batch["ids"]]
+            sizes = [data.size(image_id) for image_id in batch["ids"]]
             for image_id, record in zip(batch["ids"], module.decode(outputs, sizes, rules), strict=True):
                 found[image_id] = {name: value.cpu().numpy() for name, value in record.items()}
     return found

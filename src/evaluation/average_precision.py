@@ -10,11 +10,12 @@ matched with its own objects alone, so a bootstrap over images matches once (src
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from src.boxes.overlap import iou
+from src.boxes.target import Targets
 from src.errors import InputError
 
 FALSE, TRUE, IGNORED = 0, 1, -1  # outcomes of a detection
@@ -24,7 +25,6 @@ COCO_IOU_THRESHS = np.linspace(0.5, 0.95, 10)
 COCO_MAX_PER_IMAGE = 100
 
 Detections = Mapping[str, Mapping[str, np.ndarray]]  # image id -> boxes [*, 4], labels [*] from 1, scores [*]
-Targets = Mapping[str, Mapping[str, Any]]  # image id -> boxes [*, 4], labels [*], difficult [*]
 Match = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # boxes, gt_boxes, difficult -> outcomes [T, N]
 
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.boxes.overlap import iou
-from src.evaluation.average_precision import IGNORED, TRUE, Detections, Targets, check_labels, match_voc
+from src.boxes.target import Targets
+from src.evaluation.average_precision import IGNORED, TRUE, Detections, check_labels, match_voc
 
 FG_IOU_THRESH = 0.5  # from here on a detection of the right class has found the object
 BG_IOU_THRESH = 0.1  # below, a detection has nothing to do with the object; both papers

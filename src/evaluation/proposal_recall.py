@@ -5,11 +5,12 @@ M counts the objects of all images, N the proposals of one image.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from src.boxes.overlap import iou
+from src.boxes.target import Targets
 from src.params import Count, Section
 
 WINDOW_SCALES = (0.1, 0.2, 0.3, 0.45, 0.65, 0.9)  # square root of a window's area, as a share of the image's
@@ -30,9 +31,7 @@ class Covered(NamedTuple):
     images: np.ndarray  # [M], the image of each: an index into the sorted image ids
 
 
-def best_overlaps(
-    proposals: Mapping[str, np.ndarray], targets: Mapping[str, Mapping[str, Any]], first: int | None = None
-) -> Covered:
+def best_overlaps(proposals: Mapping[str, np.ndarray], targets: Targets, first: int | None = None) -> Covered:
     """The largest IoU that any proposal has with each object.
 
     Args:

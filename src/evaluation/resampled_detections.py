@@ -9,10 +9,10 @@ B counts resamples, I test images, K the detections of a class that found an obj
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from src.boxes.target import Targets
 from src.evaluation.average_precision import (
     COCO_RECALLS,
     FALSE,
@@ -31,9 +31,7 @@ VOC07, COCO = "map_voc07", "map_coco"
 ByClass = dict[str, Outcomes]
 
 
-def match(
-    files: Mapping[str, Path], targets: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
-) -> dict[str, ByClass]:
+def match(files: Mapping[str, Path], targets: Targets, classes: Sequence[str]) -> dict[str, ByClass]:
     """Match a detector's detections with the objects, once for each metric.
 
     Args:

@@ -1,17 +1,17 @@
 """The recall of proposals in every resample of the test images, as src/evaluation/resampled_detections.py of detections."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from src.boxes.target import Targets
 from src.evaluation.bootstrap import mean_over_classes, weighted_mean
 from src.evaluation.proposal_recall import Covered, best_overlaps
 
 
 def of_proposals(
     boxes: Mapping[str, np.ndarray],
-    targets: Mapping[str, Mapping[str, Any]],
+    targets: Targets,
     recall_at: Sequence[int],
     counts: np.ndarray,
 ) -> dict[str, np.ndarray]:

@@ -1,15 +1,12 @@
 """Prepared images with objects in boxes, for the detectors."""
 
-from typing import Any
-
 import numpy as np
 
+from src.boxes.target import Target
 from src.files.prepared import Prepared
 
-Target = dict[str, Any]  # boxes float32 [M, 4], labels int64 [M], difficult bool [M], image_id str
 
-
-class Samples(Prepared):
+class BoxedImages(Prepared):
     """A prepared data set whose images have `height`, `width`, `boxes`, `labels` and `difficult`."""
 
     @property

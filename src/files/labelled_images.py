@@ -4,29 +4,7 @@ An image id is the path that the image has in its data set, so that files of the
 images.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from src.files.prepared import Prepared, write_prepared
-
-
-class LabelledData(NamedTuple):
-    """The arguments of `src.files.prepared.write_prepared` behind its path, in their order."""
-
-    classes: list[str]
-    splits: dict[str, list[str]]
-    images: dict[str, dict[str, Any]]
-    contents: Iterator[tuple[str, bytes]]
-
-    def write(self, path: Path) -> None:
-        """Write the prepared data set; no image is in two splits."""
-        write_prepared(path, *self)
-
-    def summary(self) -> str:
-        """A line that says how many images and classes there are."""
-        splits = ", ".join(f"{name} {len(ids)}" for name, ids in self.splits.items())
-        return f"{len(self.images)} images ({splits}) of {len(self.classes)} classes"
+from src.files.prepared import Prepared
 
 
 class LabelledImages(Prepared):

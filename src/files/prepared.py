@@ -7,9 +7,9 @@ Written by `prepare`, read by every stage behind it: `src.files.boxed_images` fo
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -48,6 +48,26 @@ def write_prepared(
     index = {"classes": list(classes), "splits": {name: list(ids) for name, ids in splits.items()}, "images": images}
     header = (INDEX, json.dumps(index, indent=None, sort_keys=True).encode())
     write_zip(path, (entry for part in ([header], contents) for entry in part))
+
+
+class DataSet(NamedTuple):
+    """A data set that was read and checked: the arguments of `write_prepared` after its path, in their order."""
+
+    classes: list[str]
+    splits: dict[str, list[str]]
+    images: dict[str, dict[str, Any]]
+    contents: Iterator[tuple[str, bytes]]
+
+    def write(self, path: Path) -> None:
+        """Write the prepared data set."""
+        write_prepared(path, *self)
+
+    def summary(self) -> str:
+        """Say in one line how many images, objects (if it has boxes) and classes there are."""
+        splits = ", ".join(f"{name} {len(ids)}" for name, ids in self.splits.items())
+        boxed = [entry["difficult"] for entry in self.images.values() if "difficult" in entry]
+        objects = f", {sum(map(len, boxed))} objects ({sum(map(sum, boxed))} difficult)" if boxed else ""
+        return f"{len(self.images)} images ({splits}){objects} of {len(self.classes)} classes"
 
 
 class Prepared:

@@ -4,6 +4,7 @@ A stage that dies half way leaves no half file (temporary name, then rename), an
 whose bytes did not change (fixed dates, fixed order).
 """
 
+import hashlib
 import io
 import json
 import math
@@ -83,3 +84,18 @@ def write_csv(path: str | Path, table: "pd.DataFrame") -> None:
     """A table with a header and no index; floats have 4 digits behind the point, or behind its zeros."""
     with atomic(path) as temporary:
         table.map(_rounded).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def fingerprint(params: Mapping[str, Any], files: Iterable[Path]) -> str:
+    """A name for what a training computes: a hash of its parameters and of the content of its input files."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
+    for block in _blocks(files):
+        digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _blocks(files: Iterable[Path]) -> Iterator[bytes]:
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                yield block

@@ -9,8 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from src.errors import InputError
-from src.files.labelled_images import LabelledData
-from src.files.prepared import decode_image
+from src.files.prepared import DataSet, decode_image
 from src.ingest.archives import Archive
 from src.parallel import parallel_map
 
@@ -56,7 +55,7 @@ def read(archive: Archive) -> ClassFolders:
     return ClassFolders(classes, {image_id: number[image_id.partition("/")[0]] for image_id in members}, members)
 
 
-def checked(archive: Archive, folders: ClassFolders, splits: Mapping[str, Sequence[str]], jobs: int) -> LabelledData:
+def checked(archive: Archive, folders: ClassFolders, splits: Mapping[str, Sequence[str]], jobs: int) -> DataSet:
     """The set to be written; every image that a split has is decoded.
 
     Args:
@@ -83,7 +82,7 @@ def checked(archive: Archive, folders: ClassFolders, splits: Mapping[str, Sequen
     contents: Iterator[tuple[str, bytes]] = (
         (files[image_id], archive.read(folders.members[image_id])) for image_id in ids
     )
-    return LabelledData(folders.classes, {name: list(split) for name, split in splits.items()}, entries, contents)
+    return DataSet(folders.classes, {name: list(split) for name, split in splits.items()}, entries, contents)
 
 
 class _Items(Sequence[Any]):

@@ -1,7 +1,6 @@
 """Weights that a network starts from, put in where they fit."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -36,12 +35,3 @@ def skipped(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
     """Names of the weights that `load` leaves out, for the network has no such tensor or one of another shape."""
     state = model.state_dict()
     return [name for name, value in weights.items() if name not in state or state[name].shape != value.shape]
-
-
-def groups(model: nn.Module, fresh: list[str], scale: float) -> list[dict[str, Any]]:
-    """Parameter groups for `src.training.loop.fit`: layers in `fresh` learn at `scale` times the rate, frozen ones not."""
-    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]
-    old = [value for name, value in named.items() if name.rpartition(".")[0] not in fresh]
-    found = [{"params": old, "lr_scale": 1.0}, {"params": new, "lr_scale": scale}]
-    return [group for group in found if group["params"]]

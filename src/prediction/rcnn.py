@@ -18,8 +18,7 @@ from src.files.storage import read_npz
 from src.files.weights import read_tensors
 from src.rcnn import network
 from src.rcnn.detect import DetectRcnn, corrections, detect
-from src.rcnn.mining import scores
-from src.rcnn.solvers import Plane
+from src.rcnn.planes import Plane, scores
 from src.rcnn.warp import Warp, normalize, warp
 
 BATCH_SIZE = 128  # regions at once; no parameter: it changes the speed, not the features

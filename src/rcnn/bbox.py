@@ -3,15 +3,15 @@
 P pairs, D numbers a region.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from src.boxes.geometry import encode
 from src.boxes.matching import best_match, plain
-from src.files.boxed_images import Target
+from src.boxes.target import Target
 from src.files.records import Record
 from src.params import Fraction, Positive, Section
 
@@ -81,3 +81,44 @@ def fit(x: np.ndarray, deltas: np.ndarray, penalty: float) -> tuple[np.ndarray, 
         return np.zeros((x.shape[1], 4), np.float32), np.zeros(4, np.float32)
     w, b = ridge(x, deltas, penalty)
     return w.astype(np.float32), b.astype(np.float32)
+
+
+def fit_all(
+    features: np.ndarray,
+    factors: np.ndarray,
+    regions: Mapping[str, Record],
+    targets: Mapping[str, Target],
+    classes: Sequence[str],
+    rules: TrainBbox,
+) -> tuple[np.ndarray, np.ndarray, dict[str, dict[str, Any]]]:
+    """Fit the regression of every class.
+
+    Args:
+        features: [R, D], half precision, maybe a memory map.
+        factors: [D], of the features.
+        regions: by image, in the order of the features' rows.
+        targets: by image.
+        classes: C names.
+        rules: the section `train_bbox`.
+
+    Returns:
+        weights [C, D, 4], biases [C, 4], and per class the number of pairs, the mean square error that is left, and
+        that of always answering the mean delta; None without pairs.
+    """
+    weights, biases, report = [], [], {}
+    for label, name in enumerate(classes, start=1):
+        rows, deltas = pairs(regions, targets, label, rules.iou_thresh)
+        x = features[rows].astype(np.float32) * factors
+        weight, bias = fit(x, deltas, rules.ridge_lambda)
+        weights.append(weight)
+        biases.append(bias)
+        report[name] = {
+            "pairs": len(rows),
+            "train_error": _mean_square(deltas - (x @ weight + bias)),
+            "train_error_mean_delta": _mean_square(deltas - deltas.mean(axis=0, keepdims=True)),
+        }
+    return np.stack(weights), np.stack(biases), report
+
+
+def _mean_square(errors: np.ndarray) -> float | None:
+    return float(np.square(errors).mean()) if len(errors) else None

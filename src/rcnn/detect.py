@@ -9,6 +9,8 @@ from torchvision.ops import nms
 from src.boxes.geometry import clip, decode
 from src.files.records import Record
 from src.params import Count, Fraction, Section
+from src.rcnn.features import rows
+from src.rcnn.planes import Plane, scores
 
 
 class DetectRcnn(Section):
@@ -85,3 +87,43 @@ def detect(
         "labels": np.concatenate(found_labels),
         "scores": np.concatenate(found_scores).astype(np.float32),
     }
+
+
+def detect_all(
+    described: np.ndarray,
+    regions: Mapping[str, Record],
+    sizes: Mapping[str, tuple[int, int]],
+    svm: Mapping[str, np.ndarray],
+    regression: Mapping[str, np.ndarray],
+    settings: DetectRcnn,
+    seed: int,
+) -> dict[str, dict[str, Record]]:
+    """Detect on images, in three variants.
+
+    Args:
+        described: features [R, D], half precision, maybe a memory map.
+        regions: by image, in the order of the features' rows.
+        sizes: (height, width) of the images to detect on.
+        svm: `weights` [C, D], `biases` [C] and `scale` [D].
+        regression: as for `corrections`.
+        settings: the section `detect_rcnn`.
+        seed: of the random scores.
+
+    Returns:
+        `detections`, `no_bbox` (without box regression) and `random` (random scores of the same proposals), each with a
+        record per image.
+    """
+    planes = [Plane(weight, bias) for weight, bias in zip(svm["weights"], svm["biases"], strict=True)]
+    at, rng = rows(regions), np.random.default_rng(seed)
+    found: dict[str, dict[str, Record]] = {"detections": {}, "no_bbox": {}, "random": {}}
+    for image_id, size in sizes.items():
+        record = regions[image_id]
+        proposals = ~record["is_gt"] & ~record["flipped"]
+        boxes, x = record["boxes"][proposals], described[at[image_id]][proposals]
+        image_scores = scores(x, planes, svm["scale"])
+        chance = rng.normal(size=image_scores.shape).astype(np.float32)
+        deltas = corrections(x, regression)
+        found["detections"][image_id] = detect(boxes, image_scores, settings, size=size, deltas=deltas)
+        found["no_bbox"][image_id] = detect(boxes, image_scores, settings, size=size)
+        found["random"][image_id] = detect(boxes, chance, settings, size=size)
+    return found

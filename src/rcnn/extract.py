@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from src.errors import InputError
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.files.storage import atomic
 from src.parallel import parallel_map
@@ -39,7 +39,7 @@ def check_space(folder: Path, num_regions: int, width: int) -> None:
 
 def extract(
     model: nn.Module,
-    samples: Samples,
+    data: BoxedImages,
     regions: Mapping[str, Record],
     path: Path,
     *,
@@ -61,7 +61,7 @@ def extract(
     at, ids = rows(regions), list(regions)
     with atomic(path) as temporary:
         np.lib.format.open_memmap(temporary, "w+", np.float16, (total, width)).flush()
-        describe = partial(_describe, model, samples, temporary, layer, settings, batch_size, device)
+        describe = partial(_describe, model, data, temporary, layer, settings, batch_size, device)
         chunks = [
             (at[part[0]].start, {image_id: regions[image_id] for image_id in part})
             for part in (ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK))
@@ -71,7 +71,7 @@ def extract(
 
 def _describe(
     model: nn.Module,
-    samples: Samples,
+    data: BoxedImages,
     path: Path,
     layer: str,
     settings: Warp,
@@ -86,7 +86,7 @@ def _describe(
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            for crops in _batches(samples, regions, settings, batch_size, device):
+            for crops in _batches(data, regions, settings, batch_size, device):
                 found = network.describe(model, crops, layer).half().cpu().numpy()
                 features[row : row + len(found)] = found
                 row += len(found)
@@ -95,12 +95,12 @@ def _describe(
 
 
 def _batches(
-    samples: Samples, regions: Mapping[str, Record], settings: Warp, batch_size: int, device: torch.device
+    data: BoxedImages, regions: Mapping[str, Record], settings: Warp, batch_size: int, device: torch.device
 ) -> Iterator[torch.Tensor]:
     waiting: list[torch.Tensor] = []
     count = 0
     for image_id, record in regions.items():
-        image = normalize(torch.from_numpy(samples.image(image_id)).permute(2, 0, 1).to(device))
+        image = normalize(torch.from_numpy(data.image(image_id)).permute(2, 0, 1).to(device))
         boxes, flipped = (torch.from_numpy(record[name]).to(device) for name in ("boxes", "flipped"))
         for some, mirrored in zip(boxes.split(batch_size), flipped.split(batch_size), strict=True):
             waiting.append(warp(image, some, size=settings.size, context=settings.context, flipped=mirrored))

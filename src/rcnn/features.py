@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import field_validator
 
 from src.boxes.matching import best_match, plain
+from src.boxes.target import Target
 from src.errors import InputError
-from src.files.boxed_images import Target
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
 from src.params import Fraction, Positive, Section
 
@@ -59,6 +60,20 @@ def to_describe(proposals: np.ndarray, target: Target | None, flip_iou_thresh: f
         "boxes": np.concatenate([boxes, boxes[again]]),
         "is_gt": np.concatenate([is_gt, is_gt[again]]),
         "flipped": np.arange(len(boxes) + len(again)) >= len(boxes),
+    }
+
+
+def table_of(
+    data: BoxedImages, proposals: Path, train: Sequence[str], test: Sequence[str], rules: Features
+) -> dict[str, Record]:
+    """Return the regions of all images to describe, those for training first; only these have ground-truth boxes."""
+    ids, trained = list(dict.fromkeys([*train, *test])), set(train)
+    proposed = read_records(proposals, ids)
+    return {
+        image_id: to_describe(
+            proposed[image_id]["boxes"], data.target(image_id) if image_id in trained else None, rules.flip_iou_thresh
+        )
+        for image_id in ids
     }
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from src.boxes.matching import BACKGROUND, IGNORED, best_match, is_background, near_difficult, plain
+from src.boxes.target import Target
 from src.errors import InputError
-from src.files.boxed_images import Samples, Target
+from src.files.boxed_images import BoxedImages
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn.warp import Warp, normalize, warp
 from src.training.settings import TrainOverrides
@@ -87,7 +88,7 @@ class RegionBatches(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        samples: Samples,
+        data: BoxedImages,
         image_ids: Sequence[str],
         proposals: Mapping[str, Mapping[str, np.ndarray]],
         rules: Finetune,
@@ -97,9 +98,9 @@ class RegionBatches(Dataset[dict[str, Any]]):
         seed: int,
         flip: bool,
     ) -> None:
-        self.samples, self.batch_size, self.num_batches = samples, batch_size, num_batches
+        self.data, self.batch_size, self.num_batches = data, batch_size, num_batches
         self.seed, self.flip, self.fg_fraction = seed, flip, rules.fg_fraction
-        targets = {image_id: samples.target(image_id) for image_id in image_ids}
+        targets = {image_id: data.target(image_id) for image_id in image_ids}
         if rules.only_images_with_objects:
             image_ids = [image_id for image_id in image_ids if len(plain(targets[image_id])["boxes"])]
         self.image_ids = list(image_ids)
@@ -118,7 +119,7 @@ class RegionBatches(Dataset[dict[str, Any]]):
         self.backgrounds = np.flatnonzero(self.labels == BACKGROUND)
         if not len(self.objects) or not len(self.backgrounds):
             raise InputError(
-                f"{len(self.image_ids)} images of {samples.path} hold {len(self.objects)} object regions and "
+                f"{len(self.image_ids)} images of {data.path} hold {len(self.objects)} object regions and "
                 f"{len(self.backgrounds)} background regions, and training needs both: check splits, data.voc.classes, "
                 "finetune.fg_iou_thresh and selective_search.min_side in params.yaml"
             )
@@ -142,9 +143,7 @@ class RegionBatches(Dataset[dict[str, Any]]):
         rows, counts = rows[order], np.bincount(inverse)
         return {
             "ids": [self.image_ids[image] for image in images],
-            "images": [
-                torch.from_numpy(self.samples.image(self.image_ids[image])).permute(2, 0, 1) for image in images
-            ],
+            "images": [torch.from_numpy(self.data.image(self.image_ids[image])).permute(2, 0, 1) for image in images],
             "boxes": torch.from_numpy(self.boxes[rows]).split(counts.tolist()),
             "flipped": torch.from_numpy(flipped).split(counts.tolist()),
             "labels": torch.from_numpy(self.labels[rows]),

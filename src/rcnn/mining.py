@@ -15,13 +15,15 @@ import numpy as np
 from pydantic import model_validator
 
 from src.boxes.matching import best_match, is_background, near_difficult, plain
-from src.files.boxed_images import Target
+from src.boxes.target import Target
+from src.errors import InputError
 from src.files.records import Record
 from src.parallel import parallel_map
 from src.params import Count, Fraction, NonNegative, Positive, Section
-from src.rcnn.solvers import Objective, Plane, Sgd, objective
+from src.rcnn import solvers
+from src.rcnn.planes import Plane, scores
+from src.rcnn.solvers import Objective, Sgd, objective
 
-BLOCK = 8192  # rows that are scored at once
 Solver = Callable[[np.ndarray, np.ndarray], Plane]
 
 
@@ -107,17 +109,6 @@ def candidates(regions: Mapping[str, Record], targets: Mapping[str, Target], lab
     return Candidates(np.concatenate([np.zeros(0, int), *positives]), np.concatenate([np.zeros(0, int), *pool]))
 
 
-def scores(features: np.ndarray, planes: Sequence[Plane], scale: np.ndarray) -> np.ndarray:
-    """Scores [R, C] of all rows, block by block; `features` [R, D] may be a memory map of half precision."""
-    weights = np.stack([plane.weight for plane in planes], axis=1).astype(np.float32) * scale[:, None]
-    biases = np.array([plane.bias for plane in planes], np.float32)
-    found = np.empty((len(features), len(planes)), np.float32)
-    for start in range(0, len(features), BLOCK):
-        block = slice(start, start + BLOCK)
-        found[block] = features[block].astype(np.float32) @ weights + biases
-    return found
-
-
 def mine(
     features: np.ndarray,
     scale: np.ndarray,
@@ -187,3 +178,27 @@ def update(held: np.ndarray, pool: np.ndarray, row_scores: np.ndarray, rules: Tr
     if not len(kept) and not len(hard):  # a plane needs something on its other side
         kept = held[:1]
     return np.union1d(kept, hard), len(hard), len(held) - len(kept)
+
+
+def solver_of(rules: TrainSvm, seed: int) -> Solver:
+    """Return the solver that the section `train_svm` names, with its numbers."""
+    if rules.solver == "sgd":
+        return partial(solvers.sgd, c=rules.c, weight=rules.positive_weight, schedule=rules.sgd, seed=seed)
+    return partial(
+        solvers.liblinear,
+        c=rules.c,
+        weight=rules.positive_weight,
+        bias_multiplier=rules.bias_multiplier,
+        seed=seed,
+    )
+
+
+def check_candidates(found: Sequence[Candidates], classes: Sequence[str]) -> None:
+    """`InputError` that names the first class without a positive or without a negative."""
+    for name, kind in zip(classes, found, strict=True):
+        if not len(kind.positives) or not len(kind.pool):
+            raise InputError(
+                f"class {name} has {len(kind.positives)} objects that are not difficult and {len(kind.pool)} negative "
+                "regions in the training split, and its SVM needs both: check splits.train, data.voc.limit and "
+                "data.voc.classes in params.yaml"
+            )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from src.params import Count, Positive, Section
+from src.rcnn.planes import Plane
 
 
 class Sgd(Section):
@@ -20,13 +21,6 @@ class Sgd(Section):
     lr_step: Count
     lr_gamma: Positive
     epochs: Count
-
-
-class Plane(NamedTuple):
-    """A separating plane: score = x @ weight + bias."""
-
-    weight: np.ndarray  # [D]
-    bias: float
 
 
 class Objective(NamedTuple):

@@ -22,9 +22,9 @@ def section(inputs: Inputs) -> Section:
 
 
 def _objects(inputs: Inputs, image_id: str) -> Picture:
-    target, names = inputs.targets[image_id], inputs.samples.classes
+    target, names = inputs.targets[image_id], inputs.images.classes
     pairs = zip(target["boxes"], target["labels"], strict=True)
-    uri, size = with_boxes(inputs.samples.image(image_id), [Drawn(box, TRUE, names[label - 1]) for box, label in pairs])
+    uri, size = with_boxes(inputs.images.image(image_id), [Drawn(box, TRUE, names[label - 1]) for box, label in pairs])
     return Picture(uri, f"Test image {image_id} with {objects(inputs, image_id)}.", f"True boxes, {image_id}", size)
 
 
@@ -33,7 +33,7 @@ def _proposals(inputs: Inputs, image_id: str) -> list[Picture]:
     for name, found in inputs.proposals.items():
         boxes = found[image_id]["boxes"]
         drawn = [Drawn(box, PLAIN) for box in boxes[:PROPOSALS]]
-        uri, size = with_boxes(inputs.samples.image(image_id), drawn)
+        uri, size = with_boxes(inputs.images.image(image_id), drawn)
         caption = f"{title(name)}: the first {len(drawn)} of {len(boxes)} proposals"
         pictures.append(Picture(uri, f"Test image {image_id}. {caption}.", caption, size))
     return pictures

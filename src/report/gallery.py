@@ -34,7 +34,7 @@ def section(inputs: Inputs) -> Section:
 
 def _table(inputs: Inputs, name: str, found: Sequence[Finding]) -> Table:
     rows: list[list[str | int | None]] = [
-        [word, *counts(found, label).values()] for label, word in enumerate(inputs.samples.classes, start=1)
+        [word, *counts(found, label).values()] for label, word in enumerate(inputs.images.classes, start=1)
     ]
     rows.append(["all", *counts(found).values()])
     return Table(
@@ -52,7 +52,7 @@ def picture(inputs: Inputs, image_id: str, found: Sequence[Finding], said: str =
     here = [item for item in found if item.image_id == image_id]
     boxes = [Drawn(box, TRUE) for box in inputs.targets[image_id]["boxes"]]
     boxes += [Drawn(item.box, LOOKS.get(item.kind, WRONG), _label(inputs, item)) for item in here]
-    uri, size = with_boxes(inputs.samples.image(image_id), boxes)
+    uri, size = with_boxes(inputs.images.image(image_id), boxes)
     number = counts(here)
     kinds = ", ".join(f"{count} {kind}" for kind, count in number.items() if count) or "nothing among the best ranked"
     caption = f"{said}{image_id}: {kinds}"
@@ -65,7 +65,7 @@ def objects(inputs: Inputs, image_id: str) -> str:
 
     No object is "no object", two cars are "car, car".
     """
-    names = [inputs.samples.classes[label - 1] for label in inputs.targets[image_id]["labels"]]
+    names = [inputs.images.classes[label - 1] for label in inputs.targets[image_id]["labels"]]
     return ", ".join(names) or "no object"
 
 
@@ -74,13 +74,13 @@ def _mistake(inputs: Inputs, item: Finding) -> Picture:
     target, concerned = inputs.targets[item.image_id], item.gt != NO_OBJECT and item.kind != MISSED
     boxes = [Drawn(target["boxes"][item.gt], TRUE)] if concerned else []
     boxes.append(Drawn(item.box, LOOKS.get(item.kind, WRONG), _label(inputs, item)))
-    uri, size = with_boxes(inputs.samples.image(item.image_id), boxes)
+    uri, size = with_boxes(inputs.images.image(item.image_id), boxes)
     caption = f"{item.image_id}: {_words(inputs, item)}"
     return Picture(uri, f"Test image {caption}, {item.kind}.", caption, size)
 
 
 def _label(inputs: Inputs, item: Finding) -> str:
-    name = inputs.samples.classes[item.label - 1]
+    name = inputs.images.classes[item.label - 1]
     return f"{name} missed" if item.kind == MISSED else f"{name} {item.score:.2f}"
 
 
@@ -89,6 +89,6 @@ def _words(inputs: Inputs, item: Finding) -> str:
         return _label(inputs, item)
     if item.gt == NO_OBJECT:
         return f"{_label(inputs, item)}, no object near"
-    other = inputs.samples.classes[int(inputs.targets[item.image_id]["labels"][item.gt]) - 1]
+    other = inputs.images.classes[int(inputs.targets[item.image_id]["labels"][item.gt]) - 1]
     share = math.floor(item.iou * 100) / 100  # rounded, an overlap just below 0.5 would read as one that is enough
     return f"{_label(inputs, item)}, IoU {share:.2f} with a {other}"

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from src.boxes.target import Target
 from src.errors import InputError
 from src.evaluation.mistakes import Finding, findings
-from src.files.boxed_images import Samples, Target
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
 from src.report.pipeline import Stage
 
@@ -44,7 +45,7 @@ class Inputs:
     root: Path  # the folder of dvc.yaml
     out: Path  # the page itself, which is there from the last time, and no input
     stages: list[Stage]
-    samples: Samples
+    images: BoxedImages
     test_ids: list[str]
     profile: str
     classifiers: Mapping[str, Any]  # the section of the parameters
@@ -83,7 +84,7 @@ class Inputs:
     @cached_property
     def targets(self) -> dict[str, Target]:
         """Objects of the test images."""
-        return {image_id: self.samples.target(image_id) for image_id in self.test_ids}
+        return {image_id: self.images.target(image_id) for image_id in self.test_ids}
 
     @cached_property
     def detections(self) -> dict[str, dict[str, Record]]:
@@ -93,7 +94,7 @@ class Inputs:
     @cached_property
     def findings(self) -> dict[str, list[Finding]]:
         """The outcomes of the detections, by detector."""
-        return {name: findings(found, self.targets, self.samples.classes) for name, found in self.detections.items()}
+        return {name: findings(found, self.targets, self.images.classes) for name, found in self.detections.items()}
 
     @cached_property
     def proposals(self) -> dict[str, dict[str, Record]]:

@@ -13,7 +13,7 @@ AXES = ("recall", "precision")
 def section(inputs: Inputs) -> Section:
     """A chart of all curves, where the classes are few, and one for each class."""
     curves, aps = inputs.tables("plots/pr_*.csv"), inputs.figures("*.json")
-    classes = inputs.samples.classes
+    classes = inputs.images.classes
     by_class = [_of_class(number, name, curves, aps) for number, name in enumerate(classes)]
     of_all = [_of_all(classes, curves)] if len(classes) <= MOST_CLASSES else []
     text = "Test images; VOC's matching at IoU 0.5. AP is that of VOC 2007."

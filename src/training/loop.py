@@ -5,8 +5,6 @@ Lightning Fabric puts model and batches on the device. The random state is set a
 so a resumed run computes what an uninterrupted one would have.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -238,18 +236,3 @@ def _resume(
         average.load_state_dict(content["average"])
     state.history, state.best, state.stale = content["history"], content["best"], content["stale"]
     fabric.print(f"resumed at epoch {len(state.history) + 1}, from {path}")
-
-
-def fingerprint(params: Mapping[str, Any], files: Iterable[Path]) -> str:
-    """A name for what a training computes: a hash of its parameters and of the content of its input files."""
-    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
-    for block in _blocks(files):
-        digest.update(block)
-    return digest.hexdigest()[:16]
-
-
-def _blocks(files: Iterable[Path]) -> Iterator[bytes]:
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                yield block

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from src.training.settings import Train
 
@@ -35,3 +36,22 @@ def optimizer(settings: Train, groups: Sequence[dict[str, Any]]) -> torch.optim.
             from pytorch_optimizer import Ranger
 
             return Ranger(groups, **options)
+
+
+def parameter_groups(model: nn.Module, fresh: Sequence[str], scale: float) -> list[dict[str, Any]]:
+    """Group the parameters by learning rate; frozen ones are in no group.
+
+    Args:
+        model: the network.
+        fresh: layers that start at random although others do not; they learn at `scale` times the rate.
+        scale: the factor.
+
+    Returns:
+        groups with `params` and `lr_scale`, as `src.training.loop.fit` takes them; a group without parameters is left
+        out.
+    """
+    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]
+    old = [value for name, value in named.items() if name.rpartition(".")[0] not in fresh]
+    groups = [{"params": old, "lr_scale": 1.0}, {"params": new, "lr_scale": scale}]
+    return [group for group in groups if group["params"]]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torchvision.ops import box_area, box_iou
 
 from src.boxes.overlap import area, iou
-from tests.test_boxes import EMPTY, SQUARE, boxes, boxes_of
+from tests.boxes.test_geometry import EMPTY, SQUARE, boxes, boxes_of
 
 
 def test_area_has_no_plus_one():

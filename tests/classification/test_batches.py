@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from src.classification.batches import LabelledBatches
 from src.errors import InputError
 from src.files.labelled_images import LabelledImages
-from src.training.loop import epoch_batches
+from src.training import epoch_batches
 from tests.labelled import INPUT, PLAIN, digits
 
 AUGMENT = PLAIN.model_copy(update={"rotate": 20.0, "crop": 0.5})

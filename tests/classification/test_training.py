@@ -12,7 +12,7 @@ from src.classification.running import predict, start
 from src.classification.training import freeze, train
 from src.files.labelled_images import LabelledImages
 from tests.labelled import INPUT, RECIPE, digits
-from tests.test_training import SETTINGS
+from tests.training.test_loop import SETTINGS
 
 STEPS = SETTINGS.model_copy(update={"batch_size": 10, "epochs": 3, "schedule": "constant", "best_by": "val_accuracy"})
 

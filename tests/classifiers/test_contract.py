@@ -8,10 +8,10 @@ import torchvision
 from ruamel.yaml import YAML
 from torch import nn
 
+from commands.write_deps import ROOT
 from src import plugins
 from src.classification.params import Classifier
 from src.params import ParamsError
-from tests.pipeline import ROOT
 
 SECTIONS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["classifiers"]
 each = pytest.mark.parametrize("name", plugins.names("classifiers"))

@@ -8,7 +8,7 @@ from src.classification.running import start
 from src.classification.training import train
 from src.classifiers import mobilenet_v3
 from tests.labelled import RECIPE, digits
-from tests.test_training import SETTINGS
+from tests.training.test_loop import SETTINGS
 
 STEPS = SETTINGS.model_copy(
     update={

@@ -101,18 +101,18 @@ class Repository:
         self._evaluate(data)
 
     def _evaluate(self, data: Path) -> None:
-        metrics, samples = self.root / "metrics", data / "prepared/voc.zip"
+        metrics, images = self.root / "metrics", data / "prepared/voc.zip"
         curves = {name: data / f"{name}.csv" for name in ("curves", "counts")}
         evaluate_detections.run(
             evaluate_detections.Params(splits=SPLITS),
-            samples=samples,
+            images=images,
             detections=data / "detections/rcnn",
             out=metrics / "rcnn.json",
             curves=curves["curves"],
         )
         evaluate_proposals.run(
             evaluate_proposals.Params(splits=SPLITS, evaluate=Evaluate(recall_at=[10])),
-            samples=samples,
+            images=images,
             proposals=data / "proposals/rpn.npz",
             out=metrics / "proposals_rpn.json",
             **curves,

@@ -12,10 +12,10 @@ from PIL import Image
 from commands import export
 from commands.export import main
 from commands.trained import Params, load
+from commands.write_deps import ROOT
 from src.params import read_params
 from src.prediction.dense import Dense
 from tests.export.methods import make_certain
-from tests.pipeline import ROOT
 from tests.prediction.conftest import made  # noqa: F401 (a fixture)
 from tests.trained import encoded, scene
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from commands import plots
+from commands.write_deps import ROOT
 from tests.browser import browser
-from tests.pipeline import ROOT
 
 PIPELINE = """
 plots:

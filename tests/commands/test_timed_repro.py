@@ -3,7 +3,7 @@ import time
 from pathlib import Path
 
 from commands.timed_repro import REPORT, TIMES, seconds, timed, with_times
-from tests.pipeline import ROOT
+from commands.write_deps import ROOT
 
 
 def test_seconds_are_those_of_the_stages_that_ran_to_their_end() -> None:

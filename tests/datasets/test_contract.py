@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
 from src import plugins
 from src.errors import InputError
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.ingest.source import Source, data_set
 from src.params import ParamsError
-from tests.pipeline import ROOT
-from tests.test_archives import write_zip
+from tests.ingest.test_archives import write_zip
 
 SECTIONS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["data"]
 NAMES = plugins.names("datasets")
@@ -22,7 +22,7 @@ SMALLER: dict[str, Any] = {  # samples that are drawn in less than a second
     "gesture": {"sample": {"per_class": 6, "people": 6}},
     "voc": {"sample": {"train": 4, "val": 2, "test": 2, "extra": 2}},
 }
-READERS = {"boxes": Samples, "labels": LabelledImages}
+READERS = {"boxes": BoxedImages, "labels": LabelledImages}
 each = pytest.mark.parametrize("name", NAMES)
 
 

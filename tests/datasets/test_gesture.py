@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 from src.datasets import gesture
 from src.errors import InputError
-from src.files.labelled_images import LabelledData
+from src.files.prepared import DataSet
 from src.ingest.archives import pack_folder, store
 from src.ingest.drawn.gesture import CLASSES
-from tests.test_archives import write_folder
-from tests.test_class_folders import image
+from tests.ingest.test_archives import write_folder
+from tests.ingest.test_class_folders import image
 
 SECTION: dict[str, Any] = {
     "source": "local",
@@ -42,7 +42,7 @@ def split(**changes: object) -> dict[str, Any]:
     return {**SECTION["split"], **changes}
 
 
-def people(data: LabelledData) -> dict[str, set[str]]:
+def people(data: DataSet) -> dict[str, set[str]]:
     return {name: {image_id.split("/hand")[1][0] for image_id in ids} for name, ids in data.splits.items()}
 
 

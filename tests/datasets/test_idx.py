@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from src.datasets.mnist import parse, read_set, serialise
 from src.errors import InputError
 from src.ingest.archives import open_archive
-from tests.test_archives import write_folder, write_tar, write_zip
+from tests.ingest.test_archives import write_folder, write_tar, write_zip
 
 IMAGES = np.arange(5 * 2 * 3, dtype=np.uint8).reshape(5, 2, 3)
 LABELS = np.array([3, 0, 1, 1, 9], np.uint8)

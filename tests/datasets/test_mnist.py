@@ -14,8 +14,8 @@ from src.datasets.mnist import read_set, serialise
 from src.errors import InputError
 from src.files.labelled_images import LabelledImages
 from src.ingest.archives import open_archive
-from tests.test_archives import write_folder, write_tar
-from tests.test_download import mirror  # noqa: F401 (a fixture)
+from tests.ingest.test_archives import write_folder, write_tar
+from tests.ingest.test_download import mirror  # noqa: F401 (a fixture)
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 5, 4), np.uint8)

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from src.datasets import voc
-from tests.test_archives import write_tar
-from tests.voc.test_reader import members
+from tests.ingest.test_archives import write_tar
+from tests.ingest.voc.test_reader import members
 
 SECTION = {
     "source": "local",

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
+from commands.write_deps import ROOT
 from src.demo.photo import MAX_BYTES
 from tests.browser import browser
-from tests.pipeline import ROOT
 from tests.trained import encoded, scene
 
 NEAR_MS = 300  # from the move of a slider to the picture that it changes

@@ -7,8 +7,8 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
 from src import plugins
-from tests.pipeline import ROOT
 
 SECTIONS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]
 each = pytest.mark.parametrize("name", plugins.names("detectors"))

@@ -7,17 +7,17 @@ import torch
 from lightning_fabric import Fabric
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
+from src.detection import running
 from src.detection.batches import DetectionBatches
-from src.detection.running import running
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
 from src.ingest.archives import open_archive
 from src.ingest.voc import reader as voc
 from src.params import read_params
 from src.training.loop import fit
 from stages.train_detector import Params
-from tests.pipeline import ROOT
 
 STEPS = 250
 
@@ -27,7 +27,7 @@ STEPS = 250
 def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path) -> None:
     archives = [open_archive(shared_data / "voc2007-subset.tar")]
     write_prepared(tmp_path / "voc.zip", *voc.load(archives, classes=None, other_classes="drop", limit=8, jobs=1))
-    data = Samples(tmp_path / "voc.zip")
+    data = BoxedImages(tmp_path / "voc.zip")
     ids = data.ids("train")
     sections = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]
     sections["ssd300"]["model"].update(size=256)

@@ -11,7 +11,7 @@ from src.evaluation.bootstrap import accuracy, draws, interval, standard_error
 from src.evaluation.proposal_recall import best_overlaps
 from src.evaluation.resampled_detections import coco_map, voc07_map
 from src.evaluation.resampled_proposals import mabo, recall
-from tests.test_average_precision import data_sets, detected, target
+from tests.evaluation.test_average_precision import data_sets, detected, target
 
 CLASSES = ["car", "cat"]
 

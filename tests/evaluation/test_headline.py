@@ -1,8 +1,8 @@
 import json
 
+from commands.write_deps import ROOT
 from src.evaluation import headline
 from src.evaluation.headline import LISTED, Baseline
-from tests.pipeline import ROOT
 
 
 def test_the_files_keys_and_baselines_of_the_list_are_those_of_the_committed_metrics() -> None:

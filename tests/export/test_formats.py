@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
+from commands.write_deps import ROOT
 from src.export import onnx_file, torch_file
 from src.export.description import describe
 from src.export.graph import INPUT, Graph, Probabilities, graph_of, program
 from src.export.verify import TOLERANCE, check, difference
 from tests.export.methods import method
-from tests.pipeline import ROOT
 
 FORMATS = [onnx_file, torch_file]
 

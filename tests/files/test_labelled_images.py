@@ -3,7 +3,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.files.labelled_images import LabelledData, LabelledImages
+from src.files.labelled_images import LabelledImages
+from src.files.prepared import DataSet
 
 IMAGES = {
     "fist/a.png": {"file": "images/fist/a.png", "label": 0},
@@ -11,11 +12,11 @@ IMAGES = {
 }
 
 
-def data() -> LabelledData:
+def data() -> DataSet:
     contents = [cv2.imencode(".png", np.full((4, 6, 3), value, np.uint8))[1].tobytes() for value in (200, 100)]
     files = [entry["file"] for entry in IMAGES.values()]
     splits = {"train": ["fist/a.png", "ok/a.png"], "val": [], "test": []}
-    return LabelledData(["fist", "ok"], splits, IMAGES, zip(files, contents, strict=True))
+    return DataSet(["fist", "ok"], splits, IMAGES, zip(files, contents, strict=True))
 
 
 def test_images_of_one_name_in_two_classes_stay_two(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from src.files.storage import atomic, read_npz, write_csv, write_json, write_npz, write_zip
+from src.files.storage import atomic, fingerprint, read_npz, write_csv, write_json, write_npz, write_zip
 
 
 def test_atomic_leaves_the_old_file_and_no_rest_when_the_block_fails(tmp_path: Path) -> None:
@@ -122,3 +122,12 @@ def test_a_small_number_is_not_rounded_to_nothing(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "m.json").read_text()) == {"lr": 0.00003123, "none": 0.0}
     write_csv(tmp_path / "t.csv", pd.DataFrame({"lr": [0.0003, 0.00003, float("nan")]}))
     assert (tmp_path / "t.csv").read_bytes() == b'lr\n0.0003\n3e-05\n""\n'
+
+
+def test_the_fingerprint_is_of_parameters_and_content_not_of_names_or_order_of_keys(tmp_path: Path) -> None:
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    first = fingerprint({"lr": 1, "epochs": 2}, [tmp_path / "a"])
+    assert first == fingerprint({"epochs": 2, "lr": 1}, [tmp_path / "b"])
+    assert first != fingerprint({"lr": 1, "epochs": 2}, [tmp_path / "c"])
+    assert first != fingerprint({"lr": 1, "epochs": 3}, [tmp_path / "a"])

@@ -12,7 +12,7 @@ from src.files.labelled_images import LabelledImages
 from src.ingest import class_folders
 from src.ingest.archives import open_archive, store
 from src.ingest.class_folders import ClassFolders, checked, read
-from tests.test_archives import write_folder, write_tar, write_zip
+from tests.ingest.test_archives import write_folder, write_tar, write_zip
 
 
 def image(tone: int, suffix: str = ".png") -> bytes:

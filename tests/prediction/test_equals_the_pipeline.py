@@ -9,7 +9,7 @@ import torch
 from commands.trained import Params, load
 from src.classification.batches import LabelledBatches
 from src.classification.running import BATCH_SIZE, predict
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
 from src.files.weights import write_tensors
 from src.params import read_params
@@ -35,18 +35,18 @@ def test_rcnn_is_that_of_its_stages(checkout: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("JOBS", "1")
     voc, models = checkout / "data/prepared/voc.zip", checkout / "models"
     boxes, features, regions = (tmp_path / name for name in ("boxes.npz", "features.npy", "regions.npz"))
-    propose.run(read_params("params.yaml", propose.Params), samples=voc, out=boxes)
+    propose.run(read_params("params.yaml", propose.Params), images=voc, out=boxes)
     extract_features.run(
         read_params("params.yaml", extract_features.Params),
-        **{"samples": voc, "proposals": boxes, "weights": models / "rcnn.safetensors"},
+        **{"images": voc, "proposals": boxes, "weights": models / "rcnn.safetensors"},
         **{"out": features, "regions": regions, "scale": tmp_path / "scale.npz"},
     )
     detect_rcnn.run(
         read_params("params.yaml", detect_rcnn.Params),
-        **{"samples": voc, "features": features, "regions": regions},
+        **{"images": voc, "features": features, "regions": regions},
         **{"svm": models / "svm.npz", "bbox": models / "bbox.npz", "out": tmp_path},
     )
-    data, method = Samples(voc), load(read_params("params.yaml", Params), "rcnn", CPU)
+    data, method = BoxedImages(voc), load(read_params("params.yaml", Params), "rcnn", CPU)
     assert isinstance(method, Rcnn)
     wanted, unmoved = read_records(tmp_path / "detections.npz"), read_records(tmp_path / "no_bbox.npz")
     assert sum(len(record["boxes"]) for record in wanted.values()) > 10
@@ -62,10 +62,10 @@ def test_a_detector_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> None
     write_tensors(start, {}, {"source": "none"})
     detect.run(
         read_params("params.yaml", detect.Params),
-        **{"detector": "ssd300", "samples": voc, "weights": start},
+        **{"detector": "ssd300", "images": voc, "weights": start},
         **{"model": checkout / "models/ssd300.safetensors", "out": tmp_path},
     )
-    data, method = Samples(voc), load(read_params("params.yaml", Params), "ssd300", CPU)
+    data, method = BoxedImages(voc), load(read_params("params.yaml", Params), "ssd300", CPU)
     assert isinstance(method, Dense)
     for image_id, wanted in read_records(tmp_path / "detections.npz").items():
         same(method.detect(data.image(image_id), image_id), wanted)
@@ -76,7 +76,7 @@ def test_it_holds_for_the_trained_models(
     name: str, made_repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(made_repository.path)
-    data, method = Samples(Path("data/prepared/voc.zip")), load(read_params("params.yaml", Params), name, CPU)
+    data, method = BoxedImages(Path("data/prepared/voc.zip")), load(read_params("params.yaml", Params), name, CPU)
     assert not isinstance(method, Classifier)
     records = read_records(Path(f"data/detections/{name}/detections.npz"))
     for image_id in list(records)[:3]:

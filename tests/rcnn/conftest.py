@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
 from src.files.records import Record
 from src.rcnn.finetune import Finetune
@@ -24,14 +24,14 @@ SIZE = (60, 80)  # height, width
 
 
 @pytest.fixture(scope="session")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
+def images(tmp_path_factory: pytest.TempPathFactory) -> BoxedImages:
     """Noise, of two classes; the middle image holds no object and the last a difficult one."""
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("prepared") / "tiny.zip"
     images = {name: {"file": f"{name}.png", "height": 60, "width": 80, **entry} for name, entry in IMAGES.items()}
     contents = [(f"{name}.png", _png(rng.integers(0, 256, (*SIZE, 3), np.uint8))) for name in IMAGES]
     write_prepared(path, ["circle", "square"], {"train": list(IMAGES)}, images, contents)
-    return Samples(path)
+    return BoxedImages(path)
 
 
 def _png(image: np.ndarray) -> bytes:

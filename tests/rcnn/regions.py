@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.files.boxed_images import Target
+from src.boxes.target import Target
 from src.files.records import Record
 
 

@@ -7,8 +7,8 @@ from src.boxes.geometry import decode, encode
 from src.boxes.overlap import iou
 from src.rcnn.bbox import fit, pairs, ridge
 from src.rcnn.warp import warp
+from tests.boxes.test_geometry import flip
 from tests.rcnn.regions import record, target
-from tests.test_boxes import flip
 
 CAR, DOG = [0.0, 0, 10, 10], [30.0, 30, 50, 50]
 TARGETS = {"a": target([CAR, DOG], [1, 2]), "none": target([], []), "b": target([CAR], [1])}

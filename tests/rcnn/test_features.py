@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from src.errors import InputError
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.rcnn import network
 from src.rcnn.extract import check_space, extract
@@ -38,25 +38,30 @@ def regions() -> dict[str, Record]:
     }
 
 
-def one_by_one(model: nn.Module, samples: Samples, image_id: str, boxes: np.ndarray, layer: str) -> np.ndarray:
-    image = normalize(torch.from_numpy(samples.image(image_id)).permute(2, 0, 1))
+def one_by_one(model: nn.Module, images: BoxedImages, image_id: str, boxes: np.ndarray, layer: str) -> np.ndarray:
+    image = normalize(torch.from_numpy(images.image(image_id)).permute(2, 0, 1))
     with torch.inference_mode():
         crops = [warp(image, torch.from_numpy(box)[None], size=63, context=8) for box in boxes]
         return torch.cat([network.describe(model.eval(), crop, layer) for crop in crops]).numpy()
 
 
 def extracted(
-    model: nn.Module, samples: Samples, regions: dict[str, Record], path: Path, layer: str = "fc7", batch_size: int = 4
+    model: nn.Module,
+    images: BoxedImages,
+    regions: dict[str, Record],
+    path: Path,
+    layer: str = "fc7",
+    batch_size: int = 4,
 ) -> np.ndarray:
-    extract(model, samples, regions, path, layer=layer, settings=SETTINGS, batch_size=batch_size, device=CPU)
+    extract(model, images, regions, path, layer=layer, settings=SETTINGS, batch_size=batch_size, device=CPU)
     return np.load(path)
 
 
 @pytest.mark.parametrize("layer", ["pool5", "fc6", "fc7", "pool5+fc7"])
 def test_rows_are_those_of_their_regions_across_images(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, layer: str
+    tiny_net: nn.Module, images: BoxedImages, regions: dict[str, Record], tmp_path: Path, layer: str
 ) -> None:
-    found = extracted(tiny_net, samples, regions, tmp_path / "f.npy", layer)
+    found = extracted(tiny_net, images, regions, tmp_path / "f.npy", layer)
     assert found.dtype == np.float16
     assert found.shape == (7, sum(network.widths(tiny_net, layer)))
     assert {name: (at.start, at.stop) for name, at in rows(regions).items()} == {
@@ -65,88 +70,96 @@ def test_rows_are_those_of_their_regions_across_images(
         "difficult": (3, 7),
     }
     for image_id in ("two_classes", "difficult"):
-        alone = one_by_one(tiny_net, samples, image_id, regions[image_id]["boxes"], layer)
+        alone = one_by_one(tiny_net, images, image_id, regions[image_id]["boxes"], layer)
         np.testing.assert_allclose(found[rows(regions)[image_id]], alone, atol=2e-3)
     assert np.abs(found[0] - found[3]).max() > 0.01  # one rectangle, two images
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 100])
 def test_where_a_batch_ends_has_no_influence(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, batch_size: int
+    tiny_net: nn.Module, images: BoxedImages, regions: dict[str, Record], tmp_path: Path, batch_size: int
 ) -> None:
     sizes: list[int] = []
     tiny_net.features.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    found = extracted(tiny_net, samples, regions, tmp_path / "f.npy", batch_size=batch_size)
-    np.testing.assert_allclose(found, extracted(tiny_net, samples, regions, tmp_path / "g.npy"), atol=2e-3)
+    found = extracted(tiny_net, images, regions, tmp_path / "f.npy", batch_size=batch_size)
+    np.testing.assert_allclose(found, extracted(tiny_net, images, regions, tmp_path / "g.npy"), atol=2e-3)
     whole, rest = divmod(7, batch_size)
     assert sizes[:-2] == [batch_size] * whole + [rest] * (rest > 0)
 
 
 def test_extraction_has_no_dropout_even_from_a_network_that_was_being_trained(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path
+    tiny_net: nn.Module, images: BoxedImages, regions: dict[str, Record], tmp_path: Path
 ) -> None:
     boxes = regions["two_classes"]["boxes"]
-    expected = one_by_one(tiny_net, samples, "two_classes", boxes, "fc7")
+    expected = one_by_one(tiny_net, images, "two_classes", boxes, "fc7")
     tiny_net.train()
-    image = normalize(torch.from_numpy(samples.image("two_classes")).permute(2, 0, 1))
+    image = normalize(torch.from_numpy(images.image("two_classes")).permute(2, 0, 1))
     with torch.inference_mode():
         dropped = network.describe(tiny_net, warp(image, torch.from_numpy(boxes), size=63, context=8), "fc7")
     assert np.abs(dropped.numpy() - expected).max() > 0.01  # the bug
-    found = extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    found = extracted(tiny_net, images, regions, tmp_path / "f.npy")
     np.testing.assert_allclose(found[:3], expected, atol=2e-3)
 
 
 def test_extraction_flips_nothing_and_is_the_same_again(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path
+    tiny_net: nn.Module, images: BoxedImages, regions: dict[str, Record], tmp_path: Path
 ) -> None:
     torch.manual_seed(1)
-    extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    extracted(tiny_net, images, regions, tmp_path / "f.npy")
     torch.manual_seed(2)
-    extracted(tiny_net, samples, regions, tmp_path / "g.npy")
+    extracted(tiny_net, images, regions, tmp_path / "g.npy")
     assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "g.npy").read_bytes()
     boxes = torch.from_numpy(regions["difficult"]["boxes"])
-    image = normalize(torch.from_numpy(samples.image("difficult")).permute(2, 0, 1))
+    image = normalize(torch.from_numpy(images.image("difficult")).permute(2, 0, 1))
     with torch.inference_mode():
         crops = warp(image, boxes, size=63, context=8, flipped=torch.ones(4, dtype=torch.bool))
         mirrored = network.describe(tiny_net, crops, "fc7").numpy()
     assert (np.abs(np.load(tmp_path / "f.npy")[3:] - mirrored).max(axis=1) > 5e-3).all()
     regions["difficult"]["flipped"][:] = [False, True, True, False]
-    some = extracted(tiny_net, samples, regions, tmp_path / "h.npy", batch_size=2)[3:]
+    some = extracted(tiny_net, images, regions, tmp_path / "h.npy", batch_size=2)[3:]
     np.testing.assert_allclose(some[1:3], mirrored[1:3], atol=2e-3)
     np.testing.assert_array_equal(some[[0, 3]], np.load(tmp_path / "f.npy")[[3, 6]])
 
 
 def test_the_network_is_given_rgb_normalised_as_imagenet(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_net: nn.Module,
+    images: BoxedImages,
+    regions: dict[str, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     red = np.zeros((60, 80, 3), np.uint8)
     red[..., 0] = 255
-    monkeypatch.setattr(samples, "image", lambda _: red)
+    monkeypatch.setattr(images, "image", lambda _: red)
     seen: list[torch.Tensor] = []
     tiny_net.features.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    extracted(tiny_net, images, regions, tmp_path / "f.npy")
     pixel = seen[0][0, :, 31, 31]
     torch.testing.assert_close(pixel, torch.tensor([(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225]))
 
 
-def test_no_region_at_all_is_an_array_without_rows(tiny_net: nn.Module, samples: Samples, tmp_path: Path) -> None:
+def test_no_region_at_all_is_an_array_without_rows(tiny_net: nn.Module, images: BoxedImages, tmp_path: Path) -> None:
     none: dict[str, Record] = {"empty": to_describe(np.zeros((0, 4), np.float32), None, None)}
-    assert extracted(tiny_net, samples, none, tmp_path / "f.npy").shape == (0, 8)
-    assert extracted(tiny_net, samples, {}, tmp_path / "g.npy").shape == (0, 8)
+    assert extracted(tiny_net, images, none, tmp_path / "f.npy").shape == (0, 8)
+    assert extracted(tiny_net, images, {}, tmp_path / "g.npy").shape == (0, 8)
 
 
 def test_features_are_the_same_bytes_from_any_number_of_processes(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_net: nn.Module,
+    images: BoxedImages,
+    regions: dict[str, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("src.rcnn.extract.CHUNK", 1)
     threads_before = torch.get_num_threads()
     for jobs in (1, 2):
         path = tmp_path / f"{jobs}.npy"
-        extract(tiny_net, samples, regions, path, layer="fc7", settings=SETTINGS, batch_size=2, device=CPU, jobs=jobs)
+        extract(tiny_net, images, regions, path, layer="fc7", settings=SETTINGS, batch_size=2, device=CPU, jobs=jobs)
     assert (tmp_path / "1.npy").read_bytes() == (tmp_path / "2.npy").read_bytes()
     assert np.load(tmp_path / "1.npy").any(axis=1).all()
     assert torch.get_num_threads() == threads_before
-    np.testing.assert_allclose(extracted(tiny_net, samples, regions, tmp_path / "f.npy"), np.load(path), atol=2e-3)
+    np.testing.assert_allclose(extracted(tiny_net, images, regions, tmp_path / "f.npy"), np.load(path), atol=2e-3)
 
 
 def _disk(free: int) -> Any:
@@ -167,24 +180,32 @@ def test_a_disk_that_would_not_hold_the_features_is_refused_with_the_numbers(
 
 
 def test_a_refusal_comes_before_any_work_and_leaves_the_old_file(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_net: nn.Module,
+    images: BoxedImages,
+    regions: dict[str, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "f.npy").write_bytes(b"old")
     monkeypatch.setattr(shutil, "disk_usage", _disk(10))
-    monkeypatch.setattr(samples, "image", lambda _: pytest.fail("an image was read"))
+    monkeypatch.setattr(images, "image", lambda _: pytest.fail("an image was read"))
     with pytest.raises(InputError, match="make room"):
-        extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+        extracted(tiny_net, images, regions, tmp_path / "f.npy")
     assert (tmp_path / "f.npy").read_bytes() == b"old"
 
 
 def test_a_failure_half_way_leaves_the_old_file_and_no_rest(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_net: nn.Module,
+    images: BoxedImages,
+    regions: dict[str, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "f.npy").write_bytes(b"old")
-    image = samples.image
-    monkeypatch.setattr(samples, "image", lambda name: image(name) if name == "two_classes" else 1 / 0)
+    image = images.image
+    monkeypatch.setattr(images, "image", lambda name: image(name) if name == "two_classes" else 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        extracted(tiny_net, samples, regions, tmp_path / "f.npy", batch_size=2)
+        extracted(tiny_net, images, regions, tmp_path / "f.npy", batch_size=2)
     assert (tmp_path / "f.npy").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["f.npy"]
 
@@ -226,9 +247,9 @@ def test_an_unknown_layer_is_refused_with_those_there_are(layer: str) -> None:
 
 
 def test_the_first_images_are_read_as_a_view_of_the_file(
-    tiny_net: nn.Module, samples: Samples, regions: dict[str, Record], tmp_path: Path
+    tiny_net: nn.Module, images: BoxedImages, regions: dict[str, Record], tmp_path: Path
 ) -> None:
-    every = extracted(tiny_net, samples, regions, tmp_path / "f.npy")
+    every = extracted(tiny_net, images, regions, tmp_path / "f.npy")
     write_records(tmp_path / "r.npz", regions)
     found, first = read_first(tmp_path / "f.npy", tmp_path / "r.npz", ["two_classes", "empty"])
     assert isinstance(found, np.memmap)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from src.boxes.target import Target
 from src.errors import InputError
-from src.files.boxed_images import Samples, Target
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.rcnn.finetune import Finetune, RegionBatches, crops, label_regions, region_loss
 from src.rcnn.warp import Warp, normalize, warp
@@ -26,10 +27,10 @@ def target(boxes: list[list[float]], labels: list[int], difficult: list[bool]) -
 
 
 def batches(
-    samples: Samples, proposals: Regions, rules: Finetune, ids: list[str] = IDS, **changes: Any
+    images: BoxedImages, proposals: Regions, rules: Finetune, ids: list[str] = IDS, **changes: Any
 ) -> RegionBatches:
     options: dict[str, Any] = {"batch_size": 8, "num_batches": 6, "seed": 0, "flip": True, **changes}
-    return RegionBatches(samples, ids, proposals, rules, **options)
+    return RegionBatches(images, ids, proposals, rules, **options)
 
 
 BOXES = np.array(
@@ -72,10 +73,10 @@ def test_difficult_objects_are_neither_object_nor_background(finetune_rules: Fin
 
 
 def test_pure_background_and_images_without_objects_reach_the_training(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune, tutorial_rules: Finetune
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune, tutorial_rules: Finetune
 ) -> None:
     far = [0.0, 48, 20, 60]  # overlaps no object of any image
-    paper, tutorial = (batches(samples, proposals, rules) for rules in (finetune_rules, tutorial_rules))
+    paper, tutorial = (batches(images, proposals, rules) for rules in (finetune_rules, tutorial_rules))
     assert sum(paper.boxes[row].tolist() == far for row in paper.backgrounds) == 3
     assert sum(tutorial.boxes[row].tolist() == far for row in tutorial.backgrounds) == 0
     assert paper.image_ids == IDS
@@ -84,25 +85,25 @@ def test_pure_background_and_images_without_objects_reach_the_training(
 
 
 def test_labels_and_boxes_are_those_of_their_image_in_spite_of_images_without_objects_or_regions(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune
 ) -> None:
     """The published code shifts all images behind one without negatives."""
     proposals["difficult"] = {"boxes": np.zeros((0, 4), np.float32)}
     ids = ["empty", "difficult", "two_classes"]
-    found = batches(samples, proposals, finetune_rules, ids)
+    found = batches(images, proposals, finetune_rules, ids)
     for image, image_id in enumerate(ids):
         mine = found.image_index == image
-        gt_boxes = samples.target(image_id)["boxes"][~samples.target(image_id)["difficult"]]
+        gt_boxes = images.target(image_id)["boxes"][~images.target(image_id)["difficult"]]
         expected = np.concatenate([gt_boxes, proposals[image_id]["boxes"]])
         np.testing.assert_array_equal(found.boxes[mine], expected)
-        labels = label_regions(expected, samples.target(image_id), finetune_rules)
+        labels = label_regions(expected, images.target(image_id), finetune_rules)
         np.testing.assert_array_equal(found.labels[mine], labels)
 
 
 def test_a_batch_holds_its_share_of_objects_and_no_region_twice(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune
 ) -> None:
-    data = batches(samples, proposals, finetune_rules)
+    data = batches(images, proposals, finetune_rules)
     for index in range(6):
         batch = data[index]
         assert (batch["labels"] > 0).sum() == 2
@@ -115,27 +116,27 @@ def test_a_batch_holds_its_share_of_objects_and_no_region_twice(
 
 
 def test_where_there_are_too_few_objects_background_fills_the_batch(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune
 ) -> None:
     rules = finetune_rules.model_copy(update={"include_gt": False, "fg_iou_thresh": 0.7, "fg_fraction": 0.9})
-    data = batches(samples, proposals, rules)
+    data = batches(images, proposals, rules)
     labels = data[0]["labels"]
     assert 0 < (labels > 0).sum() == len(data.objects) < 7
     assert len(labels) == 8
 
 
 def test_each_crop_of_a_batch_is_the_one_of_its_label(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune
 ) -> None:
-    data = batches(samples, proposals, finetune_rules)
+    data = batches(images, proposals, finetune_rules)
     flips = []
     for index in range(6):
         batch = data[index]
         found, row = crops(batch, SETTINGS), 0
         for image_id, boxes, flipped in zip(batch["ids"], batch["boxes"], batch["flipped"], strict=True):
-            labels = label_regions(boxes.numpy(), samples.target(image_id), finetune_rules)
+            labels = label_regions(boxes.numpy(), images.target(image_id), finetune_rules)
             np.testing.assert_array_equal(batch["labels"][row : row + len(boxes)], labels)
-            image = normalize(torch.from_numpy(samples.image(image_id)).permute(2, 0, 1))
+            image = normalize(torch.from_numpy(images.image(image_id)).permute(2, 0, 1))
             for box, turned in zip(boxes, flipped, strict=True):
                 alone = warp(image, box[None], size=63, context=8)[0]
                 torch.testing.assert_close(found[row], alone.flip(2) if turned else alone, atol=1e-4, rtol=0)
@@ -153,22 +154,22 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
     )
 
 
-def test_a_batch_is_of_seed_and_index_alone(samples: Samples, proposals: Regions, finetune_rules: Finetune) -> None:
-    first, second = (batches(samples, proposals, finetune_rules) for _ in range(2))
+def test_a_batch_is_of_seed_and_index_alone(images: BoxedImages, proposals: Regions, finetune_rules: Finetune) -> None:
+    first, second = (batches(images, proposals, finetune_rules) for _ in range(2))
     expected = [first[index] for index in range(6)]
     np.random.seed(5)
     torch.manual_seed(5)
     for index in (5, 0, 3):  # in any order, as a resumed training or several workers ask
         assert same(second[index], expected[index])
     assert not same(expected[0], expected[1])
-    assert not same(expected[0], batches(samples, proposals, finetune_rules, seed=1)[0])
+    assert not same(expected[0], batches(images, proposals, finetune_rules, seed=1)[0])
     assert len(first) == 6
 
 
 def test_validation_batches_are_the_same_again_and_not_flipped(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune
 ) -> None:
-    data = batches(samples, proposals, finetune_rules, flip=False)
+    data = batches(images, proposals, finetune_rules, flip=False)
     for index in range(6):
         assert not torch.cat(list(data[index]["flipped"])).any()
         assert torch.equal(crops(data[index], SETTINGS), crops(data[index], SETTINGS))
@@ -176,29 +177,29 @@ def test_validation_batches_are_the_same_again_and_not_flipped(
 
 @pytest.mark.parametrize("only_images_with_objects", [False, True])
 def test_no_object_region_is_an_error_that_names_the_remedies(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune, only_images_with_objects: bool
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune, only_images_with_objects: bool
 ) -> None:
     rules = finetune_rules.model_copy(update={"only_images_with_objects": only_images_with_objects})
     with pytest.raises(InputError, match=r"tiny\.zip hold 0 object regions and .* background regions") as error:
-        batches(samples, proposals, rules, ["empty"])
+        batches(images, proposals, rules, ["empty"])
     for remedy in ("splits", "data.voc.classes", "finetune.fg_iou_thresh", "selective_search.min_side"):
         assert remedy in str(error.value)
 
 
 def test_no_image_and_no_background_are_the_same_error(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune
 ) -> None:
     with pytest.raises(InputError, match="0 images of .* hold 0 object regions and 0 background"):
-        batches(samples, proposals, finetune_rules, [])
+        batches(images, proposals, finetune_rules, [])
     none = {name: {"boxes": np.zeros((0, 4), np.float32)} for name in IDS}
     with pytest.raises(InputError, match="hold 3 object regions and 0 background"):
-        batches(samples, none, finetune_rules)
+        batches(images, none, finetune_rules)
 
 
 def test_the_loss_is_the_cross_entropy_of_the_crops(
-    samples: Samples, proposals: Regions, finetune_rules: Finetune, tiny_net: nn.Module
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune, tiny_net: nn.Module
 ) -> None:
-    batch = batches(samples, proposals, finetune_rules)[0]
+    batch = batches(images, proposals, finetune_rules)[0]
     tiny_net.eval()
     loss = region_loss(tiny_net, batch, SETTINGS)["loss"]
     chance = torch.softmax(tiny_net(crops(batch, SETTINGS)), 1)[torch.arange(8), batch["labels"]]

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from commands.write_deps import ROOT
 from src.report.inputs import Inputs
 from src.report.pipeline import read_pipeline
-from tests.pipeline import ROOT
 from tests.report.outputs import SPLITS, Outputs
 
 
@@ -28,8 +28,8 @@ def inputs_of(outputs: Outputs) -> Inputs:
         root=outputs.root,
         out=outputs.root / "report/report.html",
         stages=read_pipeline(outputs.root / "dvc.yaml", outputs.root / "params.yaml"),
-        samples=outputs.samples,
-        test_ids=outputs.samples.ids(SPLITS.test),
+        images=outputs.images,
+        test_ids=outputs.images.ids(SPLITS.test),
         profile="made up",
         classifiers=outputs.params["classifiers"],
         results=ROOT / "docs/results",

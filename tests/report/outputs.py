@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
 from src.evaluation.classification import by_class, figures
 from src.evaluation.proposal_recall import Evaluate
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
 from src.files.records import write_records
 from src.files.storage import write_csv, write_json
@@ -18,7 +19,6 @@ from src.report.pipeline import read_pipeline
 from src.splits import Splits
 from stages import evaluate_detections, evaluate_proposals, report
 from tests.labelled import digits
-from tests.pipeline import ROOT
 
 CLASSES = ["car", "cat", "<dog>"]  # the last one is no element of the page
 IMAGES = [f"{number:06d}" for number in range(8)]
@@ -35,7 +35,7 @@ class Outputs:
         root.mkdir(parents=True, exist_ok=True)
         self.params = {**YAML(typ="safe").load((ROOT / "params.yaml").read_text()), "profile": "made up"}
         self._declare(**more)
-        self.samples = self._samples()
+        self.images = self._images()
         for stage in read_pipeline(root / "dvc.yaml", root / "params.yaml"):
             self._write(stage.group, stage.name.partition("@")[2], [root / out for out in stage.outs])
 
@@ -45,7 +45,7 @@ class Outputs:
             report.Params(profile="made up", splits=SPLITS, classifiers=self.params["classifiers"]),
             pipeline=self.root / "dvc.yaml",
             parameters=self.root / "params.yaml",
-            samples=self.root / "data/prepared/voc.zip",
+            images=self.root / "data/prepared/voc.zip",
             results=ROOT / "docs/results",
             out=out,
             times=times,
@@ -64,7 +64,7 @@ class Outputs:
             with (self.root / name).open("w") as file:
                 YAML().dump(content, file)
 
-    def _samples(self) -> Samples:
+    def _images(self) -> BoxedImages:
         images = {name: self._image(name, number % 4) for number, name in enumerate(IMAGES)}
         contents = (
             (entry["file"], cv2.imencode(".jpg", np.full((60, 80, 3), 20 * number, np.uint8))[1].tobytes())
@@ -72,7 +72,7 @@ class Outputs:
         )
         path = self.root / "data/prepared/voc.zip"
         write_prepared(path, CLASSES, {"train": IMAGES[:1], "test": IMAGES[1:]}, images, contents)
-        return Samples(path)
+        return BoxedImages(path)
 
     def _image(self, name: str, objects: int) -> dict[str, Any]:
         corners = self.rng.integers(0, 30, (objects, 2))
@@ -86,12 +86,12 @@ class Outputs:
         if group == "evaluate_detections":
             params = evaluate_detections.Params(splits=SPLITS)
             found = self.root / f"data/detections/{item}"
-            evaluate_detections.run(params, samples=self.samples.path, detections=found, out=outs[0], curves=outs[1])
+            evaluate_detections.run(params, images=self.images.path, detections=found, out=outs[0], curves=outs[1])
         elif group == "evaluate_proposals":
             params = evaluate_proposals.Params(splits=SPLITS, evaluate=Evaluate(recall_at=[10]))
             paths = dict(zip(("out", "curves", "counts"), outs, strict=True))
             found = self.root / f"data/proposals/{item}.npz"
-            evaluate_proposals.run(params, samples=self.samples.path, proposals=found, **paths)
+            evaluate_proposals.run(params, images=self.images.path, proposals=found, **paths)
         elif group == "evaluate_classifier":
             self._classifier(*outs, data=self.root / f"data/prepared/{self.params['classifiers'][item]['data']}.zip")
         elif group != "report":
@@ -100,7 +100,7 @@ class Outputs:
 
     def _file(self, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out == self.samples.path:
+        if out == self.images.path:
             return
         if out.match("data/detections/*"):
             for name in ("detections", "untrained"):
@@ -124,7 +124,7 @@ class Outputs:
 
     def _detections(self, image_id: str) -> dict[str, np.ndarray]:
         """The objects, moved a little and sometimes called something else, and one box that is nothing."""
-        target = self.samples.target(image_id)
+        target = self.images.target(image_id)
         boxes = np.concatenate([target["boxes"] + self.rng.integers(-5, 6, target["boxes"].shape), [[60, 40, 79, 59]]])
         other = self.rng.integers(1, len(CLASSES) + 1, len(boxes))
         labels = np.append(target["labels"], 1)

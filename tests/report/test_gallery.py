@@ -26,7 +26,7 @@ def test_pictures_are_of_images_with_objects_and_say_what_is_there(inputs: Input
     with_objects = [image_id for image_id in inputs.test_ids if len(inputs.targets[image_id]["boxes"])]
     assert [picture.caption.split(":")[0] for picture in pictures] == with_objects[:IMAGES]
     for picture in pictures:
-        assert any(name in picture.alt for name in inputs.samples.classes)
+        assert any(name in picture.alt for name in inputs.images.classes)
 
 
 def test_a_misplaced_box_never_reads_as_one_that_overlaps_enough(inputs: Inputs) -> None:

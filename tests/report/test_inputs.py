@@ -29,7 +29,7 @@ def test_a_file_that_no_stage_declares_is_not_read(outputs: Outputs) -> None:
 def test_an_output_that_is_missing_is_named_with_the_remedy(tmp_path: Path, outputs: Outputs) -> None:
     shutil.copytree(outputs.root, tmp_path / "copy", symlinks=True)
     copy = Outputs.__new__(Outputs)
-    copy.root, copy.params, copy.samples = tmp_path / "copy", outputs.params, outputs.samples
+    copy.root, copy.params, copy.images = tmp_path / "copy", outputs.params, outputs.images
     (copy.root / "metrics/plots/pr_rcnn.csv").unlink()
     with pytest.raises(InputError, match=r"pr_rcnn\.csv is missing.*dvc repro"):
         copy.build()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
 from src.report import page
 from src.report.blocks import Section
 from stages import report
-from tests.pipeline import ROOT
 from tests.report.outputs import CLASSES, Outputs
 
 COMMAND = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["cmd"].split()

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from commands.write_deps import ROOT
 from src.errors import InputError
 from src.report.pipeline import graph, read_pipeline
-from tests.pipeline import ROOT
 
 PIPELINE = """
 stages:

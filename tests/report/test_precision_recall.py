@@ -26,6 +26,6 @@ def test_many_classes_are_not_put_on_one_axis(inputs: Inputs) -> None:
     class Many:
         classes = [str(number) for number in range(MOST_CLASSES + 1)]
 
-    charts = section(dataclasses.replace(inputs, samples=Many())).blocks[-1].blocks
+    charts = section(dataclasses.replace(inputs, images=Many())).blocks[-1].blocks
     assert len(charts) == MOST_CLASSES + 1
     assert "AP: R-CNN no, SSD no" in charts[0].alt  # a class without objects has none

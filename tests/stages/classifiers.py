@@ -4,8 +4,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
 from src.training.settings import Train
-from tests.pipeline import ROOT
 
 SMALL = {"epochs": 1, "batch_size": 10}
 

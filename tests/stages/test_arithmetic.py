@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from commands.write_deps import ROOT
 from src.errors import InputError
 from stages import arithmetic
-from tests.pipeline import ROOT
 
 HASWELL = "processor\t: 0\nflags\t\t: fpu avx avx2 fma bmi1 bmi2 f16c movbe abm sse4_2\n"
 STEP = """

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
 from src.errors import InputError
-from stages.check import Params, run
-from tests.pipeline import ROOT
+from src.schema import Params
+from stages.check import run
 
 ABSENT = object()
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from commands.write_deps import ROOT
 from src.datasets import voc
 from src.errors import InputError
 from src.ingest.drawn import voc as drawn_voc
 from stages import download
-from tests.pipeline import ROOT
-from tests.test_archives import contents, write_folder, write_tar, write_zip
-from tests.test_download import CONTENT, mirror  # noqa: F401 (a fixture)
-from tests.voc.test_reader import members
+from tests.ingest.test_archives import contents, write_folder, write_tar, write_zip
+from tests.ingest.test_download import CONTENT, mirror  # noqa: F401 (a fixture)
+from tests.ingest.voc.test_reader import members
 
 
 def params(**changes: object) -> download.Params:

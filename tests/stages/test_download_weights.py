@@ -11,7 +11,7 @@ from src.files.weights import read_tensors, write_tensors
 from src.networks.starting_weights import load
 from src.rcnn import network
 from stages.download_weights import Params, run
-from tests.test_download import NAME, Mirror, mirror  # noqa: F401 (a fixture)
+from tests.ingest.test_download import NAME, Mirror, mirror  # noqa: F401 (a fixture)
 
 
 def write(weights: str, out: Path) -> None:

@@ -60,7 +60,7 @@ def evaluate(tmp_path):
             write_records(tmp_path / f"found/{name}.npz", records)
         run(
             PARAMS,
-            samples=tmp_path / "voc.zip",
+            images=tmp_path / "voc.zip",
             detections=tmp_path / "found",
             out=tmp_path / "out.json",
             curves=tmp_path / "curves.csv",

@@ -49,7 +49,7 @@ def evaluate(tmp_path):
         records = {image_id: {"boxes": np.array(b, np.float32).reshape(-1, 4)} for image_id, b in proposals.items()}
         write_records(tmp_path / "proposals.npz", records)
         outs = {name: tmp_path / name for name in ("out", "curves", "counts")}
-        run(PARAMS, samples=tmp_path / "voc.zip", proposals=tmp_path / "proposals.npz", **outs)
+        run(PARAMS, images=tmp_path / "voc.zip", proposals=tmp_path / "proposals.npz", **outs)
         return json.loads(outs["out"].read_text()), pd.read_csv(outs["curves"]), pd.read_csv(outs["counts"])
 
     return evaluate

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from src.files.boxed_images import Samples
+from commands.write_deps import ROOT
+from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.files.weights import read_tensors, write_tensors
 from src.params import read_params
@@ -14,8 +15,7 @@ from src.rcnn import network
 from src.rcnn.warp import Warp
 from src.training.settings import TrainOverrides
 from stages.finetune import Params, run
-from tests.pipeline import ROOT
-from tests.rcnn.conftest import proposals, samples  # noqa: F401 (fixtures)
+from tests.rcnn.conftest import images, proposals  # noqa: F401 (fixtures)
 
 
 def params(epochs: int, **more: bool) -> Params:
@@ -44,7 +44,7 @@ def finetuned(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     start: Path,
-    samples: Samples,  # noqa: F811
+    images: BoxedImages,  # noqa: F811
     proposals: dict[str, Record],  # noqa: F811
 ) -> Callable[[Params], dict[str, Path]]:
     """Run the stage; returns where its outputs are."""
@@ -54,7 +54,7 @@ def finetuned(
     out = {name: tmp_path / name for name in ("out", "metrics", "curve")}
 
     def finetuned(chosen: Params) -> dict[str, Path]:
-        run(chosen, samples=samples.path, proposals=tmp_path / "proposals.npz", weights=start, **out)
+        run(chosen, images=images.path, proposals=tmp_path / "proposals.npz", weights=start, **out)
         return out
 
     return finetuned

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from src.errors import InputError
-from src.files.boxed_images import Samples
+from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.splits import Splits
 from stages import prepare
 from tests.datasets.test_gesture import MEMBERS, SECTION
-from tests.test_archives import write_tar, write_zip
-from tests.voc.test_reader import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
+from tests.ingest.test_archives import write_tar, write_zip
+from tests.ingest.voc.test_reader import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBS", "1")
 
 
-def run(raw: Path, out: Path, **changes: object) -> Samples:
+def run(raw: Path, out: Path, **changes: object) -> BoxedImages:
     section = {
         "source": "local",
         "path": "mine.tar",
@@ -31,7 +31,7 @@ def run(raw: Path, out: Path, **changes: object) -> Samples:
     splits = {"finetune": "train", "detectors": "train", "validation": None, "train": "train", "test": "train"}
     params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}, "splits": splits})
     prepare.run(params, dataset="voc", raw=raw, out=out)
-    return Samples(out)
+    return BoxedImages(out)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import InputError
+from src.training import epoch_batches
 from src.training.epoch_batches import EpochBatches, Kept
-from src.training.loop import epoch_batches
 
 
 def batches(count: int, batch_size: int = 4, *, seed: int = 0, shuffle: bool = True) -> EpochBatches:

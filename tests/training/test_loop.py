@@ -10,7 +10,7 @@ from pytorch_optimizer import AdaBelief, Ranger
 from torch import Tensor, nn
 
 from src.errors import InputError
-from src.training.loop import fingerprint, fit, kept_row
+from src.training.loop import fit, kept_row
 from src.training.settings import Train
 
 SETTINGS = Train(
@@ -346,12 +346,3 @@ def test_a_loss_that_is_not_finite_stops_and_names_loss_batch_and_images(fabric:
 def test_a_batch_without_ids_says_so(fabric: Fabric) -> None:
     with pytest.raises(FloatingPointError, match="no ids"):
         fit(fabric, Line(), lambda _: [torch.ones(1)], lambda m, _: {"loss": m.weight.sum() * math.nan}, SETTINGS)
-
-
-def test_the_fingerprint_is_of_parameters_and_content_not_of_names_or_order_of_keys(tmp_path: Path) -> None:
-    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
-        (tmp_path / name).write_bytes(content)
-    first = fingerprint({"lr": 1, "epochs": 2}, [tmp_path / "a"])
-    assert first == fingerprint({"epochs": 2, "lr": 1}, [tmp_path / "b"])
-    assert first != fingerprint({"lr": 1, "epochs": 2}, [tmp_path / "c"])
-    assert first != fingerprint({"lr": 1, "epochs": 3}, [tmp_path / "a"])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD, lr_scheduler
 
 from src.training.schedule import lr_factor
-from tests.test_training import SETTINGS
+from tests.training.test_loop import SETTINGS
 
 
 def factors(epochs: int = 20, **changes: Any) -> list[float]:

@@ -5,12 +5,12 @@ A member in `Annotations/`, `JPEGImages/` or `ImageSets/Main/` belongs to the se
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
 
 from src.errors import InputError
-from src.files.prepared import decode_image, write_prepared
+from src.files.prepared import DataSet, decode_image
 from src.ingest.archives import Archive
 from src.ingest.voc.annotations import Object, inside, parse_annotation, read_class_list
 from src.parallel import parallel_map
@@ -25,28 +25,6 @@ FOLDERS = {"Annotations": "xml", "JPEGImages": "jpg|jpeg|png|bmp|webp|tif|tiff",
 Source = tuple[Archive, str]  # an archive and the name of a member
 
 
-class VocData(NamedTuple):
-    """The arguments of `src.files.prepared.write_prepared` behind its path, in their order."""
-
-    classes: list[str]
-    splits: dict[str, list[str]]
-    images: dict[str, dict[str, Any]]
-    contents: Iterator[tuple[str, bytes]]
-
-    def write(self, path: Path) -> None:
-        """Write the prepared data set."""
-        write_prepared(path, *self)
-
-    def summary(self) -> str:
-        """A line that says how many images, objects and classes there are."""
-        difficult = [flag for entry in self.images.values() for flag in entry["difficult"]]
-        splits = ", ".join(f"{name} {len(ids)}" for name, ids in self.splits.items())
-        return (
-            f"{len(self.images)} images ({splits}), {len(difficult)} objects ({sum(difficult)} difficult) "
-            f"of {len(self.classes)} classes"
-        )
-
-
 def load(
     archives: Sequence[Archive],
     *,
@@ -54,7 +32,7 @@ def load(
     other_classes: str,
     limit: int | None,
     jobs: int,
-) -> VocData:
+) -> DataSet:
     """Read and check a data set: every image that a split names is decoded, every box compared with its image.
 
     Args:
@@ -91,7 +69,7 @@ def load(
     files = {image_id: f"images/{image_id}{PurePosixPath(images[image_id][0][1]).suffix}" for image_id in ids}
     entries = {image_id: _entry(files[image_id], *checked[image_id], names) for image_id in ids}
     contents = ((files[image_id], _read(images[image_id][0])) for image_id in ids)
-    return VocData(names, splits, entries, contents)
+    return DataSet(names, splits, entries, contents)
 
 
 def _members(archives: Sequence[Archive], folder: str) -> dict[str, list[Source]]:

@@ -13,7 +13,7 @@ from src.errors import InputError
 from src.ingest.archives import open_archive, store
 from src.ingest.voc import reader as voc
 from src.ingest.voc.annotations import BORDER, Object, inside, parse_annotation, read_class_list
-from tests.test_archives import write_folder, write_tar
+from tests.ingest.test_archives import write_folder, write_tar
 
 WIDTH, HEIGHT = 30, 20
 ROOT = "VOCdevkit/VOC2007"
@@ -56,7 +56,7 @@ def members(root: str = ROOT) -> dict[str, bytes]:
     }
 
 
-def load(path: Path, content: Mapping[str, bytes | None], **options: object) -> voc.VocData:
+def load(path: Path, content: Mapping[str, bytes | None], **options: object) -> voc.DataSet:
     """The set with the members of `content`; those that are None are left out."""
     write_tar(path / "set.tar", {name: value for name, value in content.items() if value is not None})
     defaults = {"classes": None, "other_classes": "drop", "limit": None, "jobs": 1}

@@ -1,0 +1,66 @@
+"""The figures of a detector on the test images, and its precision-recall curves."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from src.boxes.target import Targets
+from src.evaluation.average_precision import Curve, coco_ap, mean_ap, precision_recall, thinned, voc07, voc12
+from src.evaluation.bootstrap import draws, standard_errors
+from src.evaluation.resampled_detections import COCO, VOC07, match, of_detections
+
+
+def measure(files: Mapping[str, Path], targets: Targets, classes: Sequence[str]) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Measure a detector, and variants of it.
+
+    Args:
+        files: `detections`, and variants of the same detector that its score is compared with, by name.
+        targets: the test images, at least one.
+        classes: without background.
+
+    Returns:
+        The content of its metrics file: `map_voc07`, `map_voc12`, `map_coco`, `map_voc07_NAME` of each variant, their
+        standard errors over test images, `ap` per class, and counts; None where there was nothing to find. And the
+        table `class`, `recall`, `precision` of its curves.
+    """
+    matched = match(files, targets, classes)
+    curves = {
+        name: {label: precision_recall(found)[0] for label, found in outcomes.items()}
+        for name, outcomes in matched.items()
+        if name != COCO
+    }
+    by_class = curves.pop(VOC07)
+    ap = {name: voc07(curve) for name, curve in by_class.items()}
+    metrics = {
+        VOC07: mean_ap(ap.values()),
+        "map_voc12": mean_ap(map(voc12, by_class.values())),
+        COCO: mean_ap(coco_ap(matched[COCO]).values()),
+        **{name: mean_ap(map(voc07, others.values())) for name, others in curves.items()},
+    }
+    content = {
+        **with_null(metrics),
+        "standard_error": standard_errors(of_detections(matched, draws(len(targets)))),
+        "ap": with_null(ap),
+        "images": len(targets),
+        "objects": sum(curve.objects for curve in by_class.values()),
+        "classes": len(classes),
+        "detections": sum(len(found.images) for found in matched[VOC07].values()),
+    }
+    return content, _table(by_class)
+
+
+def with_null(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Replace nan, which JSON lacks, by None."""
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def _table(curves: Mapping[str, Curve]) -> pd.DataFrame:
+    rows = [
+        (name, *point)
+        for name, curve in ((name, thinned(curve)) for name, curve in curves.items())
+        for point in zip(curve.recall, curve.precision, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["class", "recall", "precision"])

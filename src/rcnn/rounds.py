@@ -1,0 +1,36 @@
+"""Tables of the rounds of hard-negative mining, for the metrics."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from src.rcnn.mining import Round
+
+
+def table(history: Sequence[Round], classes: Sequence[str]) -> pd.DataFrame:
+    """Tabulate every round of every class: counts, accuracy on the pool, and the parts of the objective."""
+    rows = [
+        {
+            **{"round": row.round, "class": classes[row.label - 1], "positives": row.positives},
+            **{"negatives": row.negatives, "newly_hard": row.newly_hard, "evicted": row.evicted},
+            **{"pool_accuracy": row.pool_accuracy, "objective": row.objective.total},
+            **{f"objective_{name}": value for name, value in row.objective._asdict().items()},
+        }
+        for row in history
+    ]
+    return pd.DataFrame(rows)
+
+
+def summary(history: Sequence[Round], classes: Sequence[str]) -> dict[str, object]:
+    """Return the newly hard negatives per round, and the negatives and the pool accuracy of the last, per class."""
+    newly_hard = {number: 0 for number in dict.fromkeys(row.round for row in history)}
+    for row in history:
+        newly_hard[row.round] += row.newly_hard
+    last = [row for row in history if row.round == history[-1].round]
+    return {
+        "rounds": len(newly_hard),
+        "newly_hard": {f"round_{number}": count for number, count in newly_hard.items()},
+        "negatives": {classes[row.label - 1]: row.negatives for row in last},
+        "pool_accuracy": {classes[row.label - 1]: row.pool_accuracy for row in last},
+        "objective": sum(row.objective.total for row in last),
+    }

@@ -1,0 +1,93 @@
+"""Train R-CNN's network on warped regions (R-CNN Sec. 2.3): start, batches, loss, validation."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from src.networks import starting_weights
+from src.rcnn import network
+from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
+from src.rcnn.warp import Warp
+from src.training.loop import Batches, Row, fit
+from src.training.optimizers import parameter_groups
+from src.training.settings import Train
+
+
+def start(rules: Finetune, num_classes: int, weights: dict[str, Tensor], seed: int) -> tuple[nn.Module, list[str]]:
+    """Build the network, and list the layers that start at random although others do not.
+
+    Args:
+        rules: the section `finetune`.
+        num_classes: with background.
+        weights: by name; none leaves all layers at random, those that do not fit are left out.
+        seed: of the random values.
+    """
+    torch.manual_seed(seed)
+    model = network.build(rules.backbone, num_classes, pool=rules.pool, hidden=rules.hidden, dropout=rules.dropout)
+    fresh = starting_weights.load(model, weights, "finetune.weights") if weights else []
+    model.get_submodule("features").requires_grad_(rules.train_convolutions)
+    return model, fresh
+
+
+def train(
+    fabric: Fabric,
+    model: nn.Module,
+    fresh: Sequence[str],
+    regions: RegionBatches,
+    held_out: RegionBatches | None,
+    rules: Finetune,
+    warp: Warp,
+    settings: Train,
+    *,
+    seed: int,
+    workers: int = 0,
+    checkpoint: Path | None = None,
+) -> list[Row]:
+    """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
+
+    Args:
+        fabric: the device and the precision.
+        model: the network.
+        fresh: layers that start at random although others do not; they learn at `new_layer_lr` times the rate.
+        regions: `batches_per_epoch` batches for each epoch.
+        held_out: the batches to validate on; none keeps the last epoch.
+        rules: the section `finetune`.
+        warp: how a region becomes an input.
+        settings: the training's.
+        seed: of dropout; the batches have their own.
+        workers: processes that prepare batches.
+        checkpoint: as in `src.training.loop.fit`.
+    """
+
+    def batches(epoch: int) -> Batches:
+        first = epoch * rules.batches_per_epoch
+        items = range(first, first + rules.batches_per_epoch)
+        return DataLoader(Subset(regions, items), batch_size=None, num_workers=workers)
+
+    return fit(
+        fabric,
+        model,
+        batches,
+        lambda net, batch: region_loss(net, batch, warp),
+        settings,
+        validate=None if held_out is None else lambda net: _accuracy(fabric, net, held_out, warp),
+        groups=parameter_groups(model, fresh, rules.new_layer_lr),
+        seed=seed,
+        checkpoint=checkpoint,
+    )
+
+
+def _accuracy(fabric: Fabric, model: nn.Module, data: RegionBatches, warp: Warp) -> Iterator[tuple[str, float]]:
+    """Yield the accuracy on fixed batches of validation images, and that of always answering background."""
+    right = background = total = 0
+    for index in range(len(data)):
+        batch = fabric.to_device(data[index])
+        right += int((model(crops(batch, warp)).argmax(1) == batch["labels"]).sum())
+        background += int((batch["labels"] == 0).sum())
+        total += len(batch["labels"])
+    yield "val_accuracy", right / total
+    yield "val_accuracy_always_background", background / total

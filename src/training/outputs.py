@@ -1,0 +1,43 @@
+"""Write what a training made: the network, the figures of the epoch that is kept, and those of every epoch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from src.files.storage import write_csv, write_json
+from src.files.weights import write_tensors
+from src.training.loop import Row, kept_row
+from src.training.settings import Train
+
+
+def write_training(
+    model: nn.Module,
+    history: Sequence[Row],
+    settings: Train,
+    *,
+    facts: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    columns: Sequence[str],
+    out: Path,
+    metrics: Path,
+    curve: Path,
+) -> None:
+    """Write the three files of a trained network.
+
+    Args:
+        model: the network, with the weights that are kept.
+        history: a row of figures per epoch, of `src.training.loop.fit`; may be empty.
+        settings: those of the training, whose `best_by` names the epoch that is kept.
+        facts: what a reader of the weights must know, such as the classes; written beside the weights.
+        figures: written beside those of the epoch that is kept.
+        columns: of the curve if there is no epoch, so that its plot has its axes.
+        out: file of the weights.
+        metrics: file of the figures.
+        curve: table of all epochs.
+    """
+    write_tensors(out, model.state_dict(), facts)
+    write_json(metrics, {**kept_row(history, settings), **figures})
+    write_csv(curve, pd.DataFrame(history, columns=None if history else list(columns)))
