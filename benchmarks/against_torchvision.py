@@ -1,10 +1,11 @@
-"""SSD300 and the RPN beside torchvision's, from the same weights, on the same batches, step by step.
+"""Compare SSD300 and the RPN with torchvision's: the same weights, the same batches, step by step.
 
     python -m benchmarks.against_torchvision ssd300 --images data/prepared/voc.zip --weights vgg16.pth --steps 100
     python -m benchmarks.against_torchvision rpn --images data/prepared/voc.zip --weights vgg16.pth --steps 100
 
-Both networks are VGG16's layers at 300 pixels with the given ImageNet weights, and heads with the same random values.
-At each step both see the same augmented batch, in turns first and second; the ratio is the median of the steps' own.
+Both networks are VGG16 at 300 pixels with the given ImageNet weights, and their heads have the same random values. In
+each step both train on the same augmented batch, and they take turns at going first. The printed ratio is the median of
+the ratios of all steps.
 """
 
 import argparse
@@ -69,7 +70,7 @@ Sizes = Sequence[tuple[int, int]]
 
 
 class TheirSsd(nn.Module):
-    """torchvision's SSD on images that are normalised already."""
+    """torchvision's SSD, for images that are already normalised."""
 
     def __init__(self, ours: nn.Module, num_classes: int) -> None:
         super().__init__()
@@ -77,17 +78,17 @@ class TheirSsd(nn.Module):
         self.net = ssd300_vgg16(weights=None, weights_backbone=None, num_classes=num_classes, **plain)
         with torch.no_grad():
             self.net.backbone.scale_weight.copy_(ours.get_parameter("backbone.norm.scale"))
-            mine = [value for name, value in ours.named_parameters() if not name.endswith("norm.scale")]
-            same = [value for name, value in self.net.named_parameters() if not name.endswith("scale_weight")]
-            for value, other in zip(mine, same, strict=True):
-                other.copy_(value)
+            our_values = [value for name, value in ours.named_parameters() if not name.endswith("norm.scale")]
+            their_values = [value for name, value in self.net.named_parameters() if not name.endswith("scale_weight")]
+            for our_value, their_value in zip(our_values, their_values, strict=True):
+                their_value.copy_(our_value)
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Those of its own training."""
+        """Return the losses of its own training."""
         return self.net(list(batch["images"]), batch["targets"])
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
-        """Detections in the pixels of the images."""
+        """Return detections in pixels of the original images, whose (height, width) are `sizes`."""
         return [_scaled(record, size) for record, size in zip(self.net(list(images)), sizes, strict=True)]
 
 
@@ -99,16 +100,16 @@ class OurSsd(nn.Module):
         self.net = ssd300.build(num_classes, SSD_MODEL)
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Those of its training."""
+        """Return the losses of its training."""
         return ssd300.loss(self.net(batch["images"]), batch["targets"], SSD_LOSS)
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
-        """Detections in the pixels of the images."""
+        """Return detections in pixels of the original images, whose (height, width) are `sizes`."""
         return ssd300.decode(self.net(images), sizes, SSD_DECODE)
 
 
 class TheirRpn(nn.Module):
-    """torchvision's RPN behind our backbone, with its own anchors."""
+    """torchvision's RPN on our backbone, with torchvision's anchors."""
 
     def __init__(self, ours: nn.Module) -> None:
         super().__init__()
@@ -120,21 +121,21 @@ class TheirRpn(nn.Module):
         self.net = RegionProposalNetwork(anchors, head, 0.7, 0.3, 256, 0.5, many, few, 0.7)
         self.backbone.load_state_dict(ours.get_submodule("backbone").state_dict())
         with torch.no_grad():
-            for value, other in zip(list(ours.parameters())[-6:], head.parameters(), strict=True):
-                other.copy_(value)
+            for our_value, their_value in zip(list(ours.parameters())[-6:], head.parameters(), strict=True):
+                their_value.copy_(our_value)
 
     def _run(self, images: Tensor, targets: Any) -> Any:
-        listed = ImageList(images, [(SIZE, SIZE)] * len(images))
-        return self.net(listed, {"0": self.backbone(images)[0]}, targets)
+        image_list = ImageList(images, [(SIZE, SIZE)] * len(images))
+        return self.net(image_list, {"0": self.backbone(images)[0]}, targets)
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Those of its own training; it makes proposals on the way, as in a Faster R-CNN."""
+        """Return the losses of its own training, in which it also computes proposals, as in Faster R-CNN."""
         return self._run(batch["images"], batch["targets"])[1]
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
-        """Proposals in the pixels of the images."""
-        boxes, _ = self._run(images, None)
-        return [_scaled({"boxes": one}, size) for one, size in zip(boxes, sizes, strict=True)]
+        """Return proposals in pixels of the original images, whose (height, width) are `sizes`."""
+        proposals, _ = self._run(images, None)
+        return [_scaled({"boxes": boxes}, size) for boxes, size in zip(proposals, sizes, strict=True)]
 
 
 class OurRpn(nn.Module):
@@ -145,11 +146,11 @@ class OurRpn(nn.Module):
         self.net = rpn.build(2, RPN_MODEL)
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Those of its training."""
+        """Return the losses of its training."""
         return rpn.loss(self.net(batch["images"]), batch["targets"], RPN_LOSS)
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
-        """Proposals in the pixels of the images."""
+        """Return proposals in pixels of the original images, whose (height, width) are `sizes`."""
         return rpn.decode(self.net(images), sizes, RPN_DECODE)
 
 
@@ -158,14 +159,14 @@ def _scaled(record: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Te
 
 
 def pair(detector: str, num_classes: int, weights: Mapping[str, Tensor]) -> tuple[nn.Module, nn.Module]:
-    """Ours and theirs with the same values."""
+    """Build our network and torchvision's with the same weights."""
     ours = OurSsd(num_classes) if detector == "ssd300" else OurRpn()
     starting_weights.load(ours.net.get_submodule("backbone"), weights)
     return ours, TheirSsd(ours.net, num_classes) if detector == "ssd300" else TheirRpn(ours.net)
 
 
 def race(pairs: Sequence[nn.Module], data: DetectionBatches, steps: int, lr: float) -> list[list[float]]:
-    """Train all side by side; seconds of each step, a list a network."""
+    """Train all networks in turns, step by step; return a list of seconds per step for each network."""
     optimizers = [torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4) for net in pairs]
     seconds: list[list[float]] = [[] for _ in pairs]
     for step in range(steps):
@@ -189,7 +190,7 @@ def race(pairs: Sequence[nn.Module], data: DetectionBatches, steps: int, lr: flo
 
 
 def found(net: nn.Module, data: BoxedImages, split: str) -> dict[str, Record]:
-    """What a network finds on every image of a split."""
+    """Return the detections or proposals of a network on every image of a split."""
     batches = DetectionBatches(data, data.ids(split), SIZE, batch_size=16)
     net.eval()
     records: dict[str, Record] = {}
@@ -203,7 +204,7 @@ def found(net: nn.Module, data: BoxedImages, split: str) -> dict[str, Record]:
 
 
 def scored(detector: str, data: BoxedImages, split: str) -> Callable[[nn.Module], dict[str, float]]:
-    """The figures of a network."""
+    """Return a function that computes the figures of a network on a split."""
     targets = {image_id: data.target(image_id) for image_id in data.ids(split)}
 
     def figures(net: nn.Module) -> dict[str, float]:
@@ -244,9 +245,9 @@ def main() -> None:
     seconds = race(nets, batches, options.steps, options.lr)
     rates = [options.batch_size / np.median(taken) for taken in seconds]
     for name, net, rate in zip(("ours", "torchvision's"), nets, rates, strict=True):
-        print(name, {key: round(value, 4) for key, value in figures(net).items()}, f"{rate:.2f} images a second")
+        print(name, {key: round(value, 4) for key, value in figures(net).items()}, f"{rate:.2f} images per second")
     ratio = np.median(np.array(seconds[0]) / np.array(seconds[1]))
-    print(f"a step of ours takes {ratio:.3f} of the time of torchvision's (median of {options.steps} paired steps)")
+    print(f"our step takes {ratio:.3f} of the time of torchvision's (median of {options.steps} paired steps)")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Hashes of what the libraries compute, to compare processors without running the pipeline.
+"""Print hashes of results of the libraries, to compare processors without running the pipeline.
 
     python -m benchmarks.arithmetic [--no-sampling] [--batch 4]
-    python -m benchmarks.arithmetic --seconds 10 --batch 32     # of a training step, the median of ten
+    python -m benchmarks.arithmetic --seconds 10 --batch 32     # seconds of a training step, median of ten
 
 Each line is a computation and a hash of its results: operations of NumPy, liblinear and OpenCV, and two training steps
-of every network of params.yaml. In the pinned mode (docs/reproducibility.md, which has the lines) they are the same on
-every x86-64 processor with AVX2. `--no-sampling` leaves out grid_sample, whose AVX2 gathers crash QEMU 7.2's emulator.
+of every network of params.yaml. In the pinned mode the lines are the same on every x86-64 processor with AVX2
+(docs/reproducibility.md lists them). `--no-sampling` skips grid_sample, whose AVX2 gathers crash the emulator QEMU 7.2.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-sampling", action="store_true")
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--seconds", type=int, default=0, help="steps whose processor time is measured, instead")
+    parser.add_argument("--seconds", type=int, default=0, help="print the time of this many steps instead")
     options = parser.parse_args()
     print(f"arithmetic: {computed_by()}", flush=True)
     if options.seconds:
@@ -60,15 +60,15 @@ def main() -> None:
 
 
 def digest(arrays: list[np.ndarray]) -> str:
-    """The first eight digits of the MD5 of arrays."""
-    found = hashlib.md5()
+    """Return the first eight digits of the MD5 of arrays."""
+    md5 = hashlib.md5()
     for array in arrays:
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:8]
+        md5.update(np.ascontiguousarray(array).tobytes())
+    return md5.hexdigest()[:8]
 
 
 def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Compute samples of what the pipeline calls in NumPy, scikit-learn, OpenCV and Numba."""
+    """Run typical operations that the pipeline uses from NumPy, scikit-learn, OpenCV and Numba."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(300, 200))
     yield "numpy", [np.exp(numbers), np.log(np.abs(numbers)), np.sin(numbers), numbers.sum(0), numbers.mean(1)]
@@ -83,7 +83,7 @@ def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
 
 
 class Subject(NamedTuple):
-    """A network, a batch of images and the loss that it is trained with."""
+    """A network, a batch of images and the loss of its training."""
 
     net: nn.Module
     images: Tensor
@@ -116,7 +116,7 @@ def networks(batch: int) -> Iterator[tuple[str, Subject]]:
 
 
 def images(batch: int, height: int, width: int) -> Tensor:
-    """Random images [B, 3, H, W], the same each time."""
+    """Return random images [B, 3, H, W], the same for every call."""
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
@@ -128,7 +128,7 @@ def weights(subject: Subject) -> list[np.ndarray]:
 
 
 def seconds(subject: Subject, count: int) -> float:
-    """Train for some steps and return the median of their processor time; the first two are left out."""
+    """Train for `count` steps after two that are left out; return the median of their processor times."""
     taken, before = [], time.process_time()
     for _ in zip(range(count + 2), steps(subject), strict=False):
         taken.append(time.process_time() - before)
@@ -137,7 +137,7 @@ def seconds(subject: Subject, count: int) -> float:
 
 
 def steps(subject: Subject) -> Iterator[None]:
-    """Train with AdamW on the one batch, a step for each item."""
+    """Train with AdamW on the single batch, one step per item."""
     net = subject.net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     batch = subject.images.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.001, fused=True)

@@ -1,10 +1,10 @@
-"""One training step of each classifier beside the same step written by hand against torchvision, in pairs.
+"""Compare a training step of each classifier with the same step in plain torch and torchvision.
 
     python -m benchmarks.classifier_step --steps 30
 
-Ours is a step of `src.training.loop.fit`, on batches that are ready. By hand is torchvision's model of the same name with
-torch's optimizer and loss, and nothing else, on the same batches from the same weights. The two take turns, now one
-first and now the other; the ratio is the median of the pairs' own. The first losses agree where both do the same.
+"Ours" is a step of `src.training.loop.fit` on prepared batches. "By hand" is torchvision's model of the same name with
+torch's optimizer and loss and nothing else, on the same batches, from the same weights. The two take turns at going
+first. The printed ratio is the median of the ratios of all pairs. If both compute the same, the first losses agree.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PLAIN = Loss(label_smoothing=0.0, focal_gamma=0.0, balanced=False, class_weights
 
 
 def networks(name: str, params: dict[str, Any]) -> tuple[nn.Module, nn.Module]:
-    """Ours with its defaults but for the width, and torchvision's, with the same weights."""
+    """Build our network, with its defaults except width and dropout, and torchvision's, with the same weights."""
     module, section = plugins.section("classifiers", params["classifiers"], name)
     model = section.model.model_copy(update={"width": 1.0, "dropout": 0.0})
     torch.manual_seed(0)
@@ -46,7 +46,7 @@ def networks(name: str, params: dict[str, Any]) -> tuple[nn.Module, nn.Module]:
 
 
 def by_hand(model: nn.Module, batches: list[dict[str, Tensor]], settings: Train) -> Iterator[tuple[float, float]]:
-    """(seconds, loss) of each step."""
+    """Train without the loop, and yield (seconds, loss) of each step."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     model.train()
     for batch in batches:
@@ -59,7 +59,7 @@ def by_hand(model: nn.Module, batches: list[dict[str, Tensor]], settings: Train)
 
 
 class InTurns:
-    """Batches for `fit`: asked for the next one, the loop's step is over, and the other's comes before or behind it."""
+    """Batches for `fit` that run and time the other network's step before or after each step of the loop."""
 
     def __init__(self, batches: list[dict[str, Tensor]], other: Iterator[tuple[float, float]]) -> None:
         self.batches, self.other = batches, other
@@ -81,7 +81,7 @@ class InTurns:
 
 
 def main() -> None:
-    """Print the seconds of both, and the ratio, for each classifier."""
+    """Print the times of both and their ratio, for each classifier."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=16)
@@ -111,14 +111,14 @@ def main() -> None:
             return {"loss": losses[-1]}
 
         fit(fabric, ours, lambda _, turns=turns: turns, step, settings)
-        seconds = np.array([taken for taken, _ in turns.theirs])[2:]  # the first pairs allocate memory
-        mine = np.array(turns.ours)[2:]
-        apart = max(
-            abs(float(a) - b) for a, b in zip(losses[:3], [value for _, value in turns.theirs[:3]], strict=True)
-        )
+        their_seconds = np.array([seconds for seconds, _ in turns.theirs])[2:]  # the first pairs allocate memory
+        our_seconds = np.array(turns.ours)[2:]
+        their_losses = [value for _, value in turns.theirs[:3]]
+        difference = max(abs(float(our) - their) for our, their in zip(losses[:3], their_losses, strict=True))
         print(
-            f"{name}: ours {np.median(mine) * 1e3:.1f} ms a step, by hand {np.median(seconds) * 1e3:.1f} ms; "
-            f"median of the pairs' ratios {np.median(mine / seconds):.3f}; first losses differ by {apart:.1e}"
+            f"{name}: ours {np.median(our_seconds) * 1e3:.1f} ms per step, "
+            f"by hand {np.median(their_seconds) * 1e3:.1f} ms; median of the pairs' ratios "
+            f"{np.median(our_seconds / their_seconds):.3f}; first losses differ by {difference:.1e}"
         )
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.pin_cost [--pairs 3] [--steps 10] [--batch 32]
 
-Both modes use two threads here, so the difference is that of the instructions. docs/reproducibility.md has the table.
+Both modes use two threads here, so only the instructions differ. docs/reproducibility.md has the table.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def run(variables: dict[str, str], words: list[str]) -> dict[str, float]:
-    """Measure every network in a process of its own, for the mode acts when libraries are loaded."""
+    """Measure every network in a new process, because the mode takes effect when libraries are loaded."""
     command = [sys.executable, "-m", "benchmarks.arithmetic", *words]
     done = subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True, text=True)
     lines = [line.split() for line in done.stdout.splitlines()[1:]]

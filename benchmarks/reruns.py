@@ -1,10 +1,10 @@
-"""The pipeline on a few images, run in environments that ask for other instructions and threads.
+"""Run the pipeline on a few images in environments that ask for different instructions and threads.
 
     python -m benchmarks.reruns
 
-Each row is a run of the small pipeline of the tests (tests/repository.py) in an empty folder, with an empty cache, and
-holds two hashes of all outputs in dvc.lock: of a pinned run, in which every row must have the same, and of a native
-one.
+Each row shows two runs of the tests' small pipeline (tests/repository.py), each in an empty folder with an empty cache:
+a pinned one and a native one. The values are hashes of the outputs in dvc.lock; the pinned one must be the same in all
+rows.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ THREADS = (1, 2, 4)
 
 
 def main() -> None:
-    """Print the table in Markdown, a row when its two runs are done."""
+    """Print the table in Markdown, each row as soon as its two runs are done."""
     print("| instructions asked for | threads asked for | `ARITHMETIC=pinned` | `ARITHMETIC=native` |")
     print("|---|---|---|---|")
     for name, cap in CAPS.items():
@@ -35,13 +35,13 @@ def main() -> None:
 
 
 def run(variables: Mapping[str, str]) -> str:
-    """Run the pipeline in an environment; return a hash of the MD5 of every output, but for what names the mode."""
+    """Run the pipeline in an environment; return a hash of the MD5 of its data and models."""
     with tempfile.TemporaryDirectory() as folder:
         repository = small(Path(folder))
         repository("dvc", "repro", **variables)
         stages = YAML(typ="safe").load((repository.path / "dvc.lock").read_text())["stages"]
     outs = sorted((out["path"], out["md5"]) for stage in stages.values() for out in stage["outs"])
-    # A training's metrics and the report name the mode and the threads: they differ even where no number does.
+    # Training metrics and the report contain the mode and the threads, so they differ even if all numbers are equal.
     numbers = [(path, md5) for path, md5 in outs if path.startswith(("data/", "models/"))]
     return hashlib.md5(repr(numbers).encode()).hexdigest()[:8]
 

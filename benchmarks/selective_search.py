@@ -1,9 +1,9 @@
-"""Selective search by this project's kernels beside OpenCV's, in turns and on one thread.
+"""Compare this project's selective search with OpenCV's, in turns and on one thread.
 
     python -m benchmarks.selective_search --images data/prepared/voc.zip --count 12 --mode fast
 
-For each image: the seconds of both, how many times ours OpenCV takes (median of five pairs, and their range), and which
-share of all boxes both find.
+For each image it prints the seconds of both, OpenCV's time over ours (median and range of five pairs), and the share of
+all boxes that both find.
 """
 
 import argparse
@@ -20,7 +20,7 @@ ENGINES = ("own", "opencv")
 
 
 def main() -> None:
-    """Print a table with a row for each image and one for all."""
+    """Print a table with a row per image and one for all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True)
     parser.add_argument("--split", default="test")
@@ -30,7 +30,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     data = BoxedImages(options.images)
     ids = data.ids(options.split)[: options.count]
-    propose(data.image(ids[0]), mode=options.mode)  # compiles, or loads what is compiled
+    propose(data.image(ids[0]), mode=options.mode)  # compiles the kernels, or loads them if they are compiled
     print("| image | pixels | own | OpenCV | OpenCV / own | boxes of both |\n|---|---|---|---|---|---|")
     rows = [row(image_id, data.image(image_id), options.mode) for image_id in ids]
     own, opencv, ratio, share = np.array(rows).T
@@ -47,9 +47,9 @@ def row(image_id: str, image: np.ndarray, mode: str) -> tuple[float, float, floa
     for number in range(PAIRS):
         for engine in ENGINES if number % 2 == 0 else reversed(ENGINES):
             start = time.perf_counter()
-            found = propose(image, engine=engine, mode=mode, min_side=1)
+            proposals = propose(image, engine=engine, mode=mode, min_side=1)
             seconds[engine].append(time.perf_counter() - start)
-            boxes[engine] = {tuple(box) for box in found.tolist()}
+            boxes[engine] = {tuple(box) for box in proposals.tolist()}
     own, opencv = (np.array(seconds[engine]) for engine in ENGINES)
     ratios = opencv / own
     share = len(boxes["own"] & boxes["opencv"]) / len(boxes["own"] | boxes["opencv"])

@@ -10,13 +10,11 @@ chance. Nothing is written or checked out. The exit status is 2 where there is n
 with `--gate` it is 1 where a metric lies outside its band (docs/comparing.md).
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from commands import tables
 from commands.evidence import PREPARED, Missing, paired
@@ -24,49 +22,43 @@ from commands.revisions import WORKSPACE, Revision, revisions
 from src.errors import InputError
 from src.evaluation.headline import Headline, of
 from src.evaluation.verdict import Change, band
+from stages.command import command
 
 DEVIATIONS = Path("docs/results/deviation.json")
 Deviations = Mapping[str, Mapping[str, Any]]
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.compare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("old", nargs="?", default="HEAD", help="a revision or an experiment [HEAD]")
-    parser.add_argument("new", nargs="?", default=WORKSPACE, help="another one [the workspace]")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--all", action="store_true", help="every number of every metrics file, and nothing else")
-    what.add_argument("--gate", action="store_true", help="exit with 1 where a metric lies outside its band")
-    parser.add_argument("--md", action="store_true", help="Markdown, for a pull request")
-    return parser
-
-
-def main(words: list[str] | None = None) -> None:
-    """Print what the command line asks for; an `InputError` ends it with one sentence and status 2."""
-    options = arguments().parse_args(words)
+def run(
+    old: Annotated[str, "a revision or an experiment [HEAD]"] = "HEAD",
+    new: Annotated[str, "another one [the workspace]"] = WORKSPACE,
+    *,
+    all: Annotated[bool, "every number of every metrics file, and nothing else"] = False,  # noqa: A002
+    gate: Annotated[bool, "exit with 1 if a metric lies outside its band"] = False,
+    md: Annotated[bool, "Markdown, for a pull request"] = False,
+) -> int:
+    """Print the comparison; return 1 if `gate` finds a metric outside its band."""
+    if all and gate:
+        raise InputError("--all and --gate cannot be used together: leave one out")
     root = Path()
-    try:
-        old, new = revisions([options.old, options.new], root)
-        deviations = read_deviations(root / DEVIATIONS)
-    except InputError as error:
-        print(f"compare: {error}", file=sys.stderr)
-        sys.exit(2)
-    print(f"old: {old.label}, new: {new.label}\n")
-    if options.all:
-        print(tables.every_number(old.metrics, new.metrics, markdown=options.md))
-    elif options.gate:
-        bands = {name: band(deviations.get(name)) for name in old.summary}
-        text, outside = tables.gate(_values(old, new), bands, markdown=options.md)
+    before, after = revisions([old, new], root)
+    deviations = read_deviations(root / DEVIATIONS)
+    print(f"old: {before.label}, new: {after.label}\n")
+    if all:
+        print(tables.every_number(before.metrics, after.metrics, markdown=md))
+    elif gate:
+        bands = {name: band(deviations.get(name)) for name in before.summary}
+        text, outside = tables.gate(_values(before, after), bands, markdown=md)
         print(text)
-        sys.exit(1 if outside else 0)
+        return int(bool(outside))
     else:
-        changes, notes = compared(old, new, deviations)
-        print(tables.comparison(changes, notes, markdown=options.md))
+        changes, notes = compared(before, after, deviations)
+        print(tables.comparison(changes, notes, markdown=md))
+    return 0
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line; an `InputError` ends it with one sentence and status 2."""
+    command(run, words, status=2)
 
 
 def read_deviations(path: Path) -> Deviations:

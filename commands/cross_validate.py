@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
 from sklearn.model_selection import StratifiedKFold
 
 from src import plugins
@@ -27,7 +25,7 @@ from src.params import Sections, Seed
 from src.training.loop import LAST
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import device, workers
+from stages.environment import fabric, workers
 
 
 class Params(Sections):
@@ -46,7 +44,7 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
     """
     data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
     settings = section.train.over(params.train).model_copy(update={"best_by": LAST, "patience": None})
-    fabric = Fabric(accelerator=device().partition(":")[0], devices=1, precision=settings.precision)
+    runs_on = fabric(settings.precision)
     ids = np.array(data.ids(TRAIN, VALIDATION))
     found = []
     for number, (kept, held_out) in enumerate(split(data, ids, folds, params.seed), start=1):
@@ -57,11 +55,11 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
             params.seed,
         )
         train(
-            fabric, model, fresh, data, ids[kept].tolist(), [], section, settings, seed=params.seed, workers=workers()
+            runs_on, model, fresh, data, ids[kept].tolist(), [], section, settings, seed=params.seed, workers=workers()
         )
         batches = LabelledBatches(data, ids[held_out].tolist(), section.input, batch_size=BATCH_SIZE)
-        where = torch.device(fabric.device)
-        found.append(figures(*predict(model.to(where).eval(), batches, where, flip=section.predict.flip)))
+        place = runs_on.device
+        found.append(figures(*predict(model.to(place).eval(), batches, place, flip=section.predict.flip)))
         print(f"fold {number} of {folds}: accuracy {found[-1]['accuracy']:.3f}")
     summary = {name: [fold[name] for fold in found] for name in found[0]}
     mean = {name: float(np.mean(values)) for name, values in summary.items()}

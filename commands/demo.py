@@ -4,13 +4,12 @@ Nothing leaves the machine: the page listens on the loopback address, fetches no
 figures about its use. Uploads lie in memory (/dev/shm, where the system has it) until they are decoded.
 """
 
-import argparse
 import os
 import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -21,11 +20,10 @@ from src.demo.photo import MAX_UPLOAD, SCENES, Example
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
-from src.params import read_params
 from src.prediction.classifier import Classifier
 from src.prediction.rcnn import Rcnn
 from src.splits import Splits
-from stages.command import PARAMS
+from stages.command import command
 from stages.environment import device
 
 MEMORY = Path("/dev/shm")
@@ -41,24 +39,19 @@ class Params(trained.Params):
     data: dict[str, Any]
 
 
-def main() -> None:
+def run(
+    params: Params,
+    *,
+    host: Annotated[str, "address to listen on [127.0.0.1: this machine alone]"] = "127.0.0.1",
+    port: Annotated[int | None, "port [the first free one from 7860]"] = None,
+    open: Annotated[bool, "open the page in a browser"] = False,  # noqa: A002
+) -> None:
     """Serve the page until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m commands.demo", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1: this machine alone]")
-    parser.add_argument("--port", type=int, help="port [the first free one from 7860]")
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    options = parser.parse_args()
-    try:
-        params = read_params(PARAMS, Params)
-        panels, pictures = panels_of(params), examples(params)
-    except InputError as error:
-        sys.exit(f"demo: {error}")
+    panels, pictures = panels_of(params), examples(params)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # or the folder would stay behind
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         note = about(params, panels)
-        serve(
-            panels, pictures, Path(folder), note=note, host=options.host, port=options.port, open_browser=options.open
-        )
+        serve(panels, pictures, Path(folder), note=note, host=host, port=port, open_browser=open)
 
 
 def panels_of(params: trained.Params) -> dict[str, Panel | str]:
@@ -155,4 +148,4 @@ def serve(
 
 
 if __name__ == "__main__":
-    main()
+    command(run)

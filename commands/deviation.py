@@ -10,7 +10,6 @@ measurement goes on. The seeds run side by side, in native arithmetic with one t
 beside the workspace, which is pinned, stand runs of its own seed in other arithmetic.
 """
 
-import argparse
 import fcntl
 import json
 import os
@@ -21,7 +20,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 from joblib import Parallel, delayed
 from ruamel.yaml import YAML
@@ -29,6 +28,9 @@ from ruamel.yaml import YAML
 from src.errors import InputError
 from src.evaluation.headline import of
 from src.files.storage import write_json
+from src.params import Count
+from stages import environment
+from stages.command import command
 
 SUMMARY = Path("metrics/summary.json")
 RESULT = Path("docs/results/deviation.json")
@@ -47,29 +49,24 @@ LOG = "dvc.log"
 Summary = Mapping[str, float]
 
 
-def main() -> None:
+def run(
+    folder: Annotated[Path | None, "where the runs are kept, some 300 MB each"] = None,
+    *,
+    seeds: Annotated[list[int], "of the runs side by side"] = SEEDS,  # noqa: B006
+    arithmetic: Annotated[list[str], "variables, for a run of the first seed each"] = ARITHMETIC,  # noqa: B006
+    jobs: Annotated[Count | None, "runs side by side [one per CPU]"] = None,
+) -> None:
     """Make the runs that are missing, write their figures and the deviations, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", help="where the runs are kept, some 300 MB each")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument(
-        "--arithmetic", nargs="*", default=ARITHMETIC, help="variables, for a run of the first seed each"
-    )
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="runs side by side")
-    options = parser.parse_args()
-    try:
-        if options.folder:
-            write_json(RESULT, deviations(all_runs(options.folder, options.seeds, options.arithmetic, options.jobs)))
-        print(table(read(RESULT), Path("metrics")))
-    except InputError as error:
-        sys.exit(f"deviation: {error}")
+    if folder:
+        write_json(RESULT, deviations(all_runs(folder, seeds, arithmetic, jobs or environment.jobs())))
+    print(table(read(RESULT), Path("metrics")))
 
 
 def all_runs(folder: Path, seeds: list[int], arithmetic: list[str], jobs: int) -> dict[str, Summary]:
     """The headline metrics of the workspace and of every run, by name: `seed N`, or its variables."""
-    wanted = {f"seed {seed}": (seed, environment(ONE_THREAD)) for seed in seeds}
-    wanted |= {words: (seeds[0], environment(words)) for words in arithmetic}
-    made = Parallel(n_jobs=jobs, prefer="threads")(delayed(run)(folder, *asked) for asked in wanted.values())
+    wanted = {f"seed {seed}": (seed, variables_of(ONE_THREAD)) for seed in seeds}
+    wanted |= {words: (seeds[0], variables_of(words)) for words in arithmetic}
+    made = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *asked) for asked in wanted.values())
     return {WORKSPACE: read(SUMMARY), **dict(zip(wanted, made, strict=True))}
 
 
@@ -80,10 +77,10 @@ def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def environment(words: str) -> dict[str, str]:
+def variables_of(words: str) -> dict[str, str]:
     """The variables of `NAME=VALUE NAME=VALUE`.
 
-    >>> environment("ARITHMETIC=native OMP_NUM_THREADS=1")
+    >>> variables_of("ARITHMETIC=native OMP_NUM_THREADS=1")
     {'ARITHMETIC': 'native', 'OMP_NUM_THREADS': '1'}
     """
     pairs = [word.partition("=") for word in words.split()]
@@ -92,7 +89,7 @@ def environment(words: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def run(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:
+def make(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:
     """The headline metrics of a run in a clone below `folder`, which is made where it is missing."""
     name = "_".join([f"seed={seed}", *(f"{key}={value}" for key, value in variables.items())])
     clone, done = folder / name, folder / f"{name}.json"
@@ -188,4 +185,4 @@ def _shown(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command(run)

@@ -4,10 +4,10 @@ NAME is a section of `detectors` or `classifiers` in params.yaml; written is --o
 run beside PyTorch on images first, and there is no file where the two differ (docs/export.md).
 """
 
-import argparse
 import hashlib
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -22,13 +22,10 @@ from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.files.storage import atomic
 from src.files.weights import read_tensors
-from src.params import read_params
 from src.prediction import photos
-from src.prediction.classifier import Classifier
-from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
 from src.splits import Splits
-from stages.command import PARAMS
+from stages.command import command
 
 FORMATS = {"onnx": onnx_file, "torch_export": torch_file}
 PREPARED = Path("data/prepared")
@@ -41,49 +38,29 @@ class Params(trained.Params):
     splits: Splits
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("name", help="a section of detectors or classifiers in params.yaml")
-    parser.add_argument("--format", choices=FORMATS, default="onnx", help="[onnx]")
-    parser.add_argument("--out", type=Path, default=Path("exports"), help="folder of the file [exports]")
-    parser.add_argument("--images", nargs="+", type=Path, help="photos and folders to compare on [the test split]")
-    return parser
-
-
-def main(words: list[str] | None = None) -> None:
-    """Export what the command line asks for; an `InputError` ends it with one sentence."""
-    options = arguments().parse_args(words)
-    try:
-        params = read_params(PARAMS, Params)
-        if options.name == RCNN:
-            raise InputError(
-                "R-CNN is not one network, but proposals, a network and planes; the others can be exported"
-            )
-        method = load(params, options.name, torch.device("cpu"))
-        assert not isinstance(method, Rcnn)
-        images = given(options.images) if options.images else of_test_split(params, options.name)
-        run(method, options.name, options.format, images, options.out)
-    except InputError as error:
-        sys.exit(f"export: {error}")
-
-
-def run(method: Dense | Classifier, name: str, kind: str, images: list[np.ndarray], out: Path) -> None:
-    """Write the file, once its outputs are PyTorch's on the images [H, W, 3], which are at least one."""
-    chosen, path = FORMATS[kind], out / f"{name}{FORMATS[kind].SUFFIX}"
+def run(
+    params: Params,
+    name: Annotated[str, "a section of detectors or classifiers in params.yaml"],
+    *,
+    format: Annotated[Literal["onnx", "torch_export"], "onnx or torch_export [onnx]"] = "onnx",  # noqa: A002
+    out: Annotated[Path, "folder of the file [exports]"] = Path("exports"),
+    images: Annotated[list[Path] | None, "photos and folders to compare on [the test split]"] = None,
+) -> None:
+    """Write the file of a trained network, once its outputs are PyTorch's on the images."""
+    if name == RCNN:
+        raise InputError("R-CNN is not one network, but proposals, a network and planes; the others can be exported")
+    method = load(params, name, torch.device("cpu"))
+    assert not isinstance(method, Rcnn)
+    pictures = given(images) if images else of_test_split(params, name)
+    module, path = FORMATS[format], out / f"{name}{FORMATS[format].SUFFIX}"
     network, size = graph.graph_of(method)
-    content = chosen.content(graph.program(network, size), network.outputs, describe(method, name, source(name)))
-    seen = torch.stack([verify.ready(method, image) for image in images])
-    worst = verify.check(network, chosen.runner(content), seen)
+    content = module.content(graph.program(network, size), network.outputs, describe(method, name, source(name)))
+    inputs = torch.stack([method.input(picture) for picture in pictures])
+    worst = verify.check(network, module.runner(content), inputs)
     with atomic(path) as temporary:
         temporary.write_bytes(content)
     print(
-        f"{path}: {len(content) / 1e6:.1f} MB; differs from PyTorch by {worst:.1g} at most on {len(images)} images "
+        f"{path}: {len(content) / 1e6:.1f} MB; differs from PyTorch by {worst:.1g} at most on {len(inputs)} images "
         f"(allowed: {verify.TOLERANCE:g})"
     )
 
@@ -117,6 +94,11 @@ def of_test_split(params: Params, name: str) -> list[np.ndarray]:
         raise InputError(f"{path} is missing: run `dvc repro prepare@{data}`, or name photos with --images")
     images = BoxedImages(path) if detector else LabelledImages(path)
     return [images.image(image_id) for image_id in images.ids(split)[:IMAGES]]
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    command(run, words)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@ say, so run `dvc repro` first. It is a command and no stage: nothing stands on a
 it would need an entry in dvc.yaml for each kind of model, with the outputs of half the pipeline among its deps.
 """
 
-import argparse
 import hashlib
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from commands import trained
 from commands.trained import MODELS, RCNN, existing
@@ -25,11 +24,10 @@ from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.files.storage import atomic
 from src.files.weights import read_tensors
-from src.params import read_params
 from src.prediction.dense import OBJECT
 from src.splits import Splits
 from src.training.settings import Train
-from stages.command import PARAMS
+from stages.command import command
 
 PREPARED = Path("data/prepared")
 METRICS = Path("metrics")
@@ -39,7 +37,6 @@ RCNN_SAYS = (
 )
 LOAD = """\
 import cv2, torch
-from src.params import read_params
 from commands.trained import Params, load
 model = load(read_params("params.yaml", Params), "{name}", torch.device("cpu"))
 """
@@ -59,30 +56,18 @@ class Params(trained.Params):
     train_bbox: dict[str, Any]
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.model_card",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("name", help="rcnn, or a section of detectors or classifiers in params.yaml")
-    parser.add_argument("--out", type=Path, help="the file [cards/NAME.md]")
-    return parser
-
-
-def main(words: list[str] | None = None) -> None:
-    """Write the card that the command line asks for; an `InputError` ends it with one sentence."""
-    options = arguments().parse_args(words)
-    out = options.out or Path("cards") / f"{options.name}.md"  # not below models/, which the report depends on
-    try:
-        page = markdown(card(read_params(PARAMS, Params), options.name))
-    except InputError as error:
-        sys.exit(f"model_card: {error}")
-    with atomic(out) as temporary:
+def run(
+    params: Params,
+    name: Annotated[str, "rcnn, or a section of detectors or classifiers in params.yaml"],
+    *,
+    out: Annotated[Path | None, "the file [cards/NAME.md]"] = None,
+) -> None:
+    """Write the card of a trained model."""
+    path = out or Path("cards") / f"{name}.md"  # not below models/, which the report depends on
+    page = markdown(card(params, name))
+    with atomic(path) as temporary:
         temporary.write_text(page)
-    print(out)
+    print(path)
 
 
 def card(params: Params, name: str) -> Card:
@@ -247,6 +232,11 @@ def _digests(files: list[Path]) -> dict[str, str]:
 
 def _first_line(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0]
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    command(run, words)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ holds the scripts itself (`--html-template`; they come with the package vl-conve
 and still does in years. It is dvc_plots/index.html, 0.9 MB more than DVC's own.
 """
 
-import argparse
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from stages.command import command
 
 VEGA_LITE = "v5.20"  # DVC's plot templates are written in Vega-Lite 5
 DVC = Path(sys.executable).with_name("dvc")
@@ -31,19 +34,13 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-def main(words: list[str] | None = None) -> None:
-    """Write the page and print its path; the exit status is DVC's."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.plots", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("revisions", nargs="*", help="commits, branches, tags, experiments or workspace")
-    revisions = parser.parse_args(words).revisions
+def run(revisions: Annotated[Sequence[str], "commits, branches, tags, experiments or workspace"] = ()) -> int:
+    """Write the page and print its path; return DVC's exit status."""
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "page.html"
         template.write_text(page())
-        command = ["plots", "diff", *revisions] if revisions else ["plots", "show"]
-        done = subprocess.run([str(DVC), *command, "--html-template", str(template)])
-    sys.exit(done.returncode)
+        words = ["plots", "diff", *revisions] if revisions else ["plots", "show"]
+        return subprocess.run([str(DVC), *words, "--html-template", str(template)]).returncode
 
 
 def page() -> str:
@@ -57,4 +54,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command(run)

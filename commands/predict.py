@@ -5,10 +5,10 @@ in NAME/, NAME.json (of detectors in COCO's result format, with the image number
 tables hold all that the pipeline's own thresholds leave; pictures show what scores above --show-above.
 """
 
-import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from commands.trained import Params, load
 from src.errors import InputError
 from src.files.records import Record
 from src.files.storage import write_csv
-from src.params import read_params
+from src.params import Count
 from src.prediction import tables
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
@@ -28,7 +28,7 @@ from src.prediction.photos import decode, enlarge, find, shrink
 from src.prediction.rcnn import Rcnn
 from src.prediction.tables import Detected
 from src.prediction.video import SUFFIXES, Frames, writer
-from stages.command import PARAMS
+from stages.command import command
 from stages.environment import device
 
 Method = Rcnn | Dense | Classifier
@@ -36,71 +36,57 @@ SHOW_ABOVE = 0.5  # of a probability
 SHOW_ABOVE_RCNN = 0.0  # of an SVM: the class's side of its plane
 
 
-def arguments() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.predict",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("name", help="rcnn, or a section of detectors or classifiers in params.yaml")
-    parser.add_argument("inputs", nargs="*", type=Path, help="photos, folders of photos, and for detectors video files")
-    parser.add_argument("--out", type=Path, default=Path("predictions"), help="folder of the results [predictions]")
-    parser.add_argument("--camera", type=int, help="number of a camera, 0 being the first; ends with Ctrl-C")
-    parser.add_argument("--frames", type=positive, help="frames of a camera or video at most")
-    parser.add_argument("--max-side", type=positive, default=1000, help="pixels; larger photos are made smaller [1000]")
-    parser.add_argument("--show-above", type=float, help="score of what pictures show [0.5; rcnn 0, an SVM's]")
-    return parser
+class Options(NamedTuple):
+    """How photos are predicted and shown."""
+
+    name: str
+    out: Path
+    max_side: int
+    show_above: float | None
+    frames: int | None
 
 
-def positive(word: str) -> int:
-    """A whole number of the command line, 1 or more."""
-    number = int(word)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{word} must be 1 or more")
-    return number
-
-
-def main(words: list[str] | None = None) -> None:
-    """Predict what the command line asks for; an `InputError` ends it with one sentence."""
-    options = arguments().parse_args(words)
-    try:
-        params = read_params(PARAMS, Params)
-        method = load(params, options.name, torch.device(device()))
-        run(method, options)
-    except InputError as error:
-        sys.exit(f"predict: {error}")
-
-
-def run(method: Method, options: argparse.Namespace) -> None:
+def run(
+    params: Params,
+    name: Annotated[str, "rcnn, or a section of detectors or classifiers in params.yaml"],
+    inputs: Annotated[Sequence[Path], "photos, folders of photos, and for detectors video files"] = (),
+    *,
+    out: Annotated[Path, "folder of the results [predictions]"] = Path("predictions"),
+    camera: Annotated[int | None, "number of a camera, 0 is the first; Ctrl-C ends it"] = None,
+    frames: Annotated[Count | None, "most frames of a camera or video"] = None,
+    max_side: Annotated[Count, "pixels; larger photos are made smaller [1000]"] = 1000,
+    show_above: Annotated[float | None, "score above which pictures show a detection [0.5; rcnn 0, an SVM's]"] = None,
+) -> None:
     """Predict photos, then videos and the camera; all results of one call are in the same two tables."""
-    films = [path for path in options.inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
-    photos = find([path for path in options.inputs if path not in films])
+    method = load(params, name, torch.device(device()))
+    options = Options(name, out, max_side, show_above, frames)
+    films = [path for path in inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
+    photos = find([path for path in inputs if path not in films])
     videos: dict[str, Path | int] = {**find(films)}
-    if options.camera is not None:
-        videos[f"camera{options.camera}"] = options.camera
+    if camera is not None:
+        videos[f"camera{camera}"] = camera
     if not photos and not videos:
         raise InputError("there is no photo to look at: name photos, folders with photos in them, or --camera 0")
-    table, results = options.out / f"{options.name}.csv", options.out / f"{options.name}.json"
+    table, results = out / f"{name}.csv", out / f"{name}.json"
     if isinstance(method, Classifier):
         if videos:
-            raise InputError(f"{options.name} is a classifier, and takes photos; detectors take videos and cameras")
-        said = classify(method, photos, options)
-        tables.write_json(results, tables.class_results(said, method.classes))
-        write_csv(table, tables.class_table(said, method.classes))
-        print(f"{len(said)} photos: {results}, {table}")
-    else:
-        found = detect(method, photos, options)
-        for name, source in videos.items():
-            found |= watch(method, name, source, options)
-        tables.write_json(results, tables.coco_results(found))
-        tables.write_json(options.out / f"{options.name}_images.json", tables.coco_images(found, method.classes))
-        write_csv(table, tables.detection_table(found, method.classes))
-        print(f"{sum(len(one.record['boxes']) for one in found.values())} in {len(found)} images: {results}, {table}")
+            raise InputError(f"{name} is a classifier, and takes photos; detectors take videos and cameras")
+        scores = classify(method, photos, options)
+        tables.write_json(results, tables.class_results(scores, method.classes))
+        write_csv(table, tables.class_table(scores, method.classes))
+        print(f"{len(scores)} photos: {results}, {table}")
+        return
+    detections = detect(method, photos, options)
+    for video, source in videos.items():
+        detections |= watch(method, video, source, options)
+    tables.write_json(results, tables.coco_results(detections))
+    tables.write_json(out / f"{name}_images.json", tables.coco_images(detections, method.classes))
+    write_csv(table, tables.detection_table(detections, method.classes))
+    count = sum(len(detected.record["boxes"]) for detected in detections.values())
+    print(f"{count} in {len(detections)} images: {results}, {table}")
 
 
-def detect(method: Rcnn | Dense, photos: dict[str, Path], options: argparse.Namespace) -> dict[str, Detected]:
+def detect(method: Rcnn | Dense, photos: dict[str, Path], options: Options) -> dict[str, Detected]:
     """Detections by photo, in its own pixels; a picture of each is written."""
     found: dict[str, Detected] = {}
     taken = set(photos.values())
@@ -112,7 +98,7 @@ def detect(method: Rcnn | Dense, photos: dict[str, Path], options: argparse.Name
     return found
 
 
-def classify(method: Classifier, photos: dict[str, Path], options: argparse.Namespace) -> dict[str, np.ndarray]:
+def classify(method: Classifier, photos: dict[str, Path], options: Options) -> dict[str, np.ndarray]:
     """Probabilities of the classes [C] by photo; a picture of each is written."""
     said: dict[str, np.ndarray] = {}
     taken = set(photos.values())
@@ -123,7 +109,7 @@ def classify(method: Classifier, photos: dict[str, Path], options: argparse.Name
     return said
 
 
-def watch(method: Rcnn | Dense, name: str, source: Path | int, options: argparse.Namespace) -> dict[str, Detected]:
+def watch(method: Rcnn | Dense, name: str, source: Path | int, options: Options) -> dict[str, Detected]:
     """Detections by frame; `out/<method>/<name>.mp4` shows them. Ctrl-C ends it, and keeps what there is."""
     out = options.out / options.name / f"{name}.mp4"
     if isinstance(source, Path) and out.resolve() == source:
@@ -154,10 +140,10 @@ def located(method: Rcnn | Dense, image: np.ndarray, image_id: str, max_side: in
     return {**record, "boxes": enlarge(record["boxes"], seen.shape[:2], image.shape[:2])}
 
 
-def threshold(method: Rcnn | Dense, options: argparse.Namespace) -> float:
+def threshold(method: Rcnn | Dense, options: Options) -> float:
     """The score above which pictures show a detection."""
     if options.show_above is not None:
-        return float(options.show_above)
+        return options.show_above
     return SHOW_ABOVE_RCNN if isinstance(method, Rcnn) else SHOW_ABOVE
 
 
@@ -182,6 +168,11 @@ def write_picture(path: Path, picture: np.ndarray, taken: set[Path]) -> None:
         raise InputError(f"{path} is one of the photos: choose another folder with --out")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    command(run, words)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,20 +10,31 @@ from typing import Any
 from src.errors import InputError
 from src.params import validated
 
+SECTIONS = {"datasets": "data"}  # sections of params.yaml that are not called as their folder
+
 
 def names(kind: str) -> list[str]:
-    """Names of the files in src/<kind>, sorted."""
+    """List the files in src/<kind> by name, sorted."""
     return sorted(item.name for item in pkgutil.iter_modules([str(Path(__file__).parent / kind)]))
 
 
 def load(kind: str, name: str) -> ModuleType:
-    """The module; a name without a file is an error that lists those there are."""
+    """Import a plug-in; a name without a file is an `InputError` that lists the names that exist."""
     if name not in names(kind):
         raise InputError(f"there is no src/{kind}/{name}.py; known {kind}: {', '.join(names(kind))}")
     return importlib.import_module(f"src.{kind}.{name}")
 
 
-def section(kind: str, sections: dict[str, Any], name: str) -> tuple[ModuleType, Any]:
-    """The module, and its part of the parameters: `sections[name]`, as its `Params`."""
+def section(kind: str, sections: Mapping[str, Any], name: str) -> tuple[ModuleType, Any]:
+    """Import a plug-in, and read its part of the parameters.
+
+    Args:
+        kind: the folder.
+        sections: the section of params.yaml that holds the parts of all plug-ins of the kind.
+        name: the plug-in's.
+
+    Returns:
+        the module, and `sections[name]` as its `Params`; a wrong key or value is an `InputError`.
+    """
     module = load(kind, name)
-    return module, validated(sections[name], module.Params, f"params.yaml: {kind}.{name}.")
+    return module, validated(sections[name], module.Params, f"params.yaml: {SECTIONS.get(kind, kind)}.{name}.")

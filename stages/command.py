@@ -1,13 +1,18 @@
-"""How every stage is called: `python -m stages.NAME --images FILE ... --out FILE`, with the paths from `dvc.yaml`."""
+"""Call a stage or a command from the command line: `python -m stages.NAME --images FILE ... --out FILE`.
+
+The options follow from the signature of `run`, and the module's docstring is the help text. dvc.yaml holds the calls of
+the stages.
+"""
 
 import argparse
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from src.errors import InputError
 from src.params import read_params
@@ -16,31 +21,89 @@ from stages import arithmetic
 PARAMS = "params.yaml"
 
 
-def command(run: Callable[..., None]) -> None:
-    """Call `run(params, name=..., ...)` with one option on the command line for each of its arguments.
+def command(run: Callable[..., int | None], words: Sequence[str] | None = None, *, status: int = 1) -> None:
+    """Call `run` with the arguments that the command line gives.
 
-    An argument annotated `Path` is a path, a `str` a word, `list[str]` several words. An `InputError` ends the process
-    with its message alone; any other error keeps its traceback, for it is ours.
+    Args:
+        run: the function. If its first argument is a model of parameters, it gets these sections of params.yaml.
+            Arguments before the `*` are positional on the command line; those after it are options, required if they
+            have no default. Pydantic converts and checks each word by the annotation; `bool` is a flag, `Literal` a
+            choice, and a list or a `Sequence` takes several words. The words of `Annotated[..., "words"]` are the help.
+            The process exits with the status that `run` returns, if it is not 0.
+        words: the command line; None is that of the process.
+        status: exit status after an `InputError`, whose message alone is printed. Any other error is a fault of ours
+            and keeps its traceback.
     """
-    parser = argparse.ArgumentParser(description=inspect.getmodule(run).__doc__, allow_abbrev=False)
-    for name, argument in list(inspect.signature(run).parameters.items())[1:]:
-        parser.add_argument(f"--{name.replace('_', '-')}", **_option(argument))
+    arguments = list(inspect.signature(run, eval_str=True).parameters.values())
+    model = arguments.pop(0).annotation if arguments and _is_model(arguments[0].annotation) else None
+    name = Path(inspect.getfile(run)).stem
+    options = vars(_parser(run, arguments).parse_args(words))
+    positional = [options.pop(argument.name) for argument in arguments if _is_positional(argument)]
     try:
         arithmetic.mode()  # refuses a word that it does not know, before hours of work
-        run(read_params(PARAMS, _model(run)), **vars(parser.parse_args()))
+        sections = [] if model is None else [read_params(PARAMS, model)]
+        if code := run(*sections, *positional, **options):
+            sys.exit(code)
     except InputError as error:
-        sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
+        if status == 1:
+            sys.exit(f"{name}: {error}")
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(status)
 
 
-def _model(run: Callable[..., None]) -> type[BaseModel]:
-    """The sections that the stage reads: the annotation of `run`'s first argument."""
-    return next(iter(inspect.signature(run).parameters.values())).annotation
+def _parser(run: Callable[..., Any], arguments: Sequence[inspect.Parameter]) -> argparse.ArgumentParser:
+    path = Path(inspect.getfile(run))
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {path.parent.name}.{path.stem}",
+        description=inspect.getdoc(inspect.getmodule(run)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for argument in arguments:
+        flag = argument.name if _is_positional(argument) else f"--{argument.name.replace('_', '-')}"
+        parser.add_argument(flag, **_option(argument))
+    return parser
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _is_positional(argument: inspect.Parameter) -> bool:
+    return argument.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def _option(argument: inspect.Parameter) -> dict[str, Any]:
-    options: dict[str, Any] = {"required": argument.default is inspect.Parameter.empty}
-    if not options["required"]:
-        options["default"] = argument.default
-    if argument.annotation == list[str]:
-        return {**options, "nargs": "+"}
-    return {**options, "type": argument.annotation}
+    """Return what argparse must know of one argument of `run`."""
+    kind, words = argument.annotation, ""
+    if get_origin(kind) is Annotated and isinstance(get_args(kind)[-1], str):
+        words = get_args(kind)[-1]
+        kind = get_args(kind)[0]
+    if get_origin(kind) is UnionType:
+        kind = next(part for part in get_args(kind) if part is not NoneType)
+    required, positional = argument.default is inspect.Parameter.empty, _is_positional(argument)
+    option: dict[str, Any] = {"help": words}
+    option |= {} if required else {"default": argument.default}
+    option |= {} if positional else {"required": required}
+    if kind is bool:
+        return {"help": words, "default": argument.default, "action": "store_true"}
+    if get_origin(kind) in (list, Sequence):
+        kind = get_args(kind)[0]
+        option["nargs"] = "*" if positional and not required else "+"
+    elif positional and not required:
+        option["nargs"] = "?"
+    if get_origin(kind) is Literal:
+        option["metavar"] = "|".join(get_args(kind))
+    return {**option, "type": _converter(kind)}
+
+
+def _converter(kind: Any) -> Callable[[str], Any]:
+    """Return a function from a word to a value of the type; a word that does not fit names the reason."""
+
+    def convert(word: str) -> Any:
+        try:
+            return TypeAdapter(kind).validate_python(word)
+        except ValidationError as error:
+            raise argparse.ArgumentTypeError(f"{word!r}: {error.errors()[0]['msg']}") from None
+
+    return convert

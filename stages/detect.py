@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from src.detection.running import detect, section_of, start
+from src import plugins
+from src.detection.running import detect, start
 from src.files.boxed_images import BoxedImages
 from src.files.records import write_records
 from src.files.weights import read_tensors
@@ -25,7 +26,7 @@ class Params(Sections):
 
 def run(params: Params, *, detector: str, images: Path, weights: Path, model: Path, out: Path) -> None:
     """Write `detections.npz`, and `untrained.npz`: what the same network found before its training."""
-    data, (module, section) = BoxedImages(images), section_of(params.detectors, detector)
+    data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids = data.ids(params.splits.test)
     write_records(out / "untrained.npz", detect(module, net, section, data, ids, torch.device(device())))

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from src import plugins
 from src.ingest.archives import store
-from src.ingest.source import data_set, local
+from src.ingest.source import local
 from src.params import Sections, Seed
 from stages.command import command
 from stages.environment import jobs
@@ -19,7 +20,7 @@ class Params(Sections):
 
 def run(params: Params, *, dataset: str, out: Path) -> None:
     """Put the files of the source in use into `out`; then, and only then, remove what another source left there."""
-    module, section = data_set(params.data, dataset)
+    module, section = plugins.section("datasets", params.data, dataset)
     out.mkdir(parents=True, exist_ok=True)
     if section.source == "local":
         kept = [store(local(f"data.{dataset}.path", section.path, out), out, "local")]

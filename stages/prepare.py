@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from src import plugins
 from src.errors import InputError
-from src.ingest.source import data_set
 from src.params import Sections
 from src.splits import Splits
 from stages.command import command
@@ -21,7 +21,7 @@ class Params(Sections):
 
 def run(params: Params, *, dataset: str, raw: Path, out: Path) -> None:
     """Write the prepared data set from what lies in `raw`; where something is wrong, nothing is written."""
-    module, section = data_set(params.data, dataset)
+    module, section = plugins.section("datasets", params.data, dataset)
     try:
         data = module.prepare(raw, section, jobs())
     except InputError as error:

@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
+from src import plugins
 from src.detection.batches import DetectionBatches
-from src.detection.running import BATCH_SIZE, detect, measure, section_of, start
+from src.detection.running import BATCH_SIZE, detect, measure, start
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.files.storage import write_json
@@ -30,7 +31,7 @@ def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, 
 
     The figures are of the test images: precision and recall of the anchors called objects, beside the accuracy.
     """
-    data, (module, section) = BoxedImages(images), section_of(params.detectors, "rpn")
+    data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids, where = data.ids(*params.splits.of_regions()), torch.device(device())
     test = DetectionBatches(data, data.ids(params.splits.test), section.model.size, batch_size=BATCH_SIZE)

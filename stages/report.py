@@ -8,7 +8,7 @@ from src.files.storage import atomic
 from src.params import Sections
 from src.report.inputs import Inputs
 from src.report.page import page
-from src.report.pipeline import read_pipeline
+from src.report.stages import read_pipeline
 from src.splits import Splits
 from stages.command import command
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from src.detection.running import section_of, start
+from src import plugins
+from src.detection.running import start
 from src.detection.training import train
 from src.files.boxed_images import BoxedImages
 from src.files.weights import read_tensors
@@ -26,7 +27,7 @@ class Params(Sections):
 
 def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path, metrics: Path, curve: Path) -> None:
     """Write the network's weights, the figures of the epoch that is kept, and those of every epoch."""
-    data, (module, section) = BoxedImages(images), section_of(params.detectors, detector)
+    data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     settings: Train = section.train.over(params.train)
     tensors, facts = read_tensors(weights)
     model, fresh = start(module, section, data.num_classes, tensors, params.seed)

@@ -1,13 +1,13 @@
-"""MobileNetV2 (Sandler et al. 2018): depthwise convolutions with BatchNorm, for CPUs and for training from nothing."""
+"""MobileNetV2 (Sandler et al. 2018): depthwise convolutions with BatchNorm, for CPUs and for random initial weights."""
 
 import torchvision
 from torch import Tensor, nn
 
-STRIDE_8, STRIDE_16, STRIDE_32 = 7, 14, 19  # indices behind the last layer of each stride
+STRIDE_8, STRIDE_16, STRIDE_32 = 7, 14, 19  # index after the last layer of each stride
 
 
 class Cut(nn.Module):
-    """The maps at some of the layers' ends."""
+    """MobileNetV2 up to the last of `ends`, with a feature map at each of them."""
 
     def __init__(self, width: float, ends: tuple[int, ...]) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class Cut(nn.Module):
         self.channels = tuple(_channels(self.features[end - 1]) for end in ends)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps, from fine to coarse, of images [B, 3, H, W]."""
+        """Return the feature maps, from fine to coarse, of images [B, 3, H, W]."""
         maps = [images]
         for start, end in zip(self.starts, self.ends, strict=True):
             maps.append(self.features[start:end](maps[-1]))
@@ -28,10 +28,10 @@ def _channels(block: nn.Module) -> int:
 
 
 def pyramid(width: float) -> nn.Module:
-    """Maps of stride 8, 16 and 32; `width` multiplies all channels."""
+    """Build the network with maps of stride 8, 16 and 32; `width` multiplies all channels."""
     return Cut(width, (STRIDE_8, STRIDE_16, STRIDE_32))
 
 
 def single(width: float) -> nn.Module:
-    """One map of stride 16."""
+    """Build the network with one map of stride 16; `width` multiplies all channels."""
     return Cut(width, (STRIDE_16,))

@@ -1,9 +1,9 @@
-"""A few 3 x 3 convolutions with BatchNorm: from random weights, dense ones learn in fewer steps than separable ones."""
+"""A few dense 3 x 3 convolutions with BatchNorm: from random weights, they learn in fewer steps than separable ones."""
 
 from torch import Tensor, nn
 
-CHANNELS = (32, 32, 96, 192, 192)  # of stride 2, 4, 8, 16, 32
-DEPTHS = (1, 1, 2, 2, 2)  # convolutions of each stride; few where the maps are large, which is where time goes
+CHANNELS = (32, 32, 96, 192, 192)  # at stride 2, 4, 8, 16, 32
+DEPTHS = (1, 1, 2, 2, 2)  # convolutions per stride; few at the first strides, whose large maps take the most time
 
 
 def _block(before: int, after: int, depth: int) -> nn.Sequential:
@@ -15,18 +15,18 @@ def _block(before: int, after: int, depth: int) -> nn.Sequential:
 
 
 class Plain(nn.Module):
-    """Blocks of stride 2; the maps of those from `first` on."""
+    """Blocks 1 to `last`, each of stride 2, with the feature maps of blocks `first` to `last`."""
 
     def __init__(self, width: float, first: int, last: int) -> None:
         super().__init__()
-        every = [3, *(int(width * channels) for channels in CHANNELS[:last])]
+        widths = [3, *(int(width * channels) for channels in CHANNELS[:last])]
         self.features = nn.ModuleList(
-            _block(before, after, depth) for before, after, depth in zip(every, every[1:], DEPTHS, strict=False)
+            _block(before, after, depth) for before, after, depth in zip(widths, widths[1:], DEPTHS, strict=False)
         )
-        self.first, self.channels = first, tuple(every[first:])
+        self.first, self.channels = first, tuple(widths[first:])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps, from fine to coarse, of images [B, 3, H, W]."""
+        """Return the feature maps, from fine to coarse, of images [B, 3, H, W]."""
         maps = [images]
         for block in self.features:
             maps.append(block(maps[-1]))
@@ -34,10 +34,10 @@ class Plain(nn.Module):
 
 
 def pyramid(width: float) -> nn.Module:
-    """Maps of stride 8, 16 and 32; `width` multiplies all channels."""
+    """Build the network with maps of stride 8, 16 and 32; `width` multiplies all channels."""
     return Plain(width, 3, 5)
 
 
 def single(width: float) -> nn.Module:
-    """One map of stride 16."""
+    """Build the network with one map of stride 16; `width` multiplies all channels."""
     return Plain(width, 4, 4)

@@ -1,4 +1,4 @@
-"""VGG16 (Simonyan and Zisserman 2015), as it is and in SSD's fully convolutional form."""
+"""VGG16 (Simonyan and Zisserman 2015), unchanged and in SSD's fully convolutional form."""
 
 from typing import cast
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from src.errors import InputError
 
-CONV4_3 = 23  # index behind the ReLU of conv4_3
+CONV4_3 = 23  # index after the ReLU of conv4_3
 CONV5_3 = 30
 
 
 class L2Norm(nn.Module):
-    """Scale each place's features to a learnt norm, 20 at the start (Liu et al. 2015, ParseNet; SSD Sec. 3.1).
+    """A layer that scales the features of each position to a learnt norm (Liu et al. 2015, ParseNet; SSD Sec. 3.1).
 
-    conv4_3 has much larger numbers than the maps behind it, and would drown them.
+    The norm starts at 20. Without it the values of conv4_3 are much larger than those of the later maps.
     """
 
     def __init__(self, channels: int) -> None:
@@ -23,14 +23,15 @@ class L2Norm(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), 20.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features [B, C, H, W], of the same shape."""
+        """Scale features [B, C, H, W]; the shape stays the same."""
         return self.scale[:, None, None] * nn.functional.normalize(x, dim=1)
 
 
 class Pyramid(nn.Module):
-    """conv4_3, L2-normalised, and conv7 with a dilation of 6 in conv6 ("a trous"); 38 and 19 cells of 300 pixels.
+    """conv4_3, L2-normalised, and conv7 with a dilation of 6 in conv6 ("a trous").
 
-    pool3 rounds up (75 -> 38) and pool5 is 3 x 3 with stride 1, as in the released model.
+    For images of 300 pixels the maps have 38 x 38 and 19 x 19 cells: as in the released model, pool3 rounds up
+    (75 -> 38) and pool5 is 3 x 3 with stride 1.
     """
 
     channels = (512, 1024)
@@ -45,13 +46,13 @@ class Pyramid(nn.Module):
         self.conv = nn.Sequential(conv6, nn.ReLU(inplace=True), conv7, nn.ReLU(inplace=True))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps, from fine to coarse, of images [B, 3, H, W]."""
+        """Return the feature maps, from fine to coarse, of images [B, 3, H, W]."""
         fine = self.features[:CONV4_3](images)
         return [self.norm(fine), self.conv(self.features[CONV4_3:](fine))]
 
 
 class Single(nn.Module):
-    """conv5_3, stride 16 (Ren et al. 2015, Sec. 3.1)."""
+    """VGG16 up to conv5_3, stride 16 (Ren et al. 2015, Sec. 3.1)."""
 
     channels = (512,)
 
@@ -60,22 +61,24 @@ class Single(nn.Module):
         self.features = cast(nn.Sequential, torchvision.models.vgg16(weights=None).features[:CONV5_3])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Feature maps, from fine to coarse, of images [B, 3, H, W]."""
+        """Return the feature maps, from fine to coarse, of images [B, 3, H, W]."""
         return [self.features(images)]
 
 
 def pyramid(width: float) -> nn.Module:
-    """SSD's first two maps, strides 8 and 16."""
+    """Build the network with SSD's first two maps, of strides 8 and 16; `width` must be 1.0."""
     _check(width)
     return Pyramid()
 
 
 def single(width: float) -> nn.Module:
-    """One map of stride 16."""
+    """Build the network with one map of stride 16; `width` must be 1.0."""
     _check(width)
     return Single()
 
 
 def _check(width: float) -> None:
     if width != 1.0:
-        raise InputError(f"model.width = {width}: vgg16 has one width: set it to 1.0 or take another backbone")
+        raise InputError(
+            f"model.width = {width}: vgg16 has no width but 1.0: set model.width to 1.0 or choose another backbone"
+        )

@@ -1,4 +1,4 @@
-"""Which true box each box belongs to, and what that makes of it."""
+"""Matching of boxes with ground-truth boxes, and the rules for negatives."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ IGNORED = -1  # neither an object nor background
 
 
 def best_match(boxes: np.ndarray, gt_boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The true box that overlaps each box most.
+    """Find the ground-truth box that overlaps each box most.
 
     Args:
         boxes: [N, 4].
         gt_boxes: [M, 4].
 
     Returns:
-        (IoU [N], index into `gt_boxes` [N]); 0 and -1 where M is 0. Of equal overlaps the first true box wins.
+        (IoU [N], index into `gt_boxes` [N]); 0 and -1 if M is 0. Of equal overlaps, the first ground-truth box wins.
     """
     if len(gt_boxes) == 0:
         return np.zeros(len(boxes), np.float32), np.full(len(boxes), -1)
@@ -25,14 +25,17 @@ def best_match(boxes: np.ndarray, gt_boxes: np.ndarray) -> tuple[np.ndarray, np.
     return overlaps.max(axis=1), overlaps.argmax(axis=1)
 
 
-def plain(target: Target) -> Target:
-    """The target without its difficult objects."""
+def without_difficult(target: Target) -> Target:
+    """Drop the difficult objects of a target."""
     keep = ~target["difficult"]
     return {**target, **{name: target[name][keep] for name in ("boxes", "labels", "difficult")}}
 
 
 def near_difficult(boxes: np.ndarray, target: Target, iou_thresh: float) -> np.ndarray:
-    """True [N] for the boxes that overlap a difficult object by `iou_thresh` or more: no fair negatives."""
+    """Find the boxes that overlap a difficult object with an IoU of `iou_thresh` or more, bool [N].
+
+    These boxes must not be negatives. A threshold of 0 still requires some overlap.
+    """
     best, _ = best_match(boxes, target["boxes"][target["difficult"]])
     return best >= max(iou_thresh, 1e-6)
 
@@ -47,10 +50,11 @@ def is_background(
     iou_zero: bool = True,
     min_area: float = 0.0,
 ) -> np.ndarray:
-    """True [N] for the boxes that count as background.
+    """Find the boxes that count as background, bool [N].
 
-    The paper's rule is `iou_min <= IoU < iou_thresh`. The tutorial's leaves out IoU 0 (`iou_zero=False`), so pure
-    background is never learnt, and boxes not above `min_area` of the image's largest true box.
+    The paper's rule is `iou_min <= IoU < iou_thresh`. The tutorial's rule also leaves out boxes with an IoU of 0
+    (`iou_zero=False`), so pure background is never learnt, and boxes whose area is not above `min_area` times that of
+    the image's largest ground-truth box. Without ground-truth boxes `min_area` has no effect.
     """
     background = (best_iou >= iou_min) & (best_iou < iou_thresh)
     if not iou_zero:

@@ -1,7 +1,8 @@
-"""Overlap of boxes, for NumPy arrays and for PyTorch tensors alike: one formula for training and for evaluation.
+"""The area and overlap of boxes, for NumPy arrays and PyTorch tensors: one formula for training and evaluation.
 
-The boxes are those of src/boxes/geometry.py. N, M count boxes. The result is of the same kind and precision as the boxes.
-Apart from src/boxes/geometry.py because importing torch takes two seconds: a stage that only compares boxes does without it.
+Boxes have the format of src/boxes/geometry.py. N and M are numbers of boxes. The result has the type and the precision
+of the boxes. This module is separate from src/boxes/geometry.py because importing torch takes two seconds: a stage that
+only compares boxes does not need torch.
 """
 
 import importlib
@@ -16,7 +17,7 @@ Boxes = TypeVar("Boxes", np.ndarray, "Tensor")
 
 
 def area(boxes: Boxes) -> Boxes:
-    """Areas of boxes, in square pixels; a box turned inside out has area 0.
+    """Compute the areas of boxes, in square pixels; a box turned inside out has area 0.
 
     Args:
         boxes: [N, 4].
@@ -29,14 +30,14 @@ def area(boxes: Boxes) -> Boxes:
 
 
 def iou(boxes1: Boxes, boxes2: Boxes) -> Boxes:
-    """Intersection over union of every pair.
+    """Compute the intersection over union of every pair of boxes.
 
     Args:
         boxes1: [N, 4].
         boxes2: [M, 4].
 
     Returns:
-        [N, M] in 0..1; 0 where both boxes have no area; [N, 0] or [0, M] where a side is empty.
+        [N, M] in 0..1; 0 if both boxes have no area; [N, 0] or [0, M] if there are no boxes on one side.
 
     >>> iou(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2]])).round(4)  # 2 shared of 6
     array([[0.3333]])
@@ -44,8 +45,8 @@ def iou(boxes1: Boxes, boxes2: Boxes) -> Boxes:
     library = _library(boxes1)
     intersection = _intersection(boxes1, boxes2, library)
     union = area(boxes1)[:, None] + area(boxes2)[None, :] - intersection
-    found: Boxes = library.where(union > 0, intersection / union.clip(min=library.finfo(union.dtype).tiny), 0.0)
-    return found
+    overlaps: Boxes = library.where(union > 0, intersection / union.clip(min=library.finfo(union.dtype).tiny), 0.0)
+    return overlaps
 
 
 def _intersection(boxes1: Boxes, boxes2: Boxes, library: Any) -> Boxes:
@@ -56,5 +57,5 @@ def _intersection(boxes1: Boxes, boxes2: Boxes, library: Any) -> Boxes:
 
 
 def _library(boxes: Any) -> Any:
-    """The module whose functions take these boxes: numpy, or torch, which is then imported already."""
+    """Return the module whose functions take these boxes: numpy or torch. For tensors, torch is already imported."""
     return np if isinstance(boxes, np.ndarray) else importlib.import_module("torch")

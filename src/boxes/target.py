@@ -1,4 +1,4 @@
-"""The objects of one image: the answer that detectors learn and are measured by."""
+"""The ground-truth objects of one image, which detectors learn and are measured against."""
 
 from collections.abc import Mapping
 from typing import Any

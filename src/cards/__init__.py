@@ -1,5 +1,5 @@
-"""Model cards (Mitchell et al. 2019, arXiv:1810.03993): what is known of a trained model, as a page of Markdown.
+"""Model cards (Mitchell et al. 2019, arXiv:1810.03993): the facts about a trained model, as a page of Markdown.
 
-`figures`, `data` and `limits` say one part each, of what the stages wrote; `page` puts a page together. The
+`figures`, `data` and `limits` make one part each from the outputs of the stages; `page` puts the parts together. The
 same inputs give the same page.
 """

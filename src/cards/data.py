@@ -1,4 +1,4 @@
-"""The data of a model card: where they are from, and how many images and objects each split has."""
+"""The data of a model card: the origin of the data set, and the numbers of images and objects per split."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,31 +18,31 @@ SOURCES = {
 
 
 class Split(NamedTuple):
-    """What a model sees of a split."""
+    """A split of the data set: its use for the model, and its numbers of images and objects."""
 
     name: str
     use: str
     images: int
-    classes: Mapping[str, int]  # objects, or images of a classifier, by class; difficult objects are not counted
+    classes: Mapping[str, int]  # objects per class without difficult ones; for a classifier, images per class
 
 
 def origin(name: str, settings: Mapping[str, Any]) -> str:
-    """Where a data set is from, in words; of a set of the user's own no more than the file's name.
+    """Describe the origin of a data set in words; for a user's own set, only its file name is given.
 
     Args:
         name: of the section below `data` in params.yaml.
-        settings: the section.
+        settings: that section.
     """
     source = settings["source"]
     if source == "local" and settings.get("path"):
-        return f"a set of its user's own, `{Path(settings['path']).name}`"
+        return f"the user's own data set, `{Path(settings['path']).name}`"
     return SOURCES.get((name, source), f"`data.{name}.source: {source}`")
 
 
 def same_people(name: str, settings: Mapping[str, Any]) -> bool:
-    """Whether one person may have made images of the test split and of the training.
+    """Tell whether one person may have made images of both the training and the test split.
 
-    scikit-learn's digits are split by chance, and so are folders of photos where no pattern in the names is the rule.
+    scikit-learn's digits are split at random, and so are folders of photos unless the split's rule is `pattern`.
     """
     if "pattern" in settings.get("split", {}):
         return bool(settings["split"]["rule"] != "pattern")
@@ -50,32 +50,37 @@ def same_people(name: str, settings: Mapping[str, Any]) -> bool:
 
 
 def of_objects(data: BoxedImages, uses: Iterable[tuple[str, str]]) -> list[Split]:
-    """Splits of a set with boxes; `uses` are (split, what it is for), and a split may have several."""
-    found = []
+    """Describe the splits of a set with boxes.
+
+    Args:
+        data: the set.
+        uses: pairs (name of the split, its use); a split may have several uses.
+    """
+    splits = []
     for name, use in _joined(uses).items():
-        count: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for image_id in data.ids(name):
             target = data.target(image_id)
-            count.update(data.classes[label - 1] for label in target["labels"][~target["difficult"]])
-        found.append(Split(name, use, len(data.ids(name)), _ordered(count, data.classes)))
-    return found
+            counts.update(data.classes[label - 1] for label in target["labels"][~target["difficult"]])
+        splits.append(Split(name, use, len(data.ids(name)), _ordered(counts, data.classes)))
+    return splits
 
 
 def of_labels(data: LabelledImages, uses: Iterable[tuple[str, str]]) -> list[Split]:
-    """Splits of a set of labelled images."""
-    found = []
+    """Describe the splits of a set of labelled images; `uses` as for `of_objects`."""
+    splits = []
     for name, use in _joined(uses).items():
-        count = Counter(data.classes[data.label(image_id)] for image_id in data.ids(name))
-        found.append(Split(name, use, len(data.ids(name)), _ordered(count, data.classes)))
-    return found
+        counts = Counter(data.classes[data.label(image_id)] for image_id in data.ids(name))
+        splits.append(Split(name, use, len(data.ids(name)), _ordered(counts, data.classes)))
+    return splits
 
 
 def _joined(uses: Iterable[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    joined: dict[str, str] = {}
     for name, use in uses:
-        found[name] = f"{found[name]}; {use}" if name in found else use
-    return found
+        joined[name] = f"{joined[name]}; {use}" if name in joined else use
+    return joined
 
 
-def _ordered(count: Counter[str], classes: Sequence[str]) -> dict[str, int]:
-    return {name: count[name] for name in classes}
+def _ordered(counts: Counter[str], classes: Sequence[str]) -> dict[str, int]:
+    return {name: counts[name] for name in classes}

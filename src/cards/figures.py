@@ -1,4 +1,4 @@
-"""The figures of a model card: what was measured on the test split, with what it is to be compared with beside it."""
+"""The figures of a model card: measurements on the test split, each with the baselines to compare it with."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,28 +11,32 @@ class Figure(NamedTuple):
 
     measure: str
     value: float
-    baselines: Mapping[str, float]  # by what they are; may be empty
-    error: float | None = None  # standard error over test images, where it is known
+    baselines: Mapping[str, float]  # value by name; may be empty
+    error: float | None = None  # standard error over test images, if it is known
 
 
 def of_detections(metrics: Metrics) -> list[Figure]:
-    """Average precision, of metrics/rcnn.json or of another detector's: which baselines there are, the file says."""
-    kinds = {"map_voc07_random": "random ranking of the proposals", "map_voc07_untrained": "before training"}
+    """List the average precision in metrics/rcnn.json, or another detector's file, with the baselines in that file."""
+    names = {"map_voc07_random": "random ranking of the proposals", "map_voc07_untrained": "before training"}
     rows = [
-        Figure("mAP at IoU 0.5, VOC 2007's 11 points", *_with_error(metrics, "map_voc07", _known(metrics, kinds))),
+        Figure("mAP at IoU 0.5, VOC 2007's 11 points", *_with_error(metrics, "map_voc07", _known(metrics, names))),
         Figure("mAP at IoU 0.5, area under the curve (VOC 2012)", metrics["map_voc12"], {}),
         Figure("mAP at IoU 0.50:0.95 (COCO)", *_with_error(metrics, "map_coco", {})),
     ]
     if "map_voc07_no_bbox" in metrics:
-        known = _known(metrics, kinds)
+        known = _known(metrics, names)
         rows.insert(1, Figure("... without box regression", *_with_error(metrics, "map_voc07_no_bbox", known)))
     return rows + [Figure(f"AP of {name}, VOC 2007", value, {}) for name, value in metrics["ap"].items()]
 
 
 def of_proposals(metrics: Metrics, untrained: Metrics | None = None) -> list[Figure]:
-    """Recall of proposals, of metrics/proposals_NAME.json, and of the same network before training where there is one.
+    """List the recall of proposals in metrics/proposals_NAME.json.
 
-    A sliding window has as many boxes an image as there are proposals; the first few have no such baseline.
+    A sliding window with as many boxes per image is the baseline of all proposals, but not of the first few.
+
+    Args:
+        metrics: the file's content.
+        untrained: the same for the network before training, if there is one.
     """
     rows = []
     for key, measure in _recalls(metrics):
@@ -45,14 +49,14 @@ def of_proposals(metrics: Metrics, untrained: Metrics | None = None) -> list[Fig
 
 
 def _recalls(metrics: Metrics) -> list[tuple[str, str]]:
-    every = [("recall_50", "recall at IoU 0.5, all proposals"), ("recall_70", "recall at IoU 0.7, all proposals")]
+    whole = [("recall_50", "recall at IoU 0.5, all proposals"), ("recall_70", "recall at IoU 0.7, all proposals")]
     prefix = "recall_50_at_"
     counts = [key.removeprefix(prefix) for key in metrics if key.startswith(prefix)]
-    return [*every, *((f"{prefix}{count}", f"recall at IoU 0.5, the first {count}") for count in counts)]
+    return [*whole, *((f"{prefix}{count}", f"recall at IoU 0.5, the first {count}") for count in counts)]
 
 
 def of_anchors(metrics: Metrics) -> list[Figure]:
-    """How the RPN labels anchors, of metrics/rpn.json."""
+    """List the precision, recall and accuracy of the RPN's anchors in metrics/rpn.json."""
     before = metrics["untrained"]
     rows = [
         Figure(f"{name} of the positive anchors", metrics[name], {"before training": before[name]})
@@ -63,7 +67,7 @@ def of_anchors(metrics: Metrics) -> list[Figure]:
 
 
 def of_classifier(metrics: Metrics) -> list[Figure]:
-    """Of metrics/NAME.json of a classifier."""
+    """List the figures in metrics/NAME.json of a classifier."""
     always = {f"always {metrics['most_frequent']}": metrics["accuracy_most_frequent"]}
     return [
         Figure("accuracy", *_with_error(metrics, "accuracy", always)),
@@ -77,9 +81,9 @@ def of_classifier(metrics: Metrics) -> list[Figure]:
 def _with_error(
     metrics: Metrics, key: str, baselines: Mapping[str, float]
 ) -> tuple[float, Mapping[str, float], float | None]:
-    """The fields of a `Figure` behind its measure."""
+    """Return the fields of a `Figure` after `measure`."""
     return metrics[key], baselines, metrics.get("standard_error", {}).get(key)
 
 
-def _known(metrics: Metrics, kinds: Mapping[str, str]) -> dict[str, float]:
-    return {kind: metrics[key] for key, kind in kinds.items() if key in metrics}
+def _known(metrics: Metrics, names: Mapping[str, str]) -> dict[str, float]:
+    return {name: metrics[key] for key, name in names.items() if key in metrics}

@@ -1,63 +1,69 @@
-"""What a model is not good for: sentences that follow from its data, its parameters and its figures."""
+"""The limits of a model: sentences that follow from its data, its parameters and its figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FEW = 1000  # images; below it the standard error of an accuracy of 0.9 is above 0.01
+FEW = 1000  # images; with fewer, the standard error of an accuracy of 0.9 is about 0.01 or more
 
 
 def of_data(source: str, test_images: int, *, same_people: bool = False) -> list[str]:
-    """Limits of what it learnt from and was measured on.
+    """List the limits that follow from the training and test images.
 
     Args:
         source: `data.NAME.source` of params.yaml.
         test_images: number of images of the test split.
-        same_people: whether one person may be in the test split and in the training.
+        same_people: one person may have made images of both the training and the test split.
     """
-    said = []
+    sentences = []
     if source == "sample":
-        said.append(
-            "It learnt from the project's sample: on other photos it is of little use, and its figures compare with "
-            "nothing that is published."
+        sentences.append(
+            "It was trained on the project's sample: it is of little use on other photos, and its figures cannot be "
+            "compared with published ones."
         )
     if test_images < FEW:
-        said.append(f"{test_images} test images are few: others of their kind move the figures by a hundredth or more.")
+        sentences.append(f"{test_images} test images are few: other images would change the figures by 0.01 or more.")
     if same_people:
-        said.append("The same people or writers made training and test images: of others the figures say nothing.")
-    return said
+        sentences.append("The same people or writers made training and test images, so the figures do not hold for others.")
+    return sentences
 
 
 def of_detector(classes: Sequence[str], size: int | None, ap: Mapping[str, float]) -> list[str]:
-    """Limits of a detector.
+    """List the limits of a detector.
 
     Args:
         classes: without background.
-        size: side of its square input in pixels; None where it looks at regions.
-        ap: average precision by class; empty where it tells none apart.
+        size: side of its square input in pixels; None if its inputs are regions.
+        ap: average precision per class; empty if it does not distinguish classes.
     """
-    said = []
+    sentences = []
     if size is not None:
-        said.append(f"Photos are squeezed to {size} x {size} pixels, so small objects of a large photo are lost.")
+        sentences.append(f"Photos are resized to {size} x {size} pixels, so small objects of a large photo are lost.")
     if ap:
         worst = min(ap, key=lambda name: ap[name])
-        said.append(f"It is weakest on {worst}, with an AP of {ap[worst]:.3f}.")
+        sentences.append(f"It is weakest on {worst}, with an AP of {ap[worst]:.3f}.")
         known = _number(len(classes), "class")
-        said.append(f"It knows {known} and nothing else; what looks alike is called one of them.")
+        sentences.append(f"It knows {known} and nothing else; it may take similar objects for one of them.")
     else:
-        said.append("It says where an object is and not what it is; what it was not shown, it need not find.")
-    return [*said, "Difficult objects of the annotation neither helped nor harmed its figures."]
+        sentences.append("It finds where an object is, not what it is; it may miss objects that it was not trained on.")
+    return [*sentences, "Objects that are annotated as difficult do not count in its figures."]
 
 
 def of_classifier(classes: Sequence[str], by_class: Mapping[str, Mapping[str, Any]], *, flip: bool) -> list[str]:
-    """Limits of a classifier, whose `by_class` figures have `recall` and `images`."""
-    said = [f"It says one of its {_number(len(classes), 'class')} whatever the photo shows."]
-    there = {name: row["recall"] for name, row in by_class.items() if row["images"]}
-    if there:
-        worst = min(there, key=lambda name: there[name])
-        said.append(f"It misses {worst} most often: its recall is {there[worst]:.3f}.")
+    """List the limits of a classifier.
+
+    Args:
+        classes: their names.
+        by_class: figures per class, with `recall` and `images`.
+        flip: it takes the mean with the probabilities of the mirror image.
+    """
+    sentences = [f"It always gives one of its {_number(len(classes), 'class')}, whatever the photo shows."]
+    recalls = {name: row["recall"] for name, row in by_class.items() if row["images"]}
+    if recalls:
+        worst = min(recalls, key=lambda name: recalls[name])
+        sentences.append(f"It misses {worst} most often: its recall is {recalls[worst]:.3f}.")
     if flip:
-        said.append("Its answer is the mean with the mirror image's, which takes two passes.")
-    return said
+        sentences.append("It averages the probabilities of the photo and its mirror image, which takes two passes.")
+    return sentences
 
 
 def _number(count: int, word: str) -> str:

@@ -12,17 +12,17 @@ from src.cards.figures import Figure
 
 
 class _Nulls(RoundTripRepresenter):
-    """YAML that says null, where ruamel says nothing."""
+    """A YAML representer that writes null; ruamel's own writes nothing."""
 
 
 _Nulls.add_representer(type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null"))
 
 
 class Card(NamedTuple):
-    """All that a page says."""
+    """The content of a page."""
 
     name: str
-    what: str  # a sentence, with the paper
+    what: str  # the method in one sentence, with the paper
     origin: str  # of the data
     splits: Sequence[Split]
     classes: Sequence[str]
@@ -31,11 +31,11 @@ class Card(NamedTuple):
     parameters: Mapping[str, Any]
     limits: Sequence[str]
     files: Mapping[str, str]  # SHA-256 by path
-    loading: str  # Python
+    loading: str  # Python code
 
 
 def markdown(card: Card) -> str:
-    """The page, ending with a line break."""
+    """Return the page, which ends with a line break."""
     listed = ", ".join(f"{number} {name}" for number, name in enumerate(card.classes, start=card.first_label))
     figures = [
         (row.measure, _digits(row.value), "" if row.error is None else _digits(row.error), _baselines(row))
@@ -67,7 +67,7 @@ def markdown(card: Card) -> str:
 
 def _splits(splits: Sequence[Split]) -> str:
     classes = list(splits[0].classes)
-    rows = [(one.name, one.use, one.images, *one.classes.values()) for one in splits]
+    rows = [(split.name, split.use, split.images, *split.classes.values()) for split in splits]
     return _table(("split", "for", "images", *classes), rows)
 
 
@@ -77,7 +77,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _baselines(row: Figure) -> str:
-    return ", ".join(f"{_digits(value)} ({what})" for what, value in row.baselines.items())
+    return ", ".join(f"{_digits(value)} ({name})" for name, value in row.baselines.items())
 
 
 def _digits(value: float) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.classification.inputs import drawn, fixed, mix, normalise
+from src.classification.inputs import fixed_steps, mix, random_steps
 from src.classification.params import Augment, Input
 from src.files.labelled_images import LabelledImages
+from src.networks.imagenet import normalise
 from src.training.epoch_batches import EpochBatches, Kept
 
 
@@ -30,15 +31,15 @@ class LabelledBatches(EpochBatches):
     ) -> None:
         super().__init__(data.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
         self.data = data
-        self.fixed, self.drawn = fixed(inputs, augment), drawn(inputs, augment)
-        self.normalise, self.mix = normalise(inputs), mix(augment, len(data.classes))
+        self.fixed, self.random = fixed_steps(inputs, augment), random_steps(inputs, augment)
+        self.normalise, self.mix = normalise(inputs.mean, inputs.std), mix(augment, len(data.classes))
         self._kept = Kept(self._load, Tensor.numel)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         ids = self.ids(index)
         labels = torch.tensor([self.data.label(image_id) for image_id in ids])
         with self.drawing(index):
-            images = self.normalise(torch.stack([self.drawn(self._kept[image_id]) for image_id in ids]))
+            images = self.normalise(torch.stack([self.random(self._kept[image_id]) for image_id in ids]))
             if self.mix is not None:
                 images, labels = self.mix(images, labels)
         return {"ids": ids, "images": images.contiguous(memory_format=torch.channels_last), "labels": labels}

@@ -1,18 +1,17 @@
 """What classifiers see of an image, of torchvision's transforms v2: its size, its augmentation, its normalisation."""
 
-import torch
 from torchvision.transforms import v2
 
 from src.classification.params import Augment, Input
-from src.networks.imagenet import MEAN, STD
+from src.networks.imagenet import normalise
 
 
-def fixed(inputs: Input, augment: Augment | None) -> v2.Transform:
+def fixed_steps(inputs: Input, augment: Augment | None) -> v2.Transform:
     """What each image goes through once, whatever the epoch: the resizing, where no crop comes before it."""
     return v2.Identity() if _crops(augment) else v2.Resize(inputs.size, antialias=True)
 
 
-def drawn(inputs: Input, augment: Augment | None) -> v2.Transform:
+def random_steps(inputs: Input, augment: Augment | None) -> v2.Transform:
     """What is drawn anew for each image of each batch; None for images that are not trained on, and nothing is drawn.
 
     A crop keeps a share of the area between `crop` and 1 and a ratio of the sides between 3:4 and 4:3 (Szegedy et al.
@@ -37,10 +36,9 @@ def drawn(inputs: Input, augment: Augment | None) -> v2.Transform:
     return v2.Compose(steps) if steps else v2.Identity()
 
 
-def normalise(inputs: Input) -> v2.Transform:
-    """Bytes [B, 3, H, W] as the network wants them; without a mean of the parameters', ImageNet's."""
-    scale = v2.Normalize(inputs.mean or list(MEAN), inputs.std or list(STD))
-    return v2.Compose([v2.ToDtype(torch.float32, scale=True), scale])
+def transform(inputs: Input) -> v2.Transform:
+    """Return the steps from an RGB image, bytes [3, H, W], to the network's input, for images not trained on."""
+    return v2.Compose([fixed_steps(inputs, None), normalise(inputs.mean, inputs.std)])
 
 
 def mix(augment: Augment | None, num_classes: int) -> v2.Transform | None:

@@ -42,16 +42,23 @@ def predict(
         flip: take the mean with the probabilities of the mirror images.
     """
     labels, scores = [], []
-    with torch.inference_mode():
-        for index in batches.epoch(0):
-            batch = move_data_to_device(batches[index], device)
-            found = _probabilities(net, batch["images"])
-            if flip:
-                found = (found + _probabilities(net, batch["images"].flip(3))) / 2
-            labels.append(batch["labels"].cpu().numpy())
-            scores.append(found.cpu().numpy())
+    for index in batches.epoch(0):
+        batch = move_data_to_device(batches[index], device)
+        labels.append(batch["labels"].cpu().numpy())
+        scores.append(probabilities(net, batch["images"], flip=flip))
     return np.concatenate(labels), np.concatenate(scores)
 
 
-def _probabilities(net: nn.Module, images: Tensor) -> Tensor:
-    return net(images).double().softmax(1)
+@torch.inference_mode()
+def probabilities(net: nn.Module, images: Tensor, *, flip: bool = False) -> np.ndarray:
+    """Return the probabilities [B, C] of normalised images [B, 3, H, W].
+
+    Args:
+        net: in eval mode, on the device of the images.
+        images: of the network's size.
+        flip: take the mean with the probabilities of the mirror images.
+    """
+    scores = net(images).double().softmax(1)
+    if flip:
+        scores = (scores + net(images.flip(3)).double().softmax(1)) / 2
+    return np.asarray(scores.cpu().numpy())

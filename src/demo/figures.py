@@ -1,4 +1,4 @@
-"""Pictures with boxes as HTML: the photo once, and boxes as SVG above it, sharp at any size. N boxes."""
+"""Pictures with boxes as HTML: the photo, and above it the boxes as SVG, sharp at any size. N boxes."""
 
 import base64
 from collections.abc import Sequence
@@ -11,26 +11,26 @@ from src.files.records import Record
 from src.prediction.drawing import colour
 
 QUALITY = 85  # of the JPEG
-LABELLED = 15  # boxes; more names than these hide the picture
-DRAWN = 300  # boxes, the best; more would take a browser longer than it takes to find them
+LABELLED = 15  # largest number of boxes with names; more names hide the picture
+DRAWN = 300  # largest number of boxes, the best; a browser takes longer to draw more than a method to find them
 
 
 def data_url(image: np.ndarray) -> str:
-    """An RGB image [H, W, 3] as the address of itself: nothing is fetched, and no file is written."""
+    """Encode an RGB image [H, W, 3] as a data URL: the browser fetches nothing, and no file is written."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
 
 
 def figure(url: str, size: tuple[int, int], record: Record, classes: Sequence[str], caption: str) -> str:
-    """A picture with its boxes, and a line below it that says how many there are.
+    """Return the HTML of a picture with its boxes, and a line below it with their number.
 
     Args:
         url: of the picture.
         size: its (height, width) in pixels.
-        record: boxes [N, 4] and, where classes are told, labels [N] from 1 and scores [N]; N may be 0.
+        record: boxes [N, 4] and, if they have classes, labels [N] from 1 and scores [N]; N may be 0.
         classes: label k is `classes[k - 1]`.
-        caption: what the boxes are.
+        caption: name of the boxes, such as `detections`.
     """
     height, width = size
     count = len(record["boxes"])
@@ -50,7 +50,7 @@ def _box(record: Record, row: int, classes: Sequence[str], size: tuple[int, int]
     name = _name(record, row, classes)
     longest, letters, text = max(size), max(size) / 26, ""
     if labelled and name:
-        # From the left side of the box to the right, or in the right half of the picture the other way round.
+        # The text starts at the left side of the box; in the right half of the picture it ends at the right side.
         x, anchor = (x1 + letters / 4, "start") if x1 < size[1] / 2 else (x2 - letters / 4, "end")
         y = min(y1 + letters, size[0] - letters / 4)
         text = (
@@ -72,7 +72,7 @@ def _name(record: Record, row: int, classes: Sequence[str]) -> str:
 
 
 def _listed(record: Record, classes: Sequence[str]) -> str:
-    """The best three, for who cannot see the picture."""
+    """List the best three, for visitors who cannot see the picture."""
     if "scores" not in record or not len(record["scores"]):
         return ""
     best = np.argsort(-record["scores"], kind="stable")[:3]

@@ -1,4 +1,4 @@
-"""The page, of gradio's components. What a slider changes is computed from outputs that the session keeps."""
+"""The page, built from gradio's components. Sliders work on network outputs that the session keeps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from src.errors import InputError
 TITLE = "R-CNN, SSD and RPN on a photo"
 INTRODUCTION = (
     f"# {TITLE}\n"
-    "Drop a photo or pick a test image. Sliders act on what the networks have said already: none of them runs again."
+    "Drop a photo or pick a test image. Sliders work on the stored outputs of the networks: no network runs again."
 )
 CSS = """
 .boxes { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 270px), 1fr)); gap: 1em; }
@@ -29,7 +29,7 @@ CSS = """
 .or, .min_value, .max_value { color: var(--body-text-color) !important; }  /* gradio's grey is too pale to read */
 .message { margin: 0; padding: 0.6em; border-left: 4px solid #d55e00; }
 """
-# Events are for the page alone, and sliders neither wait in the queue nor pile up behind one another.
+# Events are not part of a public API. Slider events skip the queue, and only the last of several is handled.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 LIVE: dict[str, Any] = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
 
@@ -39,12 +39,12 @@ class Shown(NamedTuple):
 
     place: Place
     column: gr.Column
-    outputs: list[Any]  # what `place.fill` fills
+    outputs: list[Any]  # components for the contents that `place.fill` returns
     sliders: list[gr.Slider]
 
 
 def _shown(place: Place) -> Shown:
-    """Lay a place's components out."""
+    """Lay out the components of a place."""
     sliders: list[gr.Slider] = []
     with gr.Column(min_width=340, elem_id=place.name) as column:
         gr.Markdown(f"## {place.title}")
@@ -54,19 +54,19 @@ def _shown(place: Place) -> Shown:
         elif not isinstance(place.panel, str):
             with gr.Row():
                 sliders = [
-                    gr.Slider(one.least, one.most, one.value, step=one.step, label=one.label, min_width=200)
-                    for one in place.panel.controls
+                    gr.Slider(item.least, item.most, item.value, step=item.step, label=item.label, min_width=200)
+                    for item in place.panel.controls
                 ]
     return Shown(place, column, outputs, sliders)
 
 
 def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: str) -> gr.Blocks:
-    """The page.
+    """Build the page.
 
     Args:
-        panels: by method, what shows it, or a sentence that says why it cannot be shown.
+        panels: panel of each method, or a sentence that says why it has none.
         examples: test images to pick from; may be empty.
-        note: what the visitor should know of the methods; may be empty.
+        note: text about the methods for the visitor; may be empty.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, 60)) as page:
         gr.Markdown(f"{INTRODUCTION} {note}")
@@ -74,7 +74,7 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: 
             label = f"Your photo, {MAX_BYTES // 1_000_000} MB at most"
             file = gr.File(label=label, type="filepath", file_types=["image"], height=300, min_width=300, scale=1)
             gallery = gr.Gallery(
-                [(one.image, one.image_id) for one in examples],
+                [(example.image, example.image_id) for example in examples],
                 label="Test images",
                 columns=6,
                 height=300,
@@ -95,12 +95,12 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: 
 
 
 def _rows(places: Sequence[Place]) -> list[Shown]:
-    """A row for methods of several pictures, one for those of a single one, and one for all else."""
-    made: list[Shown] = []
-    for kinds in (RcnnPanel, DensePanel, ClassifierPanel | str):
+    """Lay out three rows: methods with several pictures, methods with one picture, and all others."""
+    methods: list[Shown] = []
+    for panel_type in (RcnnPanel, DensePanel, ClassifierPanel | str):
         with gr.Row():
-            made += [_shown(place) for place in places if isinstance(place.panel, kinds)]
-    return made
+            methods += [_shown(place) for place in places if isinstance(place.panel, panel_type)]
+    return methods
 
 
 def _connect(
@@ -112,53 +112,53 @@ def _connect(
     message: gr.HTML,
 ) -> None:
     photo = gr.State(None)
-    sliders = [slider for one in methods for slider in one.sliders]
-    outputs = [output for one in methods for output in one.outputs]
+    sliders = [slider for method in methods for slider in method.sliders]
+    outputs = [output for method in methods for output in method.outputs]
 
     def uploaded(path: str) -> tuple[Photo | None, str, None]:
         try:
-            taken = handed_in(Path(path))
+            upload = handed_in(Path(path))
         except InputError as error:
             return None, f'<p class="message" role="alert">{escape(f"{Path(path).name}: {error}")}</p>', None
-        return taken, _said(taken), None  # the last empties the drop zone for the next photo
+        return upload, _status(upload), None  # None empties the drop zone for the next photo
 
     def picked(event: gr.SelectData) -> tuple[Photo, str]:
-        one = examples[event.index]
-        taken = Photo(one.image, one.image_id, one.data)
-        return taken, _said(taken)
+        example = examples[event.index]
+        choice = Photo(example.image, example.image_id, example.data)
+        return choice, _status(choice)
 
     def choose(names: list[str]) -> list[Any]:
-        return [gr.update(visible=one.place.name in names) for one in methods]
+        return [gr.update(visible=method.place.name in names) for method in methods]
 
     events = [
         file.upload(uploaded, file, [photo, message, file], **PRIVATE),
         gallery.select(picked, None, [photo, message], **PRIVATE),
-        chosen.change(choose, chosen, [one.column for one in methods], **LIVE),
+        chosen.change(choose, chosen, [method.column for method in methods], **LIVE),
     ]
     for event in events:
-        event.then(partial(_look, methods), [photo, chosen, *sliders], outputs, **PRIVATE)
+        event.then(partial(_run, methods), [photo, chosen, *sliders], outputs, **PRIVATE)
     for method in methods:
         for slider in method.sliders:
             slider.change(method.place.fill, [photo, *method.sliders], method.outputs, **LIVE)
 
 
-def _said(photo: Photo) -> str:
+def _status(photo: Photo) -> str:
     height, width = photo.size
-    return f'<p role="status">{escape(photo.image_id)}, looked at as {width} x {height} pixels</p>'
+    return f'<p role="status">{escape(photo.image_id)}, processed at {width} x {height} pixels</p>'
 
 
-def _look(methods: list[Shown], photo: Photo | None, chosen: list[str], *values: float) -> Iterator[list[Any]]:
-    """Look with one method after the other, and show each as soon as it is there."""
+def _run(methods: list[Shown], photo: Photo | None, chosen: list[str], *values: float) -> Iterator[list[Any]]:
+    """Run the chosen methods one after the other, and show the result of each as soon as it is ready."""
 
-    def filled() -> list[Any]:
-        left, found = iter(values), []
-        for one in methods:
-            some = one.place.fill(photo, *(next(left) for _ in one.sliders))
-            found += some if isinstance(some, list) else [some]
-        return found
+    def contents() -> list[Any]:
+        remaining, filled = iter(values), []
+        for method in methods:
+            content = method.place.fill(photo, *(next(remaining) for _ in method.sliders))
+            filled += content if isinstance(content, list) else [content]
+        return filled
 
-    yield filled()
-    for one in methods:
-        if photo and one.place.name in chosen:
-            one.place.look(photo)
-            yield filled()
+    yield contents()
+    for method in methods:
+        if photo and method.place.name in chosen:
+            method.place.look(photo)
+            yield contents()

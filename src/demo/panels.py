@@ -1,4 +1,4 @@
-"""What the page shows of each method: a slow look at a photo, and the pictures that sliders change without another.
+"""The panels of the page: a slow look at a photo per method, and pictures that sliders change without another look.
 
 N boxes, C classes.
 """
@@ -15,7 +15,7 @@ from src.prediction.dense import OBJECT, Dense
 from src.prediction.drawing import above
 from src.prediction.rcnn import Rcnn, Scored
 
-NMS = "NMS: IoU above which the lower score goes"
+NMS = "NMS: remove the lower score above this IoU"
 
 
 class Control(NamedTuple):
@@ -32,55 +32,55 @@ class View(NamedTuple):
     """A picture with boxes."""
 
     caption: str
-    record: Record  # `boxes`, and where they have classes `labels` and `scores`
+    record: Record  # `boxes`, and if they have classes, `labels` and `scores`
     classes: list[str]
 
 
 class Look(NamedTuple):
-    """What a method said of a photo, before any threshold, and the seconds that its parts took."""
+    """A method's outputs for a photo, before any threshold, and the seconds that its parts took."""
 
     raw: Any
     seconds: dict[str, float]
 
     def times(self) -> str:
-        """A line for people."""
+        """Format the seconds as a line for people."""
         return ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in self.seconds.items())
 
 
 class RcnnPanel:
-    """Proposals, R-CNN before NMS and box regression, and after both."""
+    """Proposals, and R-CNN's detections before and after NMS and box regression."""
 
     title = "R-CNN"
 
     def __init__(self, method: Rcnn, proposals: str) -> None:
         self.method, self.proposals = method, proposals.replace("_", " ")
         self.controls = [
-            Control("proposals drawn, at most", 0, 300, 100, 10),
-            Control("score of the SVM above", -2, 2, 0, 0.05),
+            Control("number of proposals to show", 0, 300, 100, 10),
+            Control("SVM score above", -2, 2, 0, 0.05),
             Control(NMS, 0, 1, method.rules.nms_thresh, 0.05),
         ]
 
     def look(self, image: np.ndarray, image_id: str) -> Look:
-        """Proposals, and the scores and corrections of all of them."""
+        """Compute the proposals, and the scores and corrections of all of them."""
         boxes, searching = _timed(lambda: self.method.propose(image, image_id))
         scored, scoring = _timed(lambda: self.method.score(image, boxes))
         return Look(scored, {self.proposals: searching, "features and scores": scoring})
 
     def views(self, look: Look, count: float, score_thresh: float, nms_thresh: float) -> list[View]:
-        """The three pictures, at the sliders' values."""
+        """Return the three pictures at the sliders' values."""
         scored: Scored = look.raw
         rules = self.method.rules.model_copy(update={"score_thresh": score_thresh, "nms_thresh": nms_thresh})
-        every = rules.model_copy(update={"nms_thresh": 1.0, "max_per_image": max(1, len(scored.boxes))})
+        unsuppressed = rules.model_copy(update={"nms_thresh": 1.0, "max_per_image": max(1, len(scored.boxes))})
         classes = self.method.classes
         return [
             View(f"proposals of {self.proposals}", {"boxes": scored.boxes[: int(count)]}, []),
-            View("before NMS and box regression", self.method.finish(scored, every, regress=False), classes),
+            View("before NMS and box regression", self.method.finish(scored, unsuppressed, regress=False), classes),
             View("after NMS and box regression", self.method.finish(scored, rules), classes),
         ]
 
 
 class DensePanel:
-    """What a dense detector finds, in one picture."""
+    """A dense detector's boxes, in one picture."""
 
     def __init__(self, method: Dense, title: str) -> None:
         self.method, self.title = method, title
@@ -90,28 +90,28 @@ class DensePanel:
         self.caption, self.names = ("proposals", [""]) if agnostic else ("detections", method.classes)
 
     def look(self, image: np.ndarray, image_id: str) -> Look:
-        """The network's outputs; its size is that of the photo."""
+        """Compute the network's outputs, and keep the photo's size with them."""
         outputs, seconds = _timed(lambda: self.method.outputs(image))
         return Look((outputs, image.shape[:2]), {"network": seconds})
 
     def views(self, look: Look, score_thresh: float, nms_thresh: float) -> list[View]:
-        """The picture, at the sliders' values."""
+        """Return the picture at the sliders' values."""
         outputs, size = look.raw
-        found = above(self.method.finish(outputs, size, nms_thresh=nms_thresh), score_thresh)
-        return [View(self.caption, found, self.names)]
+        detections = above(self.method.finish(outputs, size, nms_thresh=nms_thresh), score_thresh)
+        return [View(self.caption, detections, self.names)]
 
 
 class ClassifierPanel:
-    """Probabilities of the classes."""
+    """A classifier's probabilities."""
 
     def __init__(self, method: Classifier, title: str) -> None:
         self.method, self.title = method, title
         self.data: str = method.section.data
 
     def look(self, image: np.ndarray, image_id: str) -> Look:
-        """Probabilities [C]."""
-        said, seconds = _timed(lambda: self.method.probabilities(image))
-        return Look(dict(zip(self.method.classes, said.tolist(), strict=True)), {"network": seconds})
+        """Compute the probability of each class, by name."""
+        probabilities, seconds = _timed(lambda: self.method.probabilities(image))
+        return Look(dict(zip(self.method.classes, probabilities.tolist(), strict=True)), {"network": seconds})
 
 
 Panel = RcnnPanel | DensePanel | ClassifierPanel

@@ -1,4 +1,4 @@
-"""The photo that a visitor of the page looks at: one that was handed in, within bounds, or one of a data set."""
+"""The photo on the page: a visitor's upload within size limits, or an image of a data set."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +11,10 @@ from src.errors import InputError
 from src.prediction.photos import decode, shrink
 
 MAX_BYTES = 20_000_000
-MAX_UPLOAD = 100_000_000  # bytes that the server takes at all; of more gradio says no more than "Error"
+MAX_UPLOAD = 100_000_000  # bytes that the server accepts at all; for more, gradio only shows "Error"
 MAX_PIXELS = 40_000_000
-SCENES = "voc"  # the data set whose images the detectors know
-MAX_SIDE = 640  # pixels; larger photos are made smaller before any method sees them
+SCENES = "voc"  # the data set of the detectors
+MAX_SIDE = 640  # pixels; larger photos are made smaller before any method runs
 
 
 class Example(NamedTuple):
@@ -26,30 +26,30 @@ class Example(NamedTuple):
 
 
 class Photo:
-    """A photo and what was said of it; lives as long as its visitor's session, in memory."""
+    """A photo and the methods' outputs for it, in memory as long as the visitor's session."""
 
     def __init__(self, image: np.ndarray, image_id: str, data: str | None = None) -> None:
-        """Keep an RGB image [H, W, 3], made smaller where it is large; `data` is None for a visitor's own."""
+        """Keep an RGB image [H, W, 3], made smaller if it is large; `data` is None for a visitor's upload."""
         self.image, self.image_id, self.data = shrink(image, MAX_SIDE), image_id, data
         self.size: tuple[int, int] = self.image.shape[:2]
         self.url = data_url(self.image)
         self.looks: dict[str, Look] = {}
 
     def __deepcopy__(self, memo: Any) -> "Photo":
-        """Itself: sessions never share one, and network outputs need no second copy."""
+        """Return the photo itself: sessions never share a photo, and network outputs need no second copy."""
         return self
 
 
 def handed_in(path: Path) -> Photo:
-    """The photo of an uploaded file, which is deleted whatever comes of it.
+    """Read the photo of an uploaded file, and delete the file in any case.
 
     Raises:
-        InputError: more than `MAX_BYTES`, no image, or one of more than `MAX_PIXELS`.
+        InputError: the file has more than `MAX_BYTES`, is no image, or has more than `MAX_PIXELS`.
     """
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise InputError(f"the file has {size / 1e6:.1f} MB, and {MAX_BYTES / 1e6:.0f} MB is the most")
+            raise InputError(f"the file has {size / 1e6:.1f} MB, more than the allowed {MAX_BYTES / 1e6:.0f} MB")
         return Photo(decode(path.read_bytes(), MAX_PIXELS), path.stem)
     finally:
         path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from src.networks.imagenet import MEAN, STD
+from src.networks.imagenet import MEAN, normalise
 from src.params import Fraction, Section
 
 
@@ -29,12 +29,12 @@ class Augment(Section):
 Pair = tuple[Tensor, dict[str, Tensor]]  # an image with its objects
 
 
-def fixed(size: int, augment: Augment | None = None) -> v2.Transform:
+def fixed_steps(size: int, augment: Augment | None = None) -> v2.Transform:
     """Return the step that is the same in every epoch: the resizing, unless a crop or a zoom comes before it."""
     return v2.Identity() if _moves(augment) else _resize(size)
 
 
-def drawn(size: int, augment: Augment | None = None) -> v2.Transform:
+def random_steps(size: int, augment: Augment | None = None) -> v2.Transform:
     """Return the random steps of an image of a batch; without `augment` (validation, test) there are none.
 
     Differs: colours are distorted last, on the small image; the published code does it first, on many more pixels.
@@ -51,14 +51,9 @@ def drawn(size: int, augment: Augment | None = None) -> v2.Transform:
     return v2.Compose(steps) if steps else v2.Identity()
 
 
-def normalise() -> v2.Transform:
-    """Return the step from bytes [..., 3, H, W] to floats, normalised by ImageNet's mean and deviation."""
-    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
-
-
 def transform(size: int) -> v2.Transform:
     """The steps from an image with its boxes to the network's square input, for images that are not trained on."""
-    return v2.Compose([fixed(size), normalise()])
+    return v2.Compose([fixed_steps(size), normalise()])
 
 
 def _moves(augment: Augment | None) -> bool:

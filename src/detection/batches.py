@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 
-from src.boxes.matching import plain
-from src.detection.augmentation import Augment, Pair, drawn, fixed, normalise, pair, plain_tensors
+from src.boxes.matching import without_difficult
+from src.detection.augmentation import Augment, Pair, fixed_steps, pair, plain_tensors, random_steps
 from src.files.boxed_images import BoxedImages
+from src.networks.imagenet import normalise
 from src.training.epoch_batches import EpochBatches, Kept
 
 
@@ -29,13 +30,13 @@ class DetectionBatches(EpochBatches):
     ) -> None:
         super().__init__(data.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
         self.data = data
-        self.fixed, self.drawn, self.normalise = fixed(size, augment), drawn(size, augment), normalise()
+        self.fixed, self.random, self.normalise = fixed_steps(size, augment), random_steps(size, augment), normalise()
         self._kept = Kept(self._load, lambda sample: sample[0].numel())
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         ids = self.ids(index)
         with self.drawing(index):
-            seen = [plain_tensors(self.drawn(*self._kept[image_id])) for image_id in ids]
+            seen = [plain_tensors(self.random(*self._kept[image_id])) for image_id in ids]
         images = self.normalise(torch.stack([image for image, _ in seen]))
         return {
             "ids": ids,
@@ -44,5 +45,5 @@ class DetectionBatches(EpochBatches):
         }
 
     def _load(self, image_id: str) -> Pair:
-        seen: Pair = self.fixed(*pair(self.data.image(image_id), plain(self.data.target(image_id))))
+        seen: Pair = self.fixed(*pair(self.data.image(image_id), without_difficult(self.data.target(image_id))))
         return seen

@@ -19,11 +19,6 @@ from src.params import Section
 BATCH_SIZE = 32  # no parameter: it changes the speed, not the detections
 
 
-def section_of(detectors: dict[str, Any], name: str) -> tuple[ModuleType, Any]:
-    """The detector's file and its part of the parameters."""
-    return plugins.section("detectors", detectors, name)
-
-
 def class_agnostic(name: str) -> bool:
     """Whether the detector's label 1 is any object, whatever the classes of the data: its file then says so."""
     return getattr(plugins.load("detectors", name), "CLASS_AGNOSTIC", False)

@@ -1,1 +1,1 @@
-"""Measure detections, proposals and classifications, and the error of each figure."""
+"""Metrics of detections, proposals and classifiers, and the standard error of each figure."""

@@ -2,11 +2,12 @@
 
 VOC: Everingham et al. 2010 (IJCV 88, Sec. 4.2) and VOCevaldet.m of its development kit. COCO: Lin et al. 2014
 (arXiv:1405.0312) and its evaluation code, pycocotools.
-N counts the detections and M the objects of one class in one image, A the detections of a class in all images and K
-those of them that are not ignored, I images, T IoU thresholds. Of equal scores the one in the image with the lower id
-comes first, then the one that its file holds first; the order in which images are given has no influence.
-Matching (`voc_outcomes`, `coco_outcomes`) is apart from the curve (`precision_recall`): an image's detections are
-matched with its own objects alone, so a bootstrap over images matches once (src/evaluation/bootstrap.py).
+N is the number of detections and M the number of objects of one class in one image. A is the number of detections of
+one class in all images, and K the number of those that are not ignored. I is the number of images, T that of IoU
+thresholds. If scores are equal, the detection in the image with the lower id comes first, and within an image the one
+that comes first in its file; the order in which images are given has no influence.
+Matching (`voc_outcomes`, `coco_outcomes`) is separate from the curve (`precision_recall`): detections are matched only
+with the objects of their own image, so a bootstrap over images matches once (src/evaluation/bootstrap.py).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,8 +20,8 @@ from src.boxes.target import Targets
 from src.errors import InputError
 
 FALSE, TRUE, IGNORED = 0, 1, -1  # outcomes of a detection
-VOC07_RECALLS = np.arange(11) / 10  # linspace(0, 1, 11)[3] is above 3 / 10, and misses a recall of exactly that
-COCO_RECALLS = np.linspace(0, 1, 101)  # these and the next as pycocotools makes them, roundings included
+VOC07_RECALLS = np.arange(11) / 10  # linspace(0, 1, 11)[3] is above 3 / 10: it would miss a recall of exactly 0.3
+COCO_RECALLS = np.linspace(0, 1, 101)  # this and the next as in pycocotools, including its rounding errors
 COCO_IOU_THRESHS = np.linspace(0.5, 0.95, 10)
 COCO_MAX_PER_IMAGE = 100
 
@@ -29,30 +30,30 @@ Match = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # boxes, gt_
 
 
 class Outcomes(NamedTuple):
-    """The outcomes of the detections of one class in all images, in order of falling score."""
+    """The outcomes of the detections of one class in all images, by falling score."""
 
     outcomes: np.ndarray  # [T, A] of TRUE, FALSE and IGNORED
-    images: np.ndarray  # [A], the image of each: an index into the sorted image ids
-    objects: np.ndarray  # [I], that are to be found in each image, so without difficult ones
+    images: np.ndarray  # [A], the image of each detection: an index into the sorted image ids
+    objects: np.ndarray  # [I], the number of objects in each image, without difficult ones
 
 
 class Curve(NamedTuple):
-    """Recall and precision [K] of one class after each detection, in order of falling score."""
+    """Recall and precision [K] of one class after each detection, by falling score."""
 
     recall: np.ndarray
     precision: np.ndarray
-    objects: int  # that are to be found, so without difficult ones; may be 0
+    objects: int  # the number of objects, without difficult ones; may be 0
 
 
 def voc_curves(
     detections: Detections, targets: Targets, classes: Sequence[str], iou_thresh: float = 0.5
 ) -> dict[str, Curve]:
-    """The precision-recall curve of each class, as the VOC development kit matches detections with objects.
+    """Compute the precision-recall curve of each class, with the matching of the VOC development kit.
 
     Arguments as for `voc_outcomes`.
     """
-    found = voc_outcomes(detections, targets, classes, iou_thresh)
-    return {name: precision_recall(outcomes)[0] for name, outcomes in found.items()}
+    outcomes = voc_outcomes(detections, targets, classes, iou_thresh)
+    return {name: precision_recall(of_class)[0] for name, of_class in outcomes.items()}
 
 
 def voc_outcomes(
@@ -61,10 +62,10 @@ def voc_outcomes(
     """Find the outcome of every detection, class by class, by the rules of VOC; T is 1.
 
     Args:
-        detections: a record for every image of `targets`, which may be empty; those of other images do not count.
-        targets: the images that are evaluated, at least one; without objects they count their false positives.
-        classes: names; label k is `classes[k - 1]`, and a detection with a label beyond them is an `InputError`.
-        iou_thresh: overlap from which on an object counts as found.
+        detections: a record for every image of `targets`, possibly an empty one; other images do not count.
+        targets: the images to evaluate, at least one; in an image without objects all detections are false positives.
+        classes: names; label k is `classes[k - 1]`. A detection with a label beyond them is an `InputError`.
+        iou_thresh: the smallest IoU at which a detection finds an object.
     """
 
     def match(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray) -> np.ndarray:
@@ -76,39 +77,39 @@ def voc_outcomes(
 def coco_outcomes(detections: Detections, targets: Targets, classes: Sequence[str]) -> dict[str, Outcomes]:
     """Find the outcome of every detection, class by class, by COCO's rules, at the thresholds 0.50, 0.55, ..., 0.95.
 
-    Only the 100 detections of an image with the highest scores count, over all classes (as COCO's rules say; its code
-    allows 100 of each class). Difficult objects are what COCO calls crowds, so a COCO evaluator that is given these
-    detections, and `iscrowd` for difficult objects, finds the same. Arguments as for `voc_outcomes`.
+    In each image, only the 100 detections with the highest scores count, over all classes (as COCO's rules say; its
+    code allows 100 per class). Difficult objects are treated as COCO's crowds: a COCO evaluator finds the same outcomes
+    if it gets these detections, and `iscrowd` for difficult objects. Arguments as for `voc_outcomes`.
     """
     best = {image_id: _highest(detections[image_id]) for image_id in targets}
     return _outcomes(best, targets, classes, match_coco)
 
 
 def precision_recall(found: Outcomes) -> list[Curve]:
-    """The precision-recall curve at each of the T thresholds."""
+    """Compute the precision-recall curve at each of the T thresholds."""
     objects = int(found.objects.sum())
     return [_curve(outcomes, objects) for outcomes in found.outcomes]
 
 
 def coco_ap(outcomes: Mapping[str, Outcomes]) -> dict[str, float]:
-    """COCO AP of each class: precision at 101 recalls, averaged over the IoU thresholds.
+    """Compute COCO AP of each class: precision at 101 recalls, averaged over the IoU thresholds.
 
     Args:
-        outcomes: of `coco_outcomes`.
+        outcomes: the result of `coco_outcomes`.
 
     Returns:
-        0 for a class of which nothing was detected, nan for one without any object that is not difficult.
+        AP by class: 0 if nothing was detected, nan if the class has no object that is not difficult.
     """
     return {
-        name: float(np.mean([_interpolated(curve, COCO_RECALLS) for curve in precision_recall(found)]))
-        for name, found in outcomes.items()
+        name: float(np.mean([_interpolated(curve, COCO_RECALLS) for curve in precision_recall(of_class)]))
+        for name, of_class in outcomes.items()
     }
 
 
 def voc07(curve: Curve) -> float:
-    """AP of VOC 2007: the mean over the recalls 0, 0.1, ..., 1 of the best precision at that recall or a higher one.
+    """Compute AP of VOC 2007: the mean, over recalls 0, 0.1, ..., 1, of the best precision at that or a higher recall.
 
-    0 where nothing was detected, nan where there was nothing to find.
+    0 if nothing was detected, nan if there are no objects.
 
     >>> voc07(Curve(np.array([0.5, 0.5]), np.array([1.0, 0.5]), objects=2))  # 1 at 0, 0.1, ... 0.5, then 0
     0.5454545454545454
@@ -117,9 +118,9 @@ def voc07(curve: Curve) -> float:
 
 
 def voc12(curve: Curve) -> float:
-    """AP since VOC 2010: the area under the curve, each precision raised to the best at a higher recall.
+    """Compute AP since VOC 2010: the area under the curve, with each precision raised to the best at a higher recall.
 
-    0 where nothing was detected, nan where there was nothing to find.
+    0 if nothing was detected, nan if there are no objects.
 
     >>> voc12(Curve(np.array([0.5, 0.5]), np.array([1.0, 0.5]), objects=2))
     0.5
@@ -130,51 +131,51 @@ def voc12(curve: Curve) -> float:
 
 
 def mean_ap(aps: Iterable[float]) -> float:
-    """Mean over the classes that have an AP; a class without objects (nan) is left out, and nan if all are."""
+    """Compute the mean over the classes that have an AP; nan, for a class without objects, is left out. nan without any."""
     known = [ap for ap in aps if not np.isnan(ap)]
     return float(np.mean(known)) if known else float("nan")
 
 
 def thinned(curve: Curve, points: int = 100) -> Curve:
-    """At most `points` points of a curve, for a plot: those at which an object was found, evenly chosen.
+    """Reduce a curve to at most `points` points for a plot, evenly chosen from those at which an object was found.
 
-    The first and the last of them are kept. Where no object was found it is one point at (0, 0), so that a plot still
-    names the class, and none where there was nothing to find.
+    The first and the last of them are kept. If no object was found, the curve is one point at (0, 0), so that a plot
+    still names the class; if there are no objects, it has no point.
     """
-    found = np.flatnonzero(np.diff(curve.recall, prepend=0.0))
-    if not len(found):
-        nothing = np.zeros(min(curve.objects, 1))
-        return Curve(nothing, nothing, curve.objects)
-    keep = found[np.linspace(0, len(found) - 1, min(points, len(found))).round().astype(int)]
+    hits = np.flatnonzero(np.diff(curve.recall, prepend=0.0))
+    if not len(hits):
+        zeros = np.zeros(min(curve.objects, 1))
+        return Curve(zeros, zeros, curve.objects)
+    keep = hits[np.linspace(0, len(hits) - 1, min(points, len(hits))).round().astype(int)]
     return Curve(curve.recall[keep], curve.precision[keep], curve.objects)
 
 
 def check_labels(detections: Detections, num_labels: int, source: str = "the detections") -> None:
-    """`InputError` that names `source` if a label is not among 1, ..., `num_labels`."""
+    """Raise an `InputError` that names `source` if a label is not among 1, ..., `num_labels`."""
     for image_id, record in detections.items():
         wrong = record["labels"][(record["labels"] < 1) | (record["labels"] > num_labels)]
         if len(wrong):
             raise InputError(
-                f"{source}: image {image_id} has a detection with label {wrong[0]}, but the data have labels 1 to "
-                f"{num_labels}: rerun the stage that detects, on these data"
+                f"{source}: image {image_id} has a detection with label {wrong[0]}, but the data set has labels 1 to "
+                f"{num_labels}: rerun the detection stage on this data set"
             )
 
 
 def match_voc(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray, iou_thresh: float) -> np.ndarray:
     """Find the outcomes of the detections of one class in one image, as VOCevaldet.m does.
 
-    Each detection goes to the object that it overlaps most, difficult ones among them (the first of equals). With too
-    little overlap, or if the object was taken by a higher score, it is false; on a difficult object it is ignored.
-    Differs: no `+ 1` in widths and heights; the reader has made boxes half-open, so the sides come out the same.
+    Each detection belongs to the object that it overlaps most, difficult or not (the first one, if overlaps are equal).
+    It is false if the overlap is too small, or if a detection with a higher score took the object; on a difficult
+    object it is ignored. Difference: no `+ 1` in widths and heights; the reader made boxes half-open, so sides agree.
 
     Args:
         boxes: [N, 4], in order of falling score.
         gt_boxes: [M, 4].
         difficult: [M].
-        iou_thresh: smallest overlap.
+        iou_thresh: the smallest IoU at which a detection finds an object.
 
     Returns:
-        [N] of `TRUE`, `FALSE` and `IGNORED`; all `FALSE` where M is 0.
+        [N] of `TRUE`, `FALSE` and `IGNORED`; all `FALSE` if M is 0.
     """
     outcomes = np.full(len(boxes), FALSE)
     if not len(gt_boxes):
@@ -195,12 +196,13 @@ def match_voc(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray, io
 def match_coco(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray) -> np.ndarray:
     """Find the outcomes of the detections of one class in one image at each threshold, as pycocotools does.
 
-    Each detection takes, of the objects that are still free, the one it overlaps most (the last of equals). If none is
-    left it is ignored where the threshold's share of *its own* area lies in a difficult object, and false elsewhere.
+    Of the objects that are still free, each detection takes the one that it overlaps most (the last one, if overlaps
+    are equal). If it overlaps no free object enough, it is ignored if at least the threshold's share of *its own* area
+    lies in a difficult object, and false otherwise.
     Arguments as for `match_voc`; returns [T, N].
     """
     threshs = COCO_IOU_THRESHS[:, None]
-    if not len(gt_boxes):  # most classes of most images
+    if not len(gt_boxes):  # the usual case: most classes are absent from most images
         return np.full((len(threshs), len(boxes)), FALSE)
     outcomes = np.where(_coverage(boxes, gt_boxes[difficult]) >= threshs, IGNORED, FALSE)  # [T, N]
     overlaps = _iou(boxes, gt_boxes[~difficult])
@@ -232,7 +234,7 @@ def _of_class(detections: Detections, targets: Targets, label: int, match: Match
         outcomes.append(match(record["boxes"][chosen], target["boxes"][true], difficult))
         objects.append(int((~difficult).sum()))
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    images = np.repeat(np.arange(len(scores)), [len(found) for found in scores])
+    images = np.repeat(np.arange(len(scores)), [len(of_image) for of_image in scores])
     return Outcomes(np.concatenate(outcomes, axis=1)[:, order], images[order], np.array(objects))
 
 
@@ -249,7 +251,7 @@ def _highest(record: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _interpolated(curve: Curve, recalls: np.ndarray) -> float:
     if not curve.objects:
         return float("nan")
-    reached = np.searchsorted(curve.recall, recalls, side="left")  # the first point with at least that recall
+    reached = np.searchsorted(curve.recall, recalls, side="left")  # the first point that has at least each recall
     return float(np.append(_envelope(curve.precision), 0.0)[reached].mean())
 
 
@@ -258,12 +260,12 @@ def _envelope(precision: np.ndarray) -> np.ndarray:
 
 
 def _iou(boxes: np.ndarray, gt_boxes: np.ndarray) -> np.ndarray:
-    # In double precision, so that an IoU of exactly 0.6 is not below the threshold 0.6.
+    # Double precision, so that an IoU of exactly 0.6 is not below the threshold 0.6.
     return iou(boxes.astype(np.float64), gt_boxes.astype(np.float64))
 
 
 def _coverage(boxes: np.ndarray, gt_boxes: np.ndarray) -> np.ndarray:
-    """The largest share of each box [N] that lies in one of `gt_boxes`; 0 where there are none, or the box is empty."""
+    """Compute the largest share of each box [N] that lies in one of `gt_boxes`; 0 without any, or for an empty box."""
     boxes, gt_boxes = boxes.astype(np.float64), gt_boxes.astype(np.float64)
     top_left = np.maximum(boxes[:, None, :2], gt_boxes[None, :, :2])  # [N, M, 2]
     bottom_right = np.minimum(boxes[:, None, 2:], gt_boxes[None, :, 2:])

@@ -1,16 +1,17 @@
-"""How much a metric would move with other test images: a bootstrap over images (Efron and Tibshirani 1993, Ch. 6).
+"""Standard errors and intervals of metrics, by a bootstrap over test images (Efron and Tibshirani 1993, Ch. 6).
 
-As many images as the test set has are drawn from it with replacement, B times, and the metric is computed of those
-drawn. The spread of the B values is the metric's standard error. Of two revisions, the same draws give the spread of
-the *difference*, which is smaller, for an image that is hard is hard for both. Objects and detections of one image are
-drawn together, for they are not independent of each other.
+A resample takes as many images as the test set has from it, at random and with replacement, and the metric is computed
+from these images. The spread of the metric over B resamples is its standard error. For two revisions, the same
+resamples give the spread of the *difference*. It is smaller, because an image that is hard for one revision is hard for
+the other too. The objects and detections of an image stay together, because they are not independent of each other.
 
-The draws are those of one fixed seed, so a standard error is the same on every machine. Only test images are drawn: how
-far two trainings differ by chance is another number (docs/comparing.md).
+The seed is fixed, so a standard error is the same on every machine. Only test images are resampled: the difference of
+two trainings by chance is another number (docs/comparing.md).
 
-B counts resamples, I test images; image k is the k-th of the sorted image ids. `counts` is [B, I]. `accuracy` stands
-here; average precision and recall in src/evaluation/resampled_detections.py and src/evaluation/resampled_proposals.py, so that no classifier
-stands on these.
+B is the number of resamples, I that of test images; image k is the k-th of the sorted image ids. `counts` [B, I] says
+how often each resample has each image. `accuracy` is in this module. Average precision and recall are in
+src/evaluation/resampled_detections.py and src/evaluation/resampled_proposals.py, so that classifiers do not depend on
+these modules.
 """
 
 import math
@@ -24,19 +25,19 @@ SEED = 0
 
 
 def draws(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
-    """How often each image is drawn in each resample, float64 [B, I] of whole numbers; `images` is at least 1."""
+    """Count how often each resample has each image, float64 [B, I] of whole numbers; `images` is at least 1."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
 
 
 def standard_error(values: np.ndarray) -> float:
-    """The standard deviation of a metric's resamples [B] that have one; nan where fewer than two have."""
+    """Compute the standard deviation of a metric over its resamples [B] without nan; nan if fewer than two are left."""
     known = values[~np.isnan(values)]
     return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
 
 def interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of a difference from its resamples [B]; (nan, nan) where none has one.
+    """Compute the percentile interval of a difference from its resamples [B] without nan; (nan, nan) if none is left.
 
     >>> interval(np.arange(9), level=0.5)
     (2.0, 6.0)
@@ -49,22 +50,22 @@ def interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float
 
 
 def standard_errors(resampled: Mapping[str, np.ndarray]) -> dict[str, float | None]:
-    """The standard error of each metric [B], as a metrics file holds it: null where there is none."""
-    found = {name: standard_error(values) for name, values in resampled.items()}
-    return {name: None if math.isnan(value) else value for name, value in found.items()}
+    """Compute the standard error of each metric [B] for a metrics file: None if there is none."""
+    errors = {name: standard_error(values) for name, values in resampled.items()}
+    return {name: None if math.isnan(error) else error for name, error in errors.items()}
 
 
 def accuracy(right: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Share of the images that are `right` [I]."""
+    """Compute the share of the images that are `right` [I], in each resample [B]."""
     return weighted_mean(right, np.arange(len(right)), counts)
 
 
 def weighted_mean(values: np.ndarray, images: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Mean in each resample [B] of values [M], each of which counts as often as its image; nan where none was drawn.
+    """Compute the mean of values [M] in each resample [B]; a value counts as often as its image. nan without any image.
 
     Args:
         values: [M], numbers or bools; M may be 0.
-        images: [M], the image of each.
+        images: [M], the image of each value: an index into the sorted image ids.
         counts: [B, I].
     """
     length = counts.shape[1]
@@ -73,7 +74,7 @@ def weighted_mean(values: np.ndarray, images: np.ndarray, counts: np.ndarray) ->
 
 
 def mean_over_classes(values: Sequence[np.ndarray], counts: np.ndarray) -> np.ndarray:
-    """Mean [B] over the classes, each [B], that have a value in a resample; nan where none has."""
+    """Compute the mean [B] over the classes, each [B], that have a value in a resample; nan if no class has one."""
     if not values:
         return np.full(len(counts), np.nan)
     with warnings.catch_warnings():

@@ -1,8 +1,8 @@
-"""How good a classifier is: figures over all classes, and how far its scores can be believed.
+"""Metrics of a classifier: accuracy, F1, cross entropy and calibration over all classes, and figures per class.
 
-The figures are those of scikit-learn, as the tests show. They are computed here because importing scikit-learn's takes
+The figures equal those of scikit-learn, as the tests show. They are computed here because importing scikit-learn takes
 more than a second, in each of the five stages that train or evaluate a classifier.
-N images, C classes.
+N is the number of images, C that of classes.
 """
 
 from collections.abc import Sequence
@@ -14,54 +14,55 @@ BINS = 15  # Guo et al. 2017, Sec. 4
 
 
 def figures(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """Accuracy, macro F1, mean cross entropy and calibration error.
+    """Compute accuracy, macro F1, mean cross entropy and calibration error.
 
     Args:
         labels: [N], at least one.
         scores: probabilities [N, C].
 
     Returns:
-        `macro_f1` is the mean over all C classes; one that is neither there nor predicted counts as 0, for nothing is
-        known of it.
+        The figures by name. `macro_f1` is the mean over all C classes; a class that has no image and is never predicted
+        counts as 0, because nothing is known about it.
     """
     predicted = scores.argmax(1)
-    right, said, there = _counts(labels, predicted, scores.shape[1])
+    right, predictions, images = _counts(labels, predicted, scores.shape[1])
     return {
         "accuracy": float((labels == predicted).mean()),
-        "macro_f1": float(_ratio(2 * right, said + there).mean()),
+        "macro_f1": float(_ratio(2 * right, predictions + images).mean()),
         "loss": _cross_entropy(labels, scores),
         "calibration_error": calibration_error(labels, scores),
     }
 
 
 def by_class(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Precision, recall and number of images of each class; 0 where nothing was predicted, or nothing is there."""
-    right, said, there = _counts(labels, predicted, len(classes))
-    rows = zip(classes, _ratio(right, said), _ratio(right, there), there, strict=True)
+    """Compute precision, recall and number of images per class; 0 if it is never predicted, or has no image."""
+    right, predictions, images = _counts(labels, predicted, len(classes))
+    rows = zip(classes, _ratio(right, predictions), _ratio(right, images), images, strict=True)
     return {name: {"precision": float(p), "recall": float(r), "images": int(n)} for name, p, r, n in rows}
 
 
 def _counts(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> list[np.ndarray]:
-    """Images of each class [C] that are predicted right, that are predicted to be of it, and that are of it."""
-    return [np.bincount(some, minlength=num_classes) for some in (labels[labels == predicted], predicted, labels)]
+    """Count per class [C] the images predicted right, those predicted as the class, and those that belong to it."""
+    groups = (labels[labels == predicted], predicted, labels)
+    return [np.bincount(group, minlength=num_classes) for group in groups]
 
 
 def _ratio(counts: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Shares [C]; 0 of nothing."""
+    """Divide counts [C]; 0 if the divisor is 0."""
     return counts / np.maximum(of, 1)
 
 
 def _cross_entropy(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Mean over the images; a score counts as at least the smallest step from 1, so that the loss stays finite."""
+    """Compute the mean over the images. Scores stay one smallest step away from 0 and 1, so that the loss is finite."""
     smallest = np.finfo(scores.dtype).eps
     true = scores[np.arange(len(labels)), labels].clip(smallest, 1 - smallest)
     return float(-np.log(true).mean())
 
 
 def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Expected calibration error (Guo et al. 2017, Eq. 3): how far score and accuracy are apart, in 15 equal bins.
+    """Compute the expected calibration error (Guo et al. 2017, Eq. 3), the gap of score and accuracy in 15 equal bins.
 
-    >>> calibration_error(np.array([0, 1]), np.array([[0.75, 0.25], [0.75, 0.25]]))  # sure to 0.75, right in a half
+    >>> calibration_error(np.array([0, 1]), np.array([[0.75, 0.25], [0.75, 0.25]]))  # score 0.75, accuracy 0.5
     0.25
     """
     top = scores.max(1)

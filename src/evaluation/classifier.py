@@ -1,4 +1,4 @@
-"""The figures of a classifier on the test images, and its tables of confusions and predictions."""
+"""The figures of a classifier on the test images, and the table of its predictions."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ def measure(image_ids: Sequence[str], labels: np.ndarray, scores: np.ndarray, cl
     """Return the content of a metrics file: figures, standard error, the most frequent class as a baseline, counts.
 
     Args:
-        image_ids: N, at least one.
+        image_ids: N ids, at least one.
         labels: [N].
         scores: probabilities [N, C].
         classes: C names.
@@ -39,7 +39,7 @@ def predictions(
 ) -> pd.DataFrame:
     """Tabulate `path`, `label`, `predicted` and `score`, a row per image.
 
-    An id is the path in the data set: by their last parts, files of the same name in two classes would be one.
+    `path` is the image id, the whole path in the data set, because two classes may have files of the same name.
     Arguments as for `measure`.
     """
     actual, predicted = (np.array(classes)[index] for index in (labels, scores.argmax(1)))

@@ -22,13 +22,13 @@ def measure(files: Mapping[str, Path], targets: Targets, classes: Sequence[str])
         classes: without background.
 
     Returns:
-        The content of its metrics file: `map_voc07`, `map_voc12`, `map_coco`, `map_voc07_NAME` of each variant, their
-        standard errors over test images, `ap` per class, and counts; None where there was nothing to find. And the
-        table `class`, `recall`, `precision` of its curves.
+        (content of the metrics file, table of the curves). The content has `map_voc07`, `map_voc12`, `map_coco`,
+        `map_voc07_NAME` of each variant, their standard errors over test images, `ap` per class, and counts; a figure
+        is None if there are no objects. The table has the columns `class`, `recall` and `precision`.
     """
     matched = match(files, targets, classes)
     curves = {
-        name: {label: precision_recall(found)[0] for label, found in outcomes.items()}
+        name: {label: precision_recall(of_class)[0] for label, of_class in outcomes.items()}
         for name, outcomes in matched.items()
         if name != COCO
     }
@@ -47,13 +47,13 @@ def measure(files: Mapping[str, Path], targets: Targets, classes: Sequence[str])
         "images": len(targets),
         "objects": sum(curve.objects for curve in by_class.values()),
         "classes": len(classes),
-        "detections": sum(len(found.images) for found in matched[VOC07].values()),
+        "detections": sum(len(of_class.images) for of_class in matched[VOC07].values()),
     }
     return content, _table(by_class)
 
 
 def with_null(values: Mapping[str, float]) -> dict[str, float | None]:
-    """Replace nan, which JSON lacks, by None."""
+    """Replace nan by None, because JSON has no nan."""
     return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 

@@ -1,25 +1,25 @@
-"""The headline metrics: the dozen figures of the test split by which a change is judged, declared here alone.
+"""The headline metrics: the dozen test-set figures by which a change is judged, declared only here.
 
-`metrics/summary.json`, which DVC shows and compares, the README's table, `python -m commands.compare` and its gate all
-read this list. All other figures are files beside it. Every headline metric is better the higher it is.
+This list decides `metrics/summary.json`, which DVC shows and compares, the README's table, `python -m commands.compare`
+and its gate. All other figures are in other files of `metrics/`. For every headline metric, higher is better.
 A method that is not in `LISTED` needs no entry: a detector then has `DETECTOR_KEYS`, a classifier `CLASSIFIER_KEY`. The
-list holds what cannot be guessed: words, baselines, and which recalls of which proposals.
+list holds what cannot be derived from names: words, baselines, and the recalls of each proposal method.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["detections", "proposals", "predictions"]  # the folder of what the metric is computed of
+Kind = Literal["detections", "proposals", "predictions"]  # the folder of the outputs that the metric is computed from
 
 DETECTOR_KEYS = ("map_voc07", "map_coco")
 CLASSIFIER_KEY = "accuracy"
 UNTRAINED = "before training"
-MODELS = {"rcnn": ("rcnn.safetensors", "svm.npz", "bbox.npz"), "selective_search": ()}  # others: one, NAME.safetensors
+MODELS = {"rcnn": ("rcnn.safetensors", "svm.npz", "bbox.npz"), "selective_search": ()}  # others: NAME.safetensors
 Metrics = Mapping[str, Mapping[str, Any]]  # the content of metrics files, by name without .json
 
 
 class Baseline(NamedTuple):
-    """What a trivial method reaches."""
+    """The figure that a trivial method reaches."""
 
     file: str
     key: str
@@ -37,7 +37,7 @@ class Headline(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it is called in summary.json: `rcnn.map_voc07`."""
+        """The key in summary.json, such as `rcnn.map_voc07`."""
         return f"{self.method}.{self.key}"
 
     @property
@@ -47,13 +47,13 @@ class Headline(NamedTuple):
 
     @property
     def output(self) -> str:
-        """What it is computed of, below data/."""
+        """The output that the metric is computed from, below data/."""
         suffix = {"detections": "", "proposals": ".npz", "predictions": ".csv"}[self.kind]
         return f"{self.kind}/{self.method}{suffix}"
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The trained files that it stands on, below models/; none of a method that learns nothing."""
+        """The model files that the metric depends on, below models/; empty for a method that learns nothing."""
         return MODELS.get(self.method, (f"{self.method}.safetensors",))
 
 
@@ -94,7 +94,7 @@ LISTED = (
 
 
 def of(names: Iterable[str]) -> list[Headline]:
-    """The headline metrics of the names of summary.json: those of the list in its order, then others in theirs."""
+    """Return the headline metrics with these names: those of `LISTED` in its order, then the others in theirs."""
     wanted = dict.fromkeys(names)
     listed = [headline for headline in LISTED if headline.name in wanted]
     known = {headline.name for headline in listed}
@@ -102,7 +102,7 @@ def of(names: Iterable[str]) -> list[Headline]:
 
 
 def named(method: str, kind: Kind) -> list[str]:
-    """Names of a method's headline metrics."""
+    """Return the names of a method's headline metrics."""
     if listed := [headline.name for headline in LISTED if (headline.method, headline.kind) == (method, kind)]:
         return listed
     keys = {"detections": DETECTOR_KEYS, "predictions": (CLASSIFIER_KEY,), "proposals": ("recall_50",)}[kind]
@@ -110,7 +110,7 @@ def named(method: str, kind: Kind) -> list[str]:
 
 
 def summary(metrics: Metrics, names: Iterable[str]) -> dict[str, float | None]:
-    """The content of summary.json; a metric that its file lacks, such as a recall nobody asked for, is left out."""
+    """Return the content of summary.json. A metric that its file lacks, such as a recall not asked for, is left out."""
     return {
         headline.name: metrics[headline.file][headline.key]
         for headline in of(names)

@@ -1,9 +1,9 @@
-"""What a detector does right and wrong, sorted by kind.
+"""The correct detections and the mistakes of a detector, sorted by kind.
 
 Hoiem, Chodpathumwan and Dai 2012 ("Diagnosing Error in Object Detectors", ECCV), and Bolya et al. 2020 (TIDE,
-arXiv:2008.08115), Sec. 2. Of each class the N best ranked detections are looked at, where N counts its objects that are
-not difficult: a perfect detector has then found them all, so no score threshold has to be chosen, and detectors
-with scores of another scale compare. A class without objects is not looked at.
+arXiv:2008.08115), Sec. 2. Per class, the N best ranked detections are examined; N is the number of its objects that
+are not difficult. A perfect detector finds all of them this way, so no score threshold has to be chosen, and detectors
+with different score scales can be compared. A class without objects is skipped.
 """
 
 import math
@@ -16,8 +16,8 @@ from src.boxes.overlap import iou
 from src.boxes.target import Targets
 from src.evaluation.average_precision import IGNORED, TRUE, Detections, check_labels, match_voc
 
-FG_IOU_THRESH = 0.5  # from here on a detection of the right class has found the object
-BG_IOU_THRESH = 0.1  # below, a detection has nothing to do with the object; both papers
+FG_IOU_THRESH = 0.5  # from this IoU on, a detection of the right class has found the object
+BG_IOU_THRESH = 0.1  # below this IoU, a detection is unrelated to the object; both papers
 CORRECT, LOCALISATION, DUPLICATE, CONFUSION = "correct", "localisation", "duplicate", "confusion"
 BACKGROUND, MISSED = "background", "missed"
 MISTAKES = {
@@ -31,48 +31,48 @@ NO_OBJECT = -1
 
 
 class Finding(NamedTuple):
-    """A detection that was looked at, or an object that was missed."""
+    """A detection that was examined, or an object that was missed."""
 
     kind: str  # CORRECT or one of MISTAKES
     image_id: str
-    label: int  # that was said; of a missed object its own
-    box: np.ndarray  # [4], pixels: the detection's; of a missed object its own
+    label: int  # the detection's; for a missed object its own
+    box: np.ndarray  # [4], pixels: the detection's; for a missed object its own
     score: float  # nan for a missed object
     iou: float  # with the object, 0..1; 0 without one
-    gt: int  # which object of the image it concerns, an index into its target; NO_OBJECT for background
+    gt: int  # the object that it concerns: an index into the image's target; NO_OBJECT for background
 
 
 def findings(detections: Detections, targets: Targets, classes: Sequence[str]) -> list[Finding]:
-    """What the best ranked detections turn out to be, and what they leave out.
+    """Find the kind of each of the best ranked detections, and the objects that they miss.
 
-    A detection is matched with an object as in the evaluation (`match_voc`); one of a difficult object is passed over
-    and takes no rank. A detection that is false has the first kind of `MISTAKES` that fits: an overlap with an object
-    of its own class comes before one with another. Difficult objects explain a mistake as others do, and are never
-    missed. Differs: with Hoiem et al. a duplicate is a localisation error, with
-    TIDE a confusion below an IoU of 0.5 is a kind of its own.
+    Detections are matched with objects as in the evaluation (`match_voc`). A detection of a difficult object is skipped
+    and takes no rank. A false detection has the first kind of `MISTAKES` that fits, so an overlap with an object of its
+    own class comes before one with another class. Difficult objects explain a mistake as others do, and are never
+    missed. Differences: for Hoiem et al. a duplicate is a localisation error; for TIDE a confusion below an IoU of 0.5
+    is a kind of its own.
 
     Args:
-        detections: a record for every image of `targets`, which may be empty.
-        targets: the test images; none at all gives no findings.
+        detections: a record for every image of `targets`, possibly an empty one.
+        targets: the test images; without images there are no findings.
         classes: names; label k is `classes[k - 1]`. A detection with a label beyond them is an `InputError`.
 
     Returns:
-        Findings by kind, `CORRECT` first and then as in `MISTAKES`; within a kind the worst first: by falling score,
-        missed objects by falling area. No mistake is left for detections that equal the objects.
+        Findings by kind, `CORRECT` first and then as in `MISTAKES`. Within a kind the worst come first: detections by
+        falling score, missed objects by falling area. Detections that equal the objects give no mistakes.
     """
     check_labels({image_id: detections[image_id] for image_id in targets}, len(classes))
-    found = [item for label in range(1, len(classes) + 1) for item in _best_ranked(detections, targets, label)]
+    examined = [item for label in range(1, len(classes) + 1) for item in _best_ranked(detections, targets, label)]
     order = {kind: number for number, kind in enumerate([CORRECT, *MISTAKES])}
 
     def worst_first(item: Finding) -> tuple[Any, ...]:
         rank = _area(item.box) if item.kind == MISSED else item.score
         return order[item.kind], -rank, item.image_id, item.label, item.gt
 
-    return sorted([*found, *_missed(found, targets)], key=worst_first)
+    return sorted([*examined, *_missed(examined, targets)], key=worst_first)
 
 
 def counts(found: Sequence[Finding], label: int | None = None) -> dict[str, int]:
-    """How many findings there are of each kind, zeros included; of one class, which is the detection's, or of all.
+    """Count the findings of each kind, including zeros: of all classes, or of one, which is the detection's.
 
     >>> counts([])
     {'correct': 0, 'localisation': 0, 'duplicate': 0, 'confusion': 0, 'background': 0, 'missed': 0}
@@ -82,26 +82,26 @@ def counts(found: Sequence[Finding], label: int | None = None) -> dict[str, int]
 
 
 def _best_ranked(detections: Detections, targets: Targets, label: int) -> list[Finding]:
-    """Findings of one class in order of falling score, at most as many as it has objects that are not difficult."""
+    """Return the findings of one class by falling score, at most as many as it has objects that are not difficult."""
     objects = sum(int((~target["difficult"][target["labels"] == label]).sum()) for target in targets.values())
     ranked = _ranking(detections, sorted(targets), label)
-    looked_at = objects
-    while True:  # matching is costly with many detections; ignored ones, which take no rank, are few
-        found = _judged(ranked[:looked_at], detections, targets, label)
-        if len(found) >= objects or looked_at >= len(ranked):
-            return found[:objects]
-        looked_at *= 2
+    count = objects
+    while True:  # matching many detections is slow; few are ignored, and only these take no rank
+        judged = _judged(ranked[:count], detections, targets, label)
+        if len(judged) >= objects or count >= len(ranked):
+            return judged[:objects]
+        count *= 2
 
 
 def _ranking(detections: Detections, image_ids: Sequence[str], label: int) -> list[tuple[str, int]]:
-    """(image id, row in its record) of every detection of a class by falling score, ties as in the evaluation."""
+    """Rank all detections of a class by falling score, as (image id, row in its record); ties as in the evaluation."""
     places = [(name, row) for name in image_ids for row in np.flatnonzero(detections[name]["labels"] == label)]
     scores = np.array([detections[name]["scores"][row] for name, row in places])
-    return [places[at] for at in np.argsort(-scores, kind="stable")]
+    return [places[index] for index in np.argsort(-scores, kind="stable")]
 
 
 def _judged(ranked: Sequence[tuple[str, int]], detections: Detections, targets: Targets, label: int) -> list[Finding]:
-    """A finding for each place of the ranking whose detection is not ignored, in its order."""
+    """Return a finding for each detection of the ranking that is not ignored, in its order."""
     rows: dict[str, list[int]] = {}
     for image_id, row in ranked:
         rows.setdefault(image_id, []).append(row)
@@ -112,7 +112,7 @@ def _judged(ranked: Sequence[tuple[str, int]], detections: Detections, targets: 
 def _judge(
     image_id: str, record: Mapping[str, np.ndarray], target: Mapping[str, Any], label: int, rows: list[int]
 ) -> Iterator[Finding | None]:
-    """What each detection of one class in one image is, in order of falling score; None where it is ignored."""
+    """Yield a finding for each detection of one class in one image, by falling score; None if it is ignored."""
     own, boxes = target["labels"] == label, record["boxes"][rows]
     outcomes = match_voc(boxes, target["boxes"][own], target["difficult"][own], FG_IOU_THRESH)
     overlaps = iou(boxes.astype(np.float64), target["boxes"].astype(np.float64))
@@ -124,7 +124,7 @@ def _judge(
 
 
 def _kind(outcome: int, overlap: np.ndarray, own: np.ndarray) -> tuple[str, int]:
-    """Kind and object of one detection from its IoU with each object [M] and which of these have its class [M]."""
+    """Find kind and object of a detection from its IoU with each object [M] and a mask [M] of its own class."""
     same, other = np.where(own, overlap, -1.0), np.where(own, -1.0, overlap)
     if same.max(initial=-1.0) >= BG_IOU_THRESH:
         gt = int(same.argmax())
@@ -136,9 +136,12 @@ def _kind(outcome: int, overlap: np.ndarray, own: np.ndarray) -> tuple[str, int]
     return BACKGROUND, NO_OBJECT
 
 
-def _missed(found: Sequence[Finding], targets: Targets) -> Iterator[Finding]:
-    """Objects that no finding concerns, without difficult ones; those behind another mistake count there (TIDE)."""
-    concerned = {(item.image_id, item.gt) for item in found}
+def _missed(examined: Sequence[Finding], targets: Targets) -> Iterator[Finding]:
+    """Yield the objects that no finding concerns, except difficult ones; an object with another mistake counts there.
+
+    TIDE counts so too.
+    """
+    concerned = {(item.image_id, item.gt) for item in examined}
     for image_id, target in targets.items():
         for gt in np.flatnonzero(~target["difficult"]):
             if (image_id, int(gt)) not in concerned:

@@ -1,4 +1,4 @@
-"""The figures of region proposals on the test images, and their recall curves, beside those of a sliding window."""
+"""The figures of region proposals on the test images, and their recall curves, with those of a sliding window."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def measure(boxes: Boxes, targets: Targets, sizes: Sizes, recall_at: Sequence[in
     """Return the content of a metrics file: recalls, MABO, the sliding window's recalls, standard errors, counts.
 
     Args:
-        boxes: a record per image of `targets`.
+        boxes: proposals of every image of `targets`.
         targets: the test images, at least one.
         sizes: of the same images.
         recall_at: numbers of proposals.
@@ -44,14 +44,14 @@ def measure(boxes: Boxes, targets: Targets, sizes: Sizes, recall_at: Sequence[in
 
 
 def by_iou(boxes: Boxes, targets: Targets, sizes: Sizes) -> pd.DataFrame:
-    """Tabulate `iou`, `recall` and `sliding_window` by IoU threshold."""
-    overlaps, baseline = (best_overlaps(found, targets).overlaps for found in (boxes, _windows(boxes, sizes)))
+    """Tabulate `iou`, `recall` and `sliding_window`, one row per IoU threshold."""
+    overlaps, baseline = (best_overlaps(tested, targets).overlaps for tested in (boxes, _windows(boxes, sizes)))
     rows = [(thresh, recall(overlaps, thresh), recall(baseline, thresh)) for thresh in IOU_THRESHS]
     return pd.DataFrame(rows, columns=["iou", "recall", "sliding_window"])
 
 
 def by_count(boxes: Boxes, targets: Targets, sizes: Sizes) -> pd.DataFrame:
-    """Tabulate `proposals`, `recall_50`, `recall_70` and `sliding_window_50` by number of proposals."""
+    """Tabulate `proposals`, `recall_50`, `recall_70` and `sliding_window_50`, one row per number of proposals."""
     most = max(map(len, boxes.values()))
     rows = []
     for k in [*(k for k in COUNTS if k < most), most]:
@@ -63,5 +63,5 @@ def by_count(boxes: Boxes, targets: Targets, sizes: Sizes) -> pd.DataFrame:
 
 def _windows(boxes: Boxes, sizes: Sizes, most: int | None = None) -> dict[str, np.ndarray]:
     """Return as many sliding windows per image as it has proposals, or `most` if that is fewer."""
-    counts = {image_id: len(found) if most is None else min(most, len(found)) for image_id, found in boxes.items()}
+    counts = {name: len(rows) if most is None else min(most, len(rows)) for name, rows in boxes.items()}
     return {image_id: sliding_window(sizes[image_id], count) for image_id, count in counts.items()}

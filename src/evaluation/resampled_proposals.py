@@ -1,4 +1,4 @@
-"""The recall of proposals in every resample of the test images, as src/evaluation/resampled_detections.py of detections."""
+"""The recall of proposals in every resample of the test images; the letters are those of resampled_detections.py."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ def of_proposals(
     recall_at: Sequence[int],
     counts: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """`recall_50`, `recall_70`, `mabo` and `recall_50_at_K` for each K of `recall_at`, each [B].
+    """Compute `recall_50`, `recall_70`, `mabo`, and `recall_50_at_K` for each K of `recall_at`, each [B].
 
     Args:
         boxes: image id -> proposals [N, 4] in their order, for every image of `targets`.
@@ -33,11 +33,12 @@ def of_proposals(
 
 
 def recall(covered: Covered, iou_thresh: float, counts: np.ndarray) -> np.ndarray:
-    """Share of the objects with an overlap of at least `iou_thresh`."""
+    """Compute the share [B] of the objects with an overlap of at least `iou_thresh`."""
     return weighted_mean(covered.overlaps >= iou_thresh, covered.images, counts)
 
 
 def mabo(covered: Covered, counts: np.ndarray) -> np.ndarray:
-    """Mean over the classes of the average best overlap; a class without objects in a resample is left out."""
-    rows = [covered.labels == label for label in np.unique(covered.labels)]
-    return mean_over_classes([weighted_mean(covered.overlaps[of], covered.images[of], counts) for of in rows], counts)
+    """Compute the mean average best overlap [B] over the classes that have objects in a resample."""
+    masks = [covered.labels == label for label in np.unique(covered.labels)]
+    averages = [weighted_mean(covered.overlaps[mask], covered.images[mask], counts) for mask in masks]
+    return mean_over_classes(averages, counts)

@@ -1,20 +1,20 @@
-"""Whether a change of a headline metric means something: one word, and the band of another kind of machine.
+"""The verdict on a change of a headline metric, in one word, and the tolerance for another kind of machine.
 
-Two things make a figure differ with nothing learnt from it. Other test images would have given another figure: the 95 %
-interval of the difference says by how much (src/evaluation/bootstrap.py). And a network that is trained anew differs by chance,
-whatever was changed: the standard deviation over seeds says by how much, and the difference of two trainings has
-sqrt(2) times that. A change is `better` or `worse` if it exceeds both:
+A figure can change for two reasons that say nothing about the method. First, other test images would give another
+figure: the 95 % interval of the difference measures this (src/evaluation/bootstrap.py). Second, a network that is
+trained again differs by chance: the standard deviation over seeds measures this, and the difference of two trainings
+has sqrt(2) times that deviation. A change is `better` or `worse` if it exceeds both:
 
-- `same`: the values are equal and the metric was computed of the same files.
+- `same`: the values are equal and the metric was computed from the same files.
 - `better`, `worse`: 0 lies outside the interval, and the difference exceeds 1.96 sqrt(2) times the seed deviation. If
-  the trained models are the same files, nothing was trained anew and the second condition does not apply. If no
-  deviation is known, it cannot be checked.
+  the trained models are the same files, nothing was trained again and the second condition does not apply. If no
+  deviation is known, the second condition cannot be checked.
 - `noise`: anything else.
 - `new`, `gone`: one side does not have the metric.
 
-Without an interval (the outputs are not at hand, or the test set is another) 1.96 standard errors of the difference of
-two independent figures stand in its place. If these are not known either, the seed deviation decides alone, and if that
-is not known, the word is `unknown`.
+Without an interval (the outputs are not available, or the test sets differ), 1.96 standard errors of the difference of
+two independent figures replace it. If these are not known either, the seed deviation decides alone; if that is not
+known, the word is `unknown`.
 """
 
 import math
@@ -28,28 +28,28 @@ WORDS = ("better", "worse", "noise", "same", "new", "gone", "unknown")
 
 
 class Change(NamedTuple):
-    """A metric on two sides, and what is known of its spread."""
+    """The values of a metric before and after a change, and what is known about its spread."""
 
     old: float | None
     new: float | None
     same_outputs: bool = False
     interval: tuple[float, float] | None = None  # of new - old, 95 %, over test images
     errors: tuple[float | None, float | None] = (None, None)  # standard errors of both sides
-    seed: float | None = None  # standard deviation over trainings; None where it is not known
-    same_models: bool = False  # nothing was trained anew, or nothing is trained at all
+    seed: float | None = None  # standard deviation over trainings; None if it is not known
+    same_models: bool = False  # nothing was trained again, or the method learns nothing
 
     @property
     def difference(self) -> float | None:
-        """New minus old; None where a side lacks it."""
+        """New minus old; None if one side does not have the metric."""
         return None if self.old is None or self.new is None else self.new - self.old
 
 
 def word(change: Change) -> str:
-    """One of `WORDS`.
+    """Return the verdict, one of `WORDS`.
 
     >>> word(Change(0.60, 0.66, interval=(0.02, 0.10), seed=0.01))
     'better'
-    >>> word(Change(0.60, 0.66, interval=(0.02, 0.10), seed=0.03))  # two trainings differ by 0.08 by chance
+    >>> word(Change(0.60, 0.66, interval=(0.02, 0.10), seed=0.03))  # two trainings differ by up to 0.08 by chance
     'noise'
     """
     if change.difference is None:
@@ -65,11 +65,11 @@ def word(change: Change) -> str:
 
 
 def band(deviations: Mapping[str, float] | None) -> float:
-    """How far a metric may lie from the committed one on another kind of machine.
+    """Compute how far a metric may be from the committed one on another kind of machine.
 
-    Another machine adds in another order, training carries that on, and in the end it is as if the seed were another:
-    three standard deviations of a difference, of the larger of the deviations over seeds and over arithmetics that are
-    known; at least 0.03.
+    Another machine adds numbers in another order, and training amplifies the difference until it is like that of
+    another seed. So the band is three standard deviations of a difference, at least 0.03. It uses the larger of the
+    known deviations over seeds and over arithmetics.
 
     >>> round(band({"seed": 0.01, "arithmetic": 0.02}), 3), band(None)
     (0.085, 0.03)
@@ -85,7 +85,7 @@ def _one_sided(change: Change) -> str:
 
 
 def _beyond_images(change: Change) -> bool | None:
-    """Whether other test images would not have made the difference; None where nothing is known of that."""
+    """Check that the difference exceeds the influence of other test images; None if that is not known."""
     if change.interval is not None:
         low, high = change.interval
         return low > 0 or high < 0
@@ -96,7 +96,7 @@ def _beyond_images(change: Change) -> bool | None:
 
 
 def _beyond_trainings(change: Change) -> bool | None:
-    """Whether another seed would not have made the difference; None where the deviation is not known."""
+    """Check that the difference exceeds the influence of another seed; None if the deviation is not known."""
     if change.same_models:
         return True
     if change.difference is None or change.seed is None:

@@ -1,5 +1,5 @@
-"""Trained networks as files that run without this project: ONNX, and torch.export's program.
+"""Trained networks as files that run without this project: ONNX, and the programs of torch.export.
 
-A graph (`graph`) is what a deployer wants of a network and no more; a format (`onnx_file`, `torch_file`) makes bytes of
-it and can run them; `description` says in the file what goes in and what comes out; `verify` compares.
+`graph` builds the exported computation. Each format (`onnx_file`, `torch_file`) writes it as bytes and can run them.
+`description` documents the inputs and outputs inside the file. `verify` compares the file with PyTorch.
 """

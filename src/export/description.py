@@ -1,4 +1,4 @@
-"""What an exported file says of itself: what goes in, what comes out, where it came from."""
+"""The description inside an exported file: its input, its outputs, and the origin of its weights."""
 
 from typing import Any
 
@@ -12,27 +12,27 @@ RESIZE = "bilinear with antialiasing, as Pillow's; the aspect ratio is not kept"
 
 
 def describe(method: Dense | Classifier, name: str, source: dict[str, Any]) -> dict[str, Any]:
-    """The description, of JSON's types.
+    """Describe an exported method, in JSON's types.
 
     Args:
         method: the trained method.
         name: its section of params.yaml.
-        source: of the weights.
+        source: origin of the weights.
 
     Returns:
-        `name`; `classes`, of which column k of the scores is the k-th, without background; `input`, where
-        (bytes * scale - mean) / std is what the network sees; `outputs` in words; `source`; and for detectors `decode`,
-        the thresholds with which the pipeline goes on.
+        `name`; `classes` without background, in the order of the scores' columns; `input`, with which the network's
+        input is (bytes * scale - mean) / std; `outputs` in words; `source`; and for detectors `decode`, the pipeline's
+        thresholds.
     """
     about = {"name": name, "classes": list(method.classes), "source": source}
     if isinstance(method, Classifier):
-        flip = ", the mean with those of its mirror image" if method.section.predict.flip else ""
-        said = f"[{BATCH}, classes], of sum 1: of each class, of the image{flip}"
-        return {**about, "input": _of_classifier(method.section.input), "outputs": {PROBABILITIES: said}}
+        flip = ", as the mean over the image and its mirror image" if method.section.predict.flip else ""
+        text = f"[{BATCH}, classes]: the probability of each class, of sum 1{flip}"
+        return {**about, "input": _of_classifier(method.section.input), "outputs": {PROBABILITIES: text}}
     size = method.section.model.size
     outputs = {
-        "boxes": f"[{BATCH}, boxes, 4]: x1, y1, x2, y2 in shares of the image's width and height, 0 to 1",
-        "scores": f"[{BATCH}, boxes, classes], 0 to 1: of each class; non-maximum suppression has not been done",
+        "boxes": f"[{BATCH}, boxes, 4]: x1, y1, x2, y2 as shares of the image's width and height, 0 to 1",
+        "scores": f"[{BATCH}, boxes, classes]: the score of each class, 0 to 1, before non-maximum suppression",
     }
     decode = method.section.decode.model_dump()
     return {**about, "input": _input([size, size], MEAN, STD), "outputs": outputs, "decode": decode}

@@ -1,8 +1,9 @@
-"""What an exported file computes: the network, and what is fixed behind it.
+"""The computation of an exported file: the network, and the fixed steps after it.
 
-B images, N default boxes or anchors, C classes without background, S x T pixels of the network's input. Images are made
-ready outside (size, scale, mean, deviation: `src.export.description`), thresholds and non-maximum suppression come
-behind: they are choices of whoever uses the file, differ between runtimes, and make shapes that depend on the values.
+B images, N default boxes or anchors, C classes without background, S x T pixels of the network's input. The user of the
+file prepares images before it (size, scale, mean, deviation: `src.export.description`), and applies thresholds and
+non-maximum suppression after it. These depend on the user's choice, differ between runtimes, and make output shapes
+depend on the values.
 """
 
 from collections.abc import Mapping
@@ -32,16 +33,16 @@ class Boxes(nn.Module):
         self.net = net
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """`boxes` [B, N, 4] and `scores` [B, N, C] of images [B, 3, S, S].
+        """Return `boxes` [B, N, 4] and `scores` [B, N, C] of images [B, 3, S, S].
 
-        Boxes are [x1, y1, x2, y2] in shares of the image's width and height, 0..1 and inside: the input is square
-        whatever the photo is, and shares times the photo's sides are its pixels. Scores are probabilities.
+        Boxes are [x1, y1, x2, y2] as shares of the image's width and height, clipped to 0..1. The input is square for
+        a photo of any shape; shares times the photo's width and height are its pixels. Scores are probabilities.
         """
         return decoded(self.net(images), size=(images.shape[2], images.shape[3]))
 
 
 class Probabilities(nn.Module):
-    """A classifier, with the softmax and the mirror image that its `predict` section says."""
+    """A classifier with softmax, and with the mirror image if its `predict` section asks for it."""
 
     outputs = (PROBABILITIES,)
 
@@ -50,17 +51,21 @@ class Probabilities(nn.Module):
         self.net, self.flip = net, flip
 
     def forward(self, images: Tensor) -> Tensor:
-        """`probabilities` [B, C], of sum 1, of images [B, 3, S, T]."""
-        found = self.net(images).softmax(1)
-        return (found + self.net(images.flip(3)).softmax(1)) / 2 if self.flip else found
+        """Return `probabilities` [B, C], of sum 1, of images [B, 3, S, T]."""
+        scores = self.net(images).softmax(1)
+        return (scores + self.net(images.flip(3)).softmax(1)) / 2 if self.flip else scores
 
 
 Graph = Boxes | Probabilities
 
 
 def graph_of(method: Dense | Classifier) -> tuple[Graph, tuple[int, int]]:
-    """The graph around a method's own network, in eval mode on the CPU, and (height, width) of its input in pixels."""
-    # Runtimes have memory layouts of their own: channels_last would only put transpositions into the graph.
+    """Build the graph around a method's network, in eval mode on the CPU.
+
+    Returns:
+        the graph, and (height, width) of its input in pixels.
+    """
+    # Runtimes have their own memory layouts: channels_last would only add transpositions to the graph.
     net = method.net.cpu().to(memory_format=torch.contiguous_format)
     if isinstance(method, Classifier):
         height, width = method.section.input.size
@@ -70,26 +75,28 @@ def graph_of(method: Dense | Classifier) -> tuple[Graph, tuple[int, int]]:
 
 
 def decoded(outputs: Mapping[str, Any], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """What `decode` of SSD and of the RPN computes before any threshold.
+    """Compute boxes and scores as `decode` of SSD and of the RPN does before any threshold.
 
     Args:
-        outputs: `logits` [B, N, C + 1] with background first, or [B, N] of an object of whatever class; `deltas`
-            [B, N, 4]; `default_boxes` or `anchors` [N, 4]; maybe `variances` [4].
+        outputs: `logits` [B, N, C + 1] with background first, or [B, N] for class-agnostic objects; `deltas`
+            [B, N, 4]; `default_boxes` or `anchors` [N, 4]; optionally `variances` [4].
         size: (height, width) of the images.
 
     Returns:
-        boxes [B, N, 4] in shares, scores [B, N, C] with C = 1 for an object of whatever class. Outputs of another kind
-        are an `InputError`.
+        boxes [B, N, 4] as shares, scores [B, N, C] with C = 1 for class-agnostic objects.
+
+    Raises:
+        InputError: the outputs have other names.
     """
-    fixed = outputs.get("default_boxes", outputs.get("anchors"))
-    if fixed is None or "logits" not in outputs or "deltas" not in outputs:
+    anchors = outputs.get("default_boxes", outputs.get("anchors"))
+    if anchors is None or "logits" not in outputs or "deltas" not in outputs:
         raise InputError(
-            f"the network gives {', '.join(outputs)}, and export knows logits and deltas with default_boxes or anchors"
+            f"the network's outputs are {', '.join(outputs)}; export needs logits, deltas, and default_boxes or anchors"
         )
     logits, deltas = outputs["logits"], outputs["deltas"]
     if "variances" in outputs:
         deltas = deltas * outputs["variances"]
-    moved = decode(fixed.expand(deltas.shape).reshape(-1, 4), deltas.reshape(-1, 4))
+    moved = decode(anchors.expand(deltas.shape).reshape(-1, 4), deltas.reshape(-1, 4))
     height, width = size
     boxes = clip(moved, size) / moved.new_tensor([width, height, width, height])
     scores = logits.softmax(2)[:, :, 1:] if logits.dim() == 3 else logits.sigmoid()[:, :, None]
@@ -97,10 +104,10 @@ def decoded(outputs: Mapping[str, Any], size: tuple[int, int]) -> tuple[Tensor, 
 
 
 def program(graph: Graph, size: tuple[int, int]) -> ExportedProgram:
-    """The graph as torch.export sees it, for batches of any number of images of `size` (height, width)."""
-    example = torch.zeros(2, 3, *size)  # not 1: torch.export takes 0 and 1 for constants
-    # strict: the networks ask `len(images)`, which plain tracing takes for a constant.
-    made = torch.export.export(graph, (example,), dynamic_shapes={INPUT: {0: Dim(BATCH)}}, strict=True)
-    for node in made.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine, which concern nobody who gets the file
-    return made
+    """Trace the graph with torch.export, for batches of any number of images of `size` (height, width)."""
+    example = torch.zeros(2, 3, *size)  # not 1: torch.export treats 0 and 1 as constants
+    # strict: the networks call `len(images)`, which plain tracing would make a constant.
+    exported = torch.export.export(graph, (example,), dynamic_shapes={INPUT: {0: Dim(BATCH)}}, strict=True)
+    for node in exported.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it contains paths of this machine, which must not be in the file
+    return exported

@@ -1,4 +1,4 @@
-"""ONNX, .onnx: for ONNX Runtime, OpenCV, and most else that runs networks."""
+"""ONNX files (.onnx), for ONNX Runtime, OpenCV and most other runtimes."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,12 +12,12 @@ from torch.export import ExportedProgram
 from src.export.graph import BATCH, INPUT
 
 SUFFIX = ".onnx"
-OPSET = 18  # the exporter's own; another one would be reached by a conversion behind it
+OPSET = 18  # the exporter's own; any other needs a conversion after the export
 
 
 def content(program: ExportedProgram, outputs: tuple[str, ...], about: Mapping[str, Any]) -> bytes:
-    """The file's bytes; each key of `about` is one of `metadata_props`, its value as JSON."""
-    made = torch.onnx.export(
+    """Return the file's bytes; each key of `about` becomes one of its `metadata_props`, with the value as JSON."""
+    exported = torch.onnx.export(
         program,
         input_names=[INPUT],
         output_names=list(outputs),
@@ -26,7 +26,7 @@ def content(program: ExportedProgram, outputs: tuple[str, ...], about: Mapping[s
         external_data=False,
         verbose=False,
     )
-    model = cast(torch.onnx.ONNXProgram, made).model_proto
+    model = cast(torch.onnx.ONNXProgram, exported).model_proto
     _tidy(model.graph)
     for key, value in about.items():
         model.metadata_props.add(key=key, value=json.dumps(value))
@@ -34,26 +34,26 @@ def content(program: ExportedProgram, outputs: tuple[str, ...], about: Mapping[s
 
 
 def _tidy(graph: Any) -> None:
-    """Take out the exporter's notes on each node, paths of this machine among them, and name the batch dimension."""
+    """Remove the exporter's notes on each node, which contain paths of this machine, and name the batch dimension."""
     for node in graph.node:
         del node.metadata_props[:]
     for value in (*graph.input, *graph.output, *graph.value_info):
         del value.metadata_props[:]
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
-    del graph.value_info[:]  # shapes between the layers, with the batch by a name that differs from run to run
+    del graph.value_info[:]  # shapes between layers; the name of their batch dimension differs from run to run
 
 
 def runner(content: bytes) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """Images [B, 3, S, T] to the outputs, by ONNX Runtime on the CPU, of a file's bytes."""
+    """Return a function that runs a file's bytes in ONNX Runtime on the CPU: images [B, 3, S, T] -> outputs."""
     session = _session(content)
     return lambda images: list(session.run(None, {INPUT: images}))
 
 
 def about(content: bytes) -> dict[str, Any]:
-    """The description in a file's bytes."""
-    found = _session(content).get_modelmeta().custom_metadata_map
-    return {key: json.loads(value) for key, value in found.items()}
+    """Return the description in a file's bytes."""
+    metadata = _session(content).get_modelmeta().custom_metadata_map
+    return {key: json.loads(value) for key, value in metadata.items()}
 
 
 def _session(content: bytes) -> onnxruntime.InferenceSession:

@@ -1,1 +1,1 @@
-"""Bring a data set in: download it, unpack it, read it, draw it, split it."""
+"""Ways to get a data set: download it, read its archives, draw a sample, and split it."""

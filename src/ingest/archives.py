@@ -1,7 +1,7 @@
-"""A tar, a zip or a folder as members that are read by name: nothing is ever unpacked to disk.
+"""A tar, a zip or a folder, whose members are read by name: nothing is ever unpacked to disk.
 
-Members are plain files. One that points outside the archive, and a link, are refused for the whole archive; what macOS
-adds (`__MACOSX/`, `._name`, `.DS_Store`) is left out.
+Members are plain files. An archive is refused if it has a link or a member that points outside the archive. Files that
+macOS adds (`__MACOSX/`, `._name`, `.DS_Store`) are left out.
 """
 
 import gzip
@@ -24,30 +24,30 @@ BLOCK = 512  # bytes; a tar ends with a block of zeros
 
 
 class Archive:
-    """Members by name, in sorted order; opened by `open_archive`."""
+    """The members of an archive by name, in sorted order; made by `open_archive`."""
 
     def __init__(self, path: Path, members: Mapping[str, Read]) -> None:
         self.path = path
         self._members = {name: members[name] for name in sorted(members) if not _from_macos(name)}
 
     def names(self) -> list[str]:
-        """Paths of the members inside the archive, sorted, without a leading `./`."""
+        """Return the paths of the members inside the archive, sorted, without a leading `./`."""
         return list(self._members)
 
     def read(self, name: str) -> bytes:
-        """Content of a member."""
+        """Return the content of a member; one that is damaged or encrypted is an `InputError`."""
         try:
             return self._members[name]()
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:  # a zip: damaged, or with a password
-            raise InputError(f"{self.path}: {name} cannot be read ({error}): pack or fetch it anew") from None
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:  # a damaged or encrypted zip
+            raise InputError(f"{self.path}: {name} cannot be read ({error}): pack or download it again") from None
 
 
 def open_archive(path: str | Path) -> Archive:
-    """The archive or folder at `path`.
+    """Open the archive or folder at `path`.
 
     Raises:
-        InputError: it is none of these, is truncated or damaged, or has a member that is refused. A compressed tar has
-            no random access: `store` makes a plain one of it.
+        InputError: `path` is no tar, zip or folder, is truncated or damaged, or has a member that is refused. A
+            compressed tar is refused too, because it has no random access: `store` decompresses it.
     """
     path = Path(path)
     if path.is_dir():
@@ -58,13 +58,16 @@ def open_archive(path: str | Path) -> Archive:
 
 
 def store(source: str | Path, folder: str | Path, stem: str) -> Path:
-    """Keep a copy of an archive or folder in `folder`, as `<stem>.zip` or `<stem>.tar`.
+    """Copy an archive or folder into `folder`, as `<stem>.zip` or `<stem>.tar`.
 
-    A folder is packed and a tar.gz decompressed, so that what is kept has random access. The copy takes its name only
-    when all of it is there and can be opened; the source is read, and nothing else.
+    A folder is packed and a tar.gz is decompressed, so that the copy has random access. The copy gets its name only
+    when it is complete and can be opened. The source is not changed.
 
     Returns:
         the path of the copy.
+
+    Raises:
+        InputError: the source cannot be opened as an archive; an earlier copy is kept.
     """
     source, folder = Path(source), Path(folder)
     target = folder / f"{stem}.{'zip' if source.is_file() and _magic(source).startswith(ZIP_MAGIC) else 'tar'}"
@@ -82,13 +85,13 @@ def store(source: str | Path, folder: str | Path, stem: str) -> Path:
 
 
 def pack_folder(folder: str | Path, path: str | Path) -> None:
-    """Write a tar of a folder's files, sorted."""
+    """Write a tar of a folder's files, sorted by name."""
     archive = open_archive(folder)
     write_tar(path, ((name, archive.read(name)) for name in archive.names()))
 
 
 def write_tar(path: str | Path, entries: Iterable[tuple[str, bytes]]) -> None:
-    """A tar of entries in the order given, without dates and owners: the same bytes for the same content."""
+    """Write a tar of entries in the given order, without dates and owners: the same content gives the same bytes."""
     with atomic(path) as temporary, tarfile.open(temporary, "w") as tar:
         for name, content in entries:
             member = tarfile.TarInfo(name)
@@ -101,7 +104,7 @@ def _gunzip(source: Path, target: Path) -> None:
         with gzip.open(source) as packed, target.open("wb") as file:
             shutil.copyfileobj(packed, file, 1 << 20)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{source} is truncated or damaged ({error}): fetch or pack it anew") from None
+        raise InputError(f"{source} is truncated or damaged ({error}): pack or download it again") from None
 
 
 def _folder_members(folder: Path) -> Iterator[tuple[str, Read]]:
@@ -117,7 +120,7 @@ def _zip_members(path: Path) -> Iterator[tuple[str, Read]]:
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise InputError(f"{path} is a truncated or damaged zip ({error}): fetch or pack it anew") from None
+        raise InputError(f"{path} is a truncated or damaged zip ({error}): pack or download it again") from None
     for member in archive.infolist():
         name = _inside(path, member.filename)
         if stat.S_ISLNK(member.external_attr >> 16):
@@ -127,17 +130,19 @@ def _zip_members(path: Path) -> Iterator[tuple[str, Read]]:
 
 
 def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
-    """Members of the plain tar at `path`; error messages name `shown`."""
+    """Yield the members of the plain tar at `path`; error messages name `shown` instead."""
     try:
         with tarfile.open(path, "r:") as tar:
             members, end = tar.getmembers(), tar.offset
     except (tarfile.TarError, EOFError) as error:
         raise InputError(
-            f"{shown} is truncated or damaged, or no tar, tar.gz or zip at all ({error}): fetch or pack it anew"
+            f"{shown} is truncated or damaged, or is no tar, tar.gz or zip ({error}): pack or download it again"
         ) from None
-    # tarfile takes a broken header or a cut between two members for the end, without a word: the real end is marked
+    # tarfile silently takes a broken header, or a cut between two members, for the end; a block of zeros marks the end
     if _read_range(path, end, BLOCK) != bytes(BLOCK):
-        raise InputError(f"{shown} is a truncated or damaged tar, after {len(members)} members: fetch or pack it anew")
+        raise InputError(
+            f"{shown} is a truncated or damaged tar (readable members: {len(members)}): pack or download it again"
+        )
     for member in members:
         name = _inside(shown, member.name)
         if not (member.isdir() or (member.isreg() and not member.issparse())):
@@ -157,14 +162,14 @@ def _magic(path: Path) -> bytes:
 
 
 def _inside(archive: Path, name: str) -> str:
-    # read as a Windows path, which knows both kinds of slash and drive letters
+    # a Windows path recognises both kinds of slash, and drive letters
     if PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
-        raise InputError(f"{archive}: member '{name}' points outside the archive: pack it anew with relative paths")
+        raise InputError(f"{archive}: member '{name}' points outside the archive: pack it again with relative paths")
     return str(PurePosixPath(name))
 
 
 def _not_plain(archive: Path, name: str) -> InputError:
-    return InputError(f"{archive}: '{name}' is a link or no plain file: put the file itself in its place")
+    return InputError(f"{archive}: '{name}' is a link or another special file: replace it by the file itself")
 
 
 def _from_macos(name: str) -> bool:

@@ -1,7 +1,6 @@
-"""Sets of labelled images in the commonest layout: one folder a class, its name the class, images anywhere below it.
+"""Sets of labelled images in the most common layout: one folder per class, named after the class, with images below it.
 
-Folders that all images share above those of the classes do not count. Of the files, images alone are looked at, which
-their suffix tells.
+Folders above the class folders are ignored if all images share them. Only files with the suffix of an image are read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +14,11 @@ from src.parallel import parallel_map
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
-IMAGES_PER_JOB = 4000  # a worker takes seconds to start, and checks hundreds of images in each
+IMAGES_PER_JOB = 4000  # a worker takes seconds to start, and checks hundreds of images per second
 
 
 class ClassFolders(NamedTuple):
-    """What lies in the folders; an image id is the path of its file from the folders of the classes."""
+    """The content of the class folders; an image id is the path of its file, beginning with the class folder."""
 
     classes: list[str]  # sorted
     labels: dict[str, int]  # id -> index into classes
@@ -27,10 +26,11 @@ class ClassFolders(NamedTuple):
 
 
 def read(archive: Archive) -> ClassFolders:
-    """Classes and labels of a set, whose images are not looked at yet.
+    """Read the classes and labels of a set, without opening its images.
 
     Raises:
-        InputError: there are fewer than two classes, or the first folders are not those of classes.
+        InputError: there are fewer than two classes, an image is in no class folder, or folders of splits (train, val)
+            are above the class folders.
     """
     paths = [path for path in map(PurePosixPath, archive.names()) if path.suffix.lower() in SUFFIXES]
     shared = 0
@@ -39,33 +39,33 @@ def read(archive: Archive) -> ClassFolders:
     members = {"/".join(path.parts[shared:]): str(path) for path in paths}
     classes = sorted({image_id.partition("/")[0] for image_id in members if "/" in image_id})
     if len(classes) < 2:
-        found = f"images of '{classes[0]}' alone" if classes else "no image in a folder"
+        problem = f"images in only one folder, '{classes[0]}'" if classes else "no image in a folder"
         raise InputError(
-            f"{archive.path} has {found}: give two folders of images or more side by side, each named by its class"
+            f"{archive.path} has {problem}: give at least two folders of images, each named after its class"
         )
     for image_id, name in members.items():
         if "/" not in image_id:
-            raise InputError(f"{archive.path}: {name} lies in no folder of a class: move it into one, or take it out")
+            raise InputError(f"{archive.path}: {name} is in no class folder: move it into one or remove it")
     if set(map(str.lower, classes)) <= SPLIT_NAMES:
         raise InputError(
-            f"{archive.path} has the folders {', '.join(classes)} above those of the classes: give one folder a class, "
-            "and say how to split them in params.yaml"
+            f"{archive.path} has the folders {', '.join(classes)} above the class folders: give one folder per class, "
+            "and choose the rule of the split in params.yaml"
         )
     number = {name: label for label, name in enumerate(classes)}
     return ClassFolders(classes, {image_id: number[image_id.partition("/")[0]] for image_id in members}, members)
 
 
 def checked(archive: Archive, folders: ClassFolders, splits: Mapping[str, Sequence[str]], jobs: int) -> DataSet:
-    """The set to be written; every image that a split has is decoded.
+    """Decode every image of the splits, and return the data set to be written.
 
     Args:
-        archive: that `folders` were read from.
+        archive: the archive that `folders` was read from.
         folders: its classes and labels.
         splits: image ids by split.
-        jobs: processes that decode, at most.
+        jobs: number of processes that decode, at most.
 
     Raises:
-        InputError: some images do not decode; it names the first in the order of ids.
+        InputError: some images do not decode; the message names the first in the order of ids and counts the others.
     """
     ids = sorted(image_id for split in splits.values() for image_id in split)
     items = _Items(archive, [folders.members[image_id] for image_id in ids])
@@ -86,7 +86,7 @@ def checked(archive: Archive, folders: ClassFolders, splits: Mapping[str, Sequen
 
 
 class _Items(Sequence[Any]):
-    """Name and content of each image, read when it is asked for: a whole set does not fit in memory."""
+    """The name and content of each image, read on demand because a whole set does not fit in memory."""
 
     def __init__(self, archive: Archive, names: Sequence[str]) -> None:
         self.archive, self.names = archive, names
@@ -100,6 +100,6 @@ class _Items(Sequence[Any]):
 
 
 def _problem(item: tuple[str, bytes]) -> str | None:
-    """What is wrong with an image: an answer, for of several errors the first is to be the same every time."""
+    """Return an error message if an image does not decode; not raised, so that always the same error comes first."""
     name, encoded = item
-    return f"{name} does not decode as an image: replace it, or take it out" if decode_image(encoded) is None else None
+    return f"{name} does not decode as an image: replace or remove it" if decode_image(encoded) is None else None

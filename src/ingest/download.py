@@ -1,4 +1,4 @@
-"""Large files from a list of mirrors: resumed, checked, and whole or not there at all."""
+"""The download of large files from a list of mirrors: resumed, verified, and complete or absent."""
 
 import hashlib
 import os
@@ -12,26 +12,26 @@ from tqdm import tqdm
 
 from src.errors import InputError
 
-TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of the answer
-CHUNK = 1 << 16  # bytes; what a broken connection may lose
-RETRIES = 4  # broken connections in a row that bring nothing new, before the next mirror is asked
-PAUSE = 1.0  # seconds before a mirror is asked again
+TIMEOUT = (10, 60)  # seconds to connect, and between two parts of the answer
+CHUNK = 1 << 16  # bytes; a broken connection loses at most this many
+RETRIES = 4  # broken connections in a row without new bytes, before the next mirror is tried
+PAUSE = 1.0  # seconds before a mirror is tried again
 
 
 def download(urls: Sequence[str], path: str | Path, *, checksum: str, remedy: str) -> None:
-    """Fetch one file from the first mirror that has it.
+    """Download one file from the first mirror that has it.
 
-    What came before a connection broke lies beside `path` as `<name>.part`, and is resumed by an HTTP range request:
-    at the same mirror, at the next one, or in the next run. A file that is there with the right checksum is kept.
+    If a connection breaks, the bytes received so far stay beside `path` as `<name>.part`. An HTTP range request resumes
+    them: at the same mirror, at the next one, or in the next run. An existing file with the right checksum is kept.
 
     Args:
-        urls: the mirrors, in the order in which they are asked. One that fails is skipped with a word on stderr.
-        path: the file to write, by a rename at the very end.
-        checksum: `md5:<hex>` or `sha256:<hex>`, the digest or the beginning of it.
-        remedy: what to do where no mirror has the file, the end of the error message.
+        urls: the mirrors, in the order in which they are tried. A mirror that fails is skipped with a line on stderr.
+        path: the file to write; it gets this name only when it is complete.
+        checksum: `md5:<hex>` or `sha256:<hex>`, the digest or its beginning.
+        remedy: the end of the error message: what the user can do if no mirror has the file.
 
     Raises:
-        InputError: no mirror sent the right file; it lists what each of them said.
+        InputError: no mirror sent the right file; the message lists the answer of each mirror.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,17 +45,17 @@ def download(urls: Sequence[str], path: str | Path, *, checksum: str, remedy: st
             os.replace(part, path)
             return
         answers.append(f"{url}: {problem}")
-        print(f"{path.name} not from {answers[-1]}", file=sys.stderr)
-    raise InputError(f"no mirror has sent {path.name} ({'; '.join(answers)}): {remedy}")
+        print(f"{path.name}: skipped the mirror {answers[-1]}", file=sys.stderr)
+    raise InputError(f"no mirror sent {path.name} ({'; '.join(answers)}): {remedy}")
 
 
 def _fetch_checked(url: str, part: Path, checksum: str) -> str | None:
-    """Complete `part` from one mirror; what went wrong, or None. A part that stays is one that may be resumed."""
+    """Complete `part` from one mirror; return the problem, or None. A part that is kept can be resumed."""
     try:
         resumed = part.exists()
         _fetch(url, part)
         problem = _problem(part, checksum)
-        if problem and resumed:  # its beginning may be another mirror's mistake: not held against this one
+        if problem and resumed:  # its beginning may come from another mirror's wrong file: start again
             part.unlink(missing_ok=True)
             _fetch(url, part)
             problem = _problem(part, checksum)
@@ -67,15 +67,15 @@ def _fetch_checked(url: str, part: Path, checksum: str) -> str | None:
 
 
 def _fetch(url: str, part: Path) -> None:
-    """Append what is missing of `part`, over as many connections as it takes while each brings something new."""
+    """Append the missing bytes to `part`; connect again until `RETRIES` connections in a row bring nothing new."""
     longest = _size(part)
     failures = 0
     while True:
-        # `identity`: a compressed answer would make the length and the range those of other bytes
+        # `identity`: in a compressed answer the length and the range would count other bytes
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={_size(part)}-"} if _size(part) else {})}
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
-                return  # nothing follows the part: it is whole, or the checksum will tell
+                return  # no byte follows the part: it is complete, or its checksum will differ
             response.raise_for_status()
             try:
                 return _receive(response, part)
@@ -88,7 +88,7 @@ def _fetch(url: str, part: Path) -> None:
 
 
 def _receive(response: requests.Response, part: Path) -> None:
-    """Write the body of an answer: behind the part where the mirror honours ranges (206), else from the start (200)."""
+    """Write the body of an answer: append if the mirror honours ranges (206), else begin again (200)."""
     begin = _size(part) if response.status_code == requests.codes.partial_content else 0
     length = response.headers.get("Content-Length")
     total = begin + int(length) if length else None
@@ -111,8 +111,8 @@ def _problem(path: Path, checksum: str) -> str | None:
     if not path.exists():
         return "sent nothing"
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
-    return None if found.startswith(expected) else f"sent another file, {algorithm} {found} instead of {expected}"
+        digest = hashlib.file_digest(file, algorithm).hexdigest()
+    return None if digest.startswith(expected) else f"sent another file, {algorithm} {digest} instead of {expected}"
 
 
 def _reason(error: requests.RequestException) -> str:
@@ -120,4 +120,6 @@ def _reason(error: requests.RequestException) -> str:
         return f"answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):
         return "no answer in time"
-    return "broke off" if isinstance(error, requests.exceptions.ChunkedEncodingError) else "no connection"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off"
+    return "no connection"

@@ -1,19 +1,16 @@
-"""Where a data set comes from: what every section below `data` in params.yaml says of it."""
+"""The origin of a data set: the keys that every section under `data` in params.yaml has."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from src import plugins
 from src.errors import InputError
-from src.params import Section, validated
+from src.params import Section
 
 
 class Source(Section):
-    """The keys that all data sets have; `LAYOUT` says in words what is expected at `path`."""
+    """The keys that all data sets have; `LAYOUT` describes the layout that `path` must have."""
 
     LAYOUT: ClassVar[str]
 
@@ -27,29 +24,32 @@ class Source(Section):
         return self
 
 
-def data_set(data: Mapping[str, Any], name: str) -> tuple[ModuleType, Any]:
-    """The data set's file and its part of the section `data`."""
-    module = plugins.load("datasets", name)
-    return module, validated(data[name], module.Params, f"params.yaml: data.{name}.")
-
-
 def remedy(name: str) -> str:
-    """What to do where no mirror has an official file of the data set."""
+    """Return the remedy for an official file of the data set that no mirror has."""
     return (
-        "run again to resume where it stopped, or fetch the files by other means, unpack them into one folder, and set "
-        f"data.{name}.source to local and data.{name}.path to that folder"
+        "run the stage again to resume the download, or get the files by other means, unpack them into one folder, and "
+        f"set data.{name}.source to local and data.{name}.path to that folder"
     )
 
 
 def local(key: str, value: str, out: Path) -> Path:
-    """Return the path of a user's own data; one that is missing, or overlaps the folder `out`, is an `InputError`."""
+    """Return the path of a user's own data.
+
+    Args:
+        key: the key of the path in params.yaml, for error messages.
+        value: its value.
+        out: the folder that the stage clears and writes.
+
+    Raises:
+        InputError: the path does not exist, or it overlaps `out`.
+    """
     path = Path(value)
     if not path.exists():
         raise InputError(
-            f"{key} = {value}: there is no such file or folder (a relative path counts from the repository's root, "
-            "which is another one under `dvc exp run --temp`: give an absolute path)"
+            f"{key} = {value}: there is no such file or folder: give an absolute path (a relative one begins at the "
+            "repository's root, which is another one under `dvc exp run --temp`)"
         )
     inner, outer = path.resolve(), out.resolve()
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise InputError(f"{key} = {value} overlaps {out}, which this stage clears: keep your data elsewhere")
+        raise InputError(f"{key} = {value} overlaps {out}, which this stage clears: move your data to another folder")
     return path

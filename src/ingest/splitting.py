@@ -1,7 +1,7 @@
-r"""Which images of a labelled set are for training, for validation and for testing.
+"""The division of a labelled set into images for training, validation and testing.
 
-Every rule works on the sorted ids, so that the answer is the same in whatever order a folder is listed, and gives sets
-without an image in common. An id is the path of an image in its data set, as in `002-fist/hand1_0007.jpg`.
+Every rule works on the sorted ids, so the result does not depend on the order in which a folder is listed. No two
+splits have an image in common. An id is the path of an image in its data set, such as `002-fist/hand1_0007.jpg`.
 """
 
 import re
@@ -21,25 +21,28 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ValShare(Section):
-    """The share of each class that validates."""
+    """The share of each class that is held out for validation."""
 
     val: Share
 
 
 class Shares(ValShare):
-    """The shares of each class that validate and test; the rest trains."""
+    """The shares of each class that are held out for validation and testing; the rest is for training."""
 
     test: Share
 
     @model_validator(mode="after")
     def _leave_some(self) -> "Shares":
         if self.val + self.test >= 1:
-            raise ValueError(f"val {self.val} and test {self.test} leave nothing to train on: lower one of them")
+            raise ValueError(f"val = {self.val} and test = {self.test} leave nothing to train on: lower one of them")
         return self
 
 
 class Pattern(Section):
-    """An image's group is what the parentheses of `regex` catch in its file name; a group that is not named trains."""
+    """The groups, such as people, of each split: the parentheses of `regex` catch an image's group in its file name.
+
+    Groups in neither list are for training.
+    """
 
     regex: str
     val: list[str | int] | None
@@ -50,16 +53,16 @@ class Pattern(Section):
         try:
             groups = re.compile(self.regex).groups
         except re.error as error:
-            raise ValueError(f"regex = {self.regex!r} is no regular expression ({error}): correct it") from None
+            raise ValueError(f"regex = {self.regex!r} is not a regular expression ({error}): correct it") from None
         if groups != 1:
-            raise ValueError(rf"regex = {self.regex!r} must have one pair of parentheses, as hand(\d+)_ has")
+            raise ValueError(rf"regex = {self.regex!r} must have one pair of parentheses, such as in hand(\d+)_")
         if both := sorted({*map(str, self.val or ())} & {*map(str, self.test)}):
-            raise ValueError(f"group {both[0]!r} stands in val and in test: take it out of one")
+            raise ValueError(f"group {both[0]!r} is in val and in test: remove it from one of them")
         return self
 
 
 class Split(Section):
-    """How a set is cut into three; rules that are not in use keep their numbers."""
+    """The rule that divides a set into three splits; the keys of the other rules have no effect."""
 
     rule: Literal["fraction", "every_nth", "pattern"]
     seed: Seed
@@ -69,7 +72,7 @@ class Split(Section):
 
 
 class ValSplit(Section):
-    """How validation images are cut from the training images of a set that has its test images already."""
+    """The rule that holds out validation images of a set that already has its test images."""
 
     rule: Literal["fraction", "every_nth"]
     seed: Seed
@@ -78,15 +81,15 @@ class ValSplit(Section):
 
 
 def cut(labels: Labels, split: Split | ValSplit, key: str) -> Splits:
-    """The sets that `split` makes of images: train and val, and test where it is a `Split`.
+    """Divide images into train and val, and also test if `split` is a `Split`.
 
     Args:
-        labels: of all the images.
+        labels: the class of every image.
         split: the rule.
-        key: of `split` in params.yaml, for the error messages.
+        key: the key of `split` in params.yaml, for the error messages.
 
     Raises:
-        InputError: a set comes out empty, a class has no training image, or the pattern does not fit the file names.
+        InputError: a split is empty, a class has no training image, or the pattern does not fit the file names.
     """
     names = ("val", "test") if isinstance(split, Split) else ("val",)
     if split.rule == "fraction":
@@ -100,54 +103,55 @@ def cut(labels: Labels, split: Split | ValSplit, key: str) -> Splits:
     for name, ids in splits.items():
         if not ids:
             raise InputError(
-                f"params.yaml: {key}.rule = {split.rule!r} leaves no image for {name}, of {len(labels)} images: "
-                f"change {key}.{split.rule}, or give more images"
+                f"params.yaml: {key}.rule = {split.rule!r} leaves no image for {name} (the set has {len(labels)} "
+                f"images): change {key}.{split.rule} or add images"
             )
     learnt = {labels[image_id] for image_id in splits["train"]}
     for image_id in sorted(labels):
         if labels[image_id] not in learnt:
             raise InputError(
-                f"params.yaml: {key}.rule = {split.rule!r} leaves no training image of the class that {image_id} has: "
-                f"change {key}.{split.rule}, or give more images of that class"
+                f"params.yaml: {key}.rule = {split.rule!r} leaves no training image for the class of {image_id}: "
+                f"change {key}.{split.rule} or add images of that class"
             )
     return splits
 
 
 def by_fraction(labels: Labels, shares: Mapping[str, float], seed: int) -> Splits:
-    """A share of each class for each name, drawn at random: the nearest whole number, but never the whole class.
+    """Choose a random share of each class for each name: the nearest whole number, but never the whole class.
 
-    What is drawn of one class does not depend on the images of the others.
+    The choice in one class does not depend on the images of the other classes.
     """
-    drawn: Splits = {name: [] for name in shares}
+    chosen: Splits = {name: [] for name in shares}
     for order in _shuffled(labels, labels, seed):
-        rest = order[1:]  # the first is left for training, however few there are
+        rest = order[1:]  # the first image is always left for training
         for name, share in shares.items():
             count = int(share * len(order) + 0.5)
-            drawn[name] += rest[:count]
+            chosen[name] += rest[:count]
             rest = rest[count:]
-    return {name: sorted(ids) for name, ids in drawn.items()}
+    return {name: sorted(ids) for name, ids in chosen.items()}
 
 
 def every_nth(labels: Labels, n: int, names: Sequence[str]) -> Splits:
-    """Of each `n` images in the sorted list the first is for the first name, the second for the second.
+    """Choose every n-th image of the sorted list for each name, beginning at the first image for the first name.
 
-    The tutorial's rule, with n = 5 and validation alone, on a list that was not sorted.
+    The second name begins at the second image. The tutorial uses this rule with n = 5, for validation only, on a list
+    that is not sorted.
     """
     return {name: sorted(labels)[first::n] for first, name in enumerate(names)}
 
 
 def by_group(labels: Labels, regex: str, groups: Mapping[str, Sequence[str]], key: str) -> Splits:
-    """All images of the groups that a name lists; `regex` is searched in the file name, without its folder.
+    """Choose all images of the groups of each name; `regex` is searched in the file name, without its folder.
 
     Raises:
-        InputError: a file name does not match, or no file has a group that is listed.
+        InputError: a file name does not match, or a listed group is in no file name.
     """
     group_of = {}
     for image_id in sorted(labels):
         match = re.search(regex, PurePosixPath(image_id).name)
         if match is None or match[1] is None:
             raise InputError(
-                f"params.yaml: {key}.regex = {regex!r} does not match the file name of {image_id}: correct it, or "
+                f"params.yaml: {key}.regex = {regex!r} does not match the file name of {image_id}: correct it or "
                 "rename the file"
             )
         group_of[image_id] = match[1]
@@ -156,7 +160,7 @@ def by_group(labels: Labels, regex: str, groups: Mapping[str, Sequence[str]], ke
         for group in wanted:
             if group not in known:
                 raise InputError(
-                    f"params.yaml: {key}.{name} names group {group!r}, which no file name has: there are "
+                    f"params.yaml: {key}.{name} names group {group!r}, which no file name has: choose from "
                     f"{', '.join(known)}"
                 )
     return {
@@ -165,7 +169,7 @@ def by_group(labels: Labels, regex: str, groups: Mapping[str, Sequence[str]], ke
 
 
 def _by_pattern(labels: Labels, split: Split, key: str) -> Splits:
-    """`by_group`; where no groups are named for val, a share of what is left for training validates."""
+    """Divide by group; if no groups are named for val, hold out a random share of the remaining images for it."""
     pattern = split.pattern
     groups = {"val": [str(group) for group in pattern.val or ()], "test": [str(group) for group in pattern.test]}
     held_out = by_group(labels, pattern.regex, groups, key)
@@ -177,9 +181,22 @@ def _by_pattern(labels: Labels, split: Split, key: str) -> Splits:
 
 
 def limited(ids: Sequence[str], labels: Labels, limit: int | None, seed: int, key: str) -> list[str]:
-    """At most `limit` of some images, sorted: one of each class, then of each as large a share as of all, at random.
+    """Choose at most `limit` images at random: at least one per class, and about the same share of every class.
 
-    The images of a smaller limit are among those of a larger one. None: all. `key` is that of the limit in params.yaml.
+    The images of a smaller limit are also images of every larger limit. None chooses all images.
+
+    Args:
+        ids: the images to choose from.
+        labels: the class of every image.
+        limit: largest number of images.
+        seed: seed of the choice.
+        key: the key of the limit in params.yaml, for the error message.
+
+    Returns:
+        the ids of the chosen images, sorted.
+
+    Raises:
+        InputError: the limit is smaller than the number of classes.
     """
     if limit is None:
         return sorted(ids)
@@ -189,13 +206,14 @@ def limited(ids: Sequence[str], labels: Labels, limit: int | None, seed: int, ke
     classes = len({labels[image_id] for image_id in ids})
     if limit < classes:
         raise InputError(
-            f"params.yaml: {key} = {limit}: there are {classes} classes, and each needs an image: raise it"
+            f"params.yaml: {key} = {limit}: there are {classes} classes, and each needs an image: set it to {classes} "
+            "or more"
         )
     return sorted(image_id for *_, image_id in sorted(ranked)[:limit])
 
 
 def _shuffled(ids: Sequence[str] | Labels, labels: Labels, seed: int) -> list[list[str]]:
-    """The images of each class in a random order of its own."""
+    """Return the images of each class in a random order, which does not depend on the other classes."""
     by_class: dict[int, list[str]] = {}
     for image_id in sorted(ids):
         by_class.setdefault(labels[image_id], []).append(image_id)

@@ -1,4 +1,14 @@
-"""What networks with ImageNet's weights expect of an image: RGB in 0..1, with this mean and deviation taken away."""
+"""Normalise images as networks with ImageNet's weights expect them: RGB in 0..1, minus this mean, by this deviation."""
+
+from collections.abc import Sequence
+
+import torch
+from torchvision.transforms import v2
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+
+def normalise(mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> v2.Transform:
+    """Return the step from bytes [..., 3, H, W] to normalised floats; None stands for ImageNet's mean and deviation."""
+    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean or MEAN), list(std or STD))])

@@ -5,34 +5,17 @@ From the model file: the network's own settings and the classes. From params.yam
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from src import plugins
-from src.classification.batches import LabelledBatches
-from src.classification.running import predict, start
+from src.classification.inputs import transform
+from src.classification.running import probabilities, start
 from src.errors import InputError
-from src.files.labelled_images import LabelledImages
 from src.files.weights import read_tensors
-
-
-class OnePhoto:
-    """What `LabelledBatches` reads of a data set, for one image in memory whose label nobody knows."""
-
-    path = "the photo"
-
-    def __init__(self, image: np.ndarray, classes: list[str]) -> None:
-        self._image, self.classes = image, classes
-
-    def image(self, image_id: str) -> np.ndarray:
-        """RGB image, uint8 [H, W, 3]."""
-        return self._image
-
-    def label(self, image_id: str) -> int:
-        """A number that nothing looks at."""
-        return 0
 
 
 class Classifier:
@@ -48,10 +31,17 @@ class Classifier:
         net, _ = start(lambda: module.build(len(self.classes), settings), {}, "", seed=0)
         net.load_state_dict(tensors)
         self.net, self.device = net.to(device).eval(), device
+        self.steps = transform(self.section.input)
+
+    def input(self, image: np.ndarray) -> Tensor:
+        """Return the network's input [3, S, T] of an RGB image, uint8 [H, W, 3]."""
+        pixels: Tensor = self.steps(torch.from_numpy(image).permute(2, 0, 1))
+        return pixels
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Of each class [C], of sum 1, of an RGB image [H, W, 3]; of a test image, those of `evaluate_classifier`."""
-        photo = cast(LabelledImages, OnePhoto(image, self.classes))
-        batches = LabelledBatches(photo, ["photo"], self.section.input, batch_size=1)
-        _, scores = predict(self.net, batches, self.device, flip=self.section.predict.flip)
-        return scores[0]
+        """Return the probabilities [C], of sum 1, of an RGB image [H, W, 3].
+
+        Those of a test image are the ones of the stage `evaluate_classifier`.
+        """
+        batch = self.input(image)[None].contiguous(memory_format=torch.channels_last).to(self.device)
+        return probabilities(self.net, batch, flip=self.section.predict.flip)[0]

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src import plugins
 from src.detection.augmentation import apply, transform
-from src.detection.running import class_agnostic, section_of, start
+from src.detection.running import class_agnostic, start
 from src.errors import InputError
 from src.files.records import Record
 from src.files.weights import read_tensors
@@ -25,7 +26,7 @@ class Dense:
     """A trained dense detector."""
 
     def __init__(self, detectors: dict[str, Any], name: str, model: Path, device: torch.device) -> None:
-        self.module, section = section_of(detectors, name)
+        self.module, section = plugins.section("detectors", detectors, name)
         tensors, facts = read_tensors(model)
         if facts.get("detector") != name:
             raise InputError(f"{model} holds {facts.get('detector', 'something else')}, and not {name}")
@@ -37,11 +38,14 @@ class Dense:
         self.net, self.device = net.to(device).eval(), device
         self.steps = transform(trained.size)
 
+    def input(self, image: np.ndarray) -> Tensor:
+        """Return the network's input [3, S, S] of an RGB image, uint8 [H, W, 3]."""
+        return apply(self.steps, image, NO_OBJECTS)[0]
+
     def outputs(self, image: np.ndarray) -> dict[str, Tensor]:
-        """What the network gives of an RGB image [H, W, 3]; every threshold comes after it."""
-        seen, _ = apply(self.steps, image, NO_OBJECTS)
+        """Return the network's outputs of an RGB image [H, W, 3]; every threshold comes after it."""
         with torch.inference_mode():
-            batch = seen[None].contiguous(memory_format=torch.channels_last).to(self.device)
+            batch = self.input(image)[None].contiguous(memory_format=torch.channels_last).to(self.device)
             return {name: value.cpu() for name, value in self.net(batch).items()}
 
     def finish(self, outputs: Mapping[str, Tensor], size: tuple[int, int], **changes: float) -> Record:

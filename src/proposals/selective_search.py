@@ -1,8 +1,8 @@
 """Region proposals by selective search (Uijlings et al. 2013, IJCV 104): by this project's kernels, or by OpenCV.
 
-Both engines find the same boxes but for ties. OpenCV returns the same *set* of boxes at every call, in an order that
-C's `rand()` shuffles. Here the set is sorted, and then put in an order that depends on the seed and the image id alone:
-not on the call before, on the number of workers, or on the machine's C library.
+Both engines find the same boxes apart from ties. OpenCV returns the same *set* of boxes at every call, but C's `rand()`
+shuffles their order. Here the set is sorted and then shuffled by the seed and the image id, so the order does not
+depend on earlier calls, on the number of workers or on the machine's C library.
 """
 
 import zlib
@@ -13,11 +13,11 @@ import numpy as np
 
 from src.params import Count, Fraction, Section
 
-MAX_ASPECT = 2.4  # beyond about 2.43 the texture measure leaves the image in some releases (opencv_contrib#2102, #705)
+MAX_ASPECT = 2.4  # beyond about 2.43 some releases read outside the image (opencv_contrib#2102, #705)
 
 
 class SelectiveSearch(Section):
-    """Region proposals by selective search."""
+    """The section `selective_search` of params.yaml."""
 
     engine: Literal["own", "opencv"]
     mode: Literal["fast", "quality"]
@@ -37,21 +37,21 @@ def propose(
     seed: int = 0,
     image_id: str = "",
 ) -> np.ndarray:
-    """Boxes that may hold an object, of any class.
+    """Propose boxes that may hold an object of any class.
 
     Args:
         image: RGB, uint8 [H, W, 3].
         engine: `own` (src/selective_search) or `opencv`, which takes six times as long.
         mode: `fast` (2 colour spaces, 3 scales, 2 measures) or `quality` (5, 5, 4), Sec. 5.2.
-        min_side: smallest width and height that is kept, in pixels.
-        nms_thresh: a box whose IoU with one before it in the order is above this is left out as a near duplicate; None
-            leaves out exact duplicates alone. On VOC photos 0.75 halves the boxes and costs a hundredth of the recall
-            at IoU 0.5, where a random half costs five (docs/results.md).
-        max_proposals: as many at most; where there are more, the first of the order, which is a random one.
-        seed, image_id: what the order depends on.
+        min_side: a box whose width or height is smaller is left out; pixels.
+        nms_thresh: a box whose IoU with an earlier box is above this is left out as a near duplicate; None leaves out
+            only exact duplicates. On VOC photos 0.75 halves the number of boxes and lowers the recall at IoU 0.5 by
+            0.01, and a random half lowers it by 0.05 (docs/results.md).
+        max_proposals: at most this many boxes, the first of the random order; None keeps all.
+        seed, image_id: the order depends on these two alone.
 
     Returns:
-        float32 [N, 4], no two alike, in the seeded order; [0, 4] where nothing is large enough.
+        float32 [N, 4], all different, in the random order; [0, 4] if no box is large enough.
     """
     search = _opencv if engine == "opencv" else _own
     boxes = np.unique(search(image, mode), axis=0)
@@ -63,22 +63,21 @@ def propose(
 
 
 def distinct(boxes: np.ndarray, nms_thresh: float) -> np.ndarray:
-    """Rows of the boxes that have no near duplicate before them, in their order.
+    """Find the boxes that have no near duplicate before them, and return their rows in order.
 
     Args:
         boxes: [N, 4]; N may be 0.
-        nms_thresh: IoU above which two are near duplicates.
+        nms_thresh: IoU above which two boxes are near duplicates.
     """
-    # OpenCV's suppression: to import torchvision for its own would cost each worker seconds.
+    # OpenCV's NMS, because importing torchvision for its NMS would cost each worker seconds.
     xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     falling = np.arange(len(boxes), 0, -1, dtype=np.float32)
     return np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), falling.tolist(), 0.0, nms_thresh), int)
 
 
 def _own(image: np.ndarray, mode: str) -> np.ndarray:
-    from src.selective_search.strategies import (
-        search,
-    )  # here: Numba takes 0.3 s to import, and many stages search nothing
+    # Imported here, because Numba takes 0.3 s to import and many stages search nothing.
+    from src.selective_search.strategies import search
 
     return search(image, mode).astype(np.float32)
 
@@ -97,7 +96,7 @@ def _opencv(image: np.ndarray, mode: str) -> np.ndarray:
 
 
 def _widened(image: np.ndarray) -> np.ndarray:
-    """The image, or where it is too long for OpenCV, the image with its border repeated along the short side."""
+    """Widen an image that is too long for OpenCV: repeat its border along the short side."""
     height, width = image.shape[:2]
     below = max(0, int(np.ceil(width / MAX_ASPECT)) - height)
     beside = max(0, int(np.ceil(height / MAX_ASPECT)) - width)

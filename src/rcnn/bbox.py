@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from src.boxes.geometry import encode
-from src.boxes.matching import best_match, plain
+from src.boxes.matching import best_match, without_difficult
 from src.boxes.target import Target
 from src.files.records import Record
 from src.params import Fraction, Positive, Section
@@ -39,7 +39,7 @@ def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: i
     rows, deltas = [np.zeros(0, int)], [np.zeros((0, 4), np.float32)]
     start = 0
     for image_id, record in regions.items():
-        boxes, clear = record["boxes"], plain(targets[image_id])
+        boxes, clear = record["boxes"], without_difficult(targets[image_id])
         gt_boxes = clear["boxes"][clear["labels"] == label]
         best, matched = best_match(boxes, gt_boxes)
         near = np.flatnonzero((best > iou_thresh) & ~record["is_gt"])

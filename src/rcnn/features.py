@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import field_validator
 
-from src.boxes.matching import best_match, plain
+from src.boxes.matching import best_match, without_difficult
 from src.boxes.target import Target
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
@@ -50,7 +50,7 @@ def to_describe(proposals: np.ndarray, target: Target | None, flip_iou_thresh: f
         {boxes [N, 4], is_gt [N], flipped [N]}: first the true boxes that are not difficult, then the proposals, then
         the mirrored ones in the same order. A mirrored region has the box in the image as it is.
     """
-    gt_boxes = np.zeros((0, 4), np.float32) if target is None else plain(target)["boxes"]
+    gt_boxes = np.zeros((0, 4), np.float32) if target is None else without_difficult(target)["boxes"]
     boxes = np.concatenate([gt_boxes, proposals])
     is_gt = np.arange(len(boxes)) < len(gt_boxes)
     again = np.zeros(0, int)

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from src.boxes.matching import BACKGROUND, IGNORED, best_match, is_background, near_difficult, plain
+from src.boxes.matching import BACKGROUND, IGNORED, best_match, is_background, near_difficult, without_difficult
 from src.boxes.target import Target
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
@@ -61,7 +61,7 @@ def label_regions(boxes: np.ndarray, target: Target, rules: Finetune) -> np.ndar
     Returns:
         labels [N]: class, 0 background, -1 left out.
     """
-    clear = plain(target)
+    clear = without_difficult(target)
     best, matched = best_match(boxes, clear["boxes"])
     background = is_background(
         boxes,
@@ -102,11 +102,11 @@ class RegionBatches(Dataset[dict[str, Any]]):
         self.seed, self.flip, self.fg_fraction = seed, flip, rules.fg_fraction
         targets = {image_id: data.target(image_id) for image_id in image_ids}
         if rules.only_images_with_objects:
-            image_ids = [image_id for image_id in image_ids if len(plain(targets[image_id])["boxes"])]
+            image_ids = [image_id for image_id in image_ids if len(without_difficult(targets[image_id])["boxes"])]
         self.image_ids = list(image_ids)
         boxes = []
         for image_id in self.image_ids:
-            gt_boxes = plain(targets[image_id])["boxes"][: None if rules.include_gt else 0]
+            gt_boxes = without_difficult(targets[image_id])["boxes"][: None if rules.include_gt else 0]
             boxes.append(np.concatenate([gt_boxes, proposals[image_id]["boxes"]]))
         labels = [
             label_regions(found, targets[image_id], rules)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
-from src.boxes.matching import best_match, is_background, near_difficult, plain
+from src.boxes.matching import best_match, is_background, near_difficult, without_difficult
 from src.boxes.target import Target
 from src.errors import InputError
 from src.files.records import Record
@@ -90,11 +90,11 @@ def candidates(regions: Mapping[str, Record], targets: Mapping[str, Target], lab
         boxes, target = record["boxes"], targets[image_id]
         of_class = {**target, **{name: target[name][target["labels"] == label] for name in ("boxes", "difficult")}}
         of_class["labels"] = target["labels"][target["labels"] == label]
-        clear = plain(target)
+        clear = without_difficult(target)
         gt_rows = np.flatnonzero(record["is_gt"])
         positives.append(start + gt_rows[np.resize(clear["labels"] == label, len(gt_rows))])
         if len(of_class["boxes"]) or not rules.only_images_with_objects:
-            gt_boxes = plain(of_class)["boxes"]
+            gt_boxes = without_difficult(of_class)["boxes"]
             best, _ = best_match(boxes, gt_boxes)
             negative = is_background(
                 boxes,

@@ -7,8 +7,8 @@ from grandalf.routing import EdgeViewer, route_with_lines
 
 from src.report.blocks import Chart, More, Paragraph, Section, Table
 from src.report.inputs import Inputs
-from src.report.pipeline import graph
 from src.report.rendering import render
+from src.report.stages import graph
 
 HEIGHT, LETTER, MARGIN, GAP = 30, 7.4, 12, 32  # of a node, a letter's width, around all, between layers; pixels
 

@@ -14,7 +14,7 @@ from src.errors import InputError
 from src.evaluation.mistakes import Finding, findings
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
-from src.report.pipeline import Stage
+from src.report.stages import Stage
 
 TITLES = {  # names that need more than their file's; any other method is called as its file is
     "rcnn": "R-CNN",

@@ -1,9 +1,9 @@
 """Hierarchical grouping: the two most similar neighbours merge until one region is left (Uijlings et al. 2013, Alg. 1).
 
-A region that comes from a merge gets a number of its own: R regions become 2R - 1. Pairs of neighbours wait in a heap,
-the most similar first. A pair is stale once one of its regions has merged, and is then passed over.
+A merged region gets a new number: R regions become 2R - 1. A heap holds the pairs of neighbours, the most similar pair
+first. A pair is skipped if one of its regions has merged since.
 
-R: regions at the start; N: pairs of neighbours; bins: those of all channels of a histogram.
+R: regions at the start; N: pairs of neighbours.
 """
 
 import heapq
@@ -16,7 +16,7 @@ from src.selective_search.regions import Regions
 
 
 class Measures(NamedTuple):
-    """The similarity measures that a grouping takes the mean of (Sec. 3.2.2)."""
+    """The similarity measures whose mean a grouping uses (Sec. 3.2.2)."""
 
     colour: bool
     texture: bool
@@ -27,10 +27,10 @@ class Measures(NamedTuple):
 def group(regions: Regions, measures: Measures) -> np.ndarray:
     """Group regions until one covers the image.
 
-    Ties go to the pair with the lower numbers, so the result depends on the regions alone.
+    Of equally similar pairs, the pair with the lower numbers merges first, so the result depends only on the regions.
 
     Returns:
-        int32 [2R - 1, 4], the boxes of all regions: those at the start, then those of the merges in their order.
+        int32 [2R - 1, 4], the boxes of all regions: the regions at the start, then the merged regions in their order.
     """
     boxes, _, _, _ = merged(regions, measures)
     return boxes
@@ -38,13 +38,13 @@ def group(regions: Regions, measures: Measures) -> np.ndarray:
 
 def merged(regions: Regions, measures: Measures) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Group regions, and return boxes, sizes, colour and texture histograms of all 2R - 1 regions."""
-    boxes, sizes, colours, textures = (_room(part) for part in (regions.boxes, regions.sizes, *regions[3:]))
+    boxes, sizes, colours, textures = (_extended(part) for part in (regions.boxes, regions.sizes, *regions[3:]))
     count = _group(boxes, sizes, colours, textures, regions.neighbours, measures)
     return boxes[:count], sizes[:count], colours[:count], textures[:count]
 
 
-def _room(rows: np.ndarray) -> np.ndarray:
-    """Copy the rows, with as many rows behind them as there can be merges."""
+def _extended(rows: np.ndarray) -> np.ndarray:
+    """Copy the rows, and append a row of zeros for each possible merge."""
     return np.concatenate([rows, np.zeros((len(rows) - 1, *rows.shape[1:]), rows.dtype)])
 
 
@@ -64,9 +64,9 @@ def _group(
     for region in range(count):
         pixels += sizes[region]
     parent = np.arange(total)  # the region that a region has merged into, or itself
-    met = np.full(total, -1, np.int64)  # of each region: the latest merge that met it as a neighbour
+    met = np.full(total, -1, np.int64)  # for each region, the latest merged region that has it as a neighbour
     near, start, stop = _adjacency(pairs, total)
-    heap: list[tuple[float, int, int]] = [(0.0, 0, 0) for _ in range(0)]  # empty: Numba takes the types from here
+    heap: list[tuple[float, int, int]] = [(0.0, 0, 0) for _ in range(0)]  # empty; Numba infers the types from it
     for a, b in pairs:
         heap.append((-_similarity(a, b, pixels, boxes, sizes, colours, textures, measures), a, b))
     heapq.heapify(heap)
@@ -78,8 +78,8 @@ def _group(
         _merge(a, b, count, boxes, sizes, colours, textures)
         start[count] = len(near)
         for part in (a, b):
-            for at in range(start[part], stop[part]):
-                other = _current(parent, near[at])
+            for index in range(start[part], stop[part]):
+                other = _current(parent, near[index])
                 if other != count and met[other] != count:
                     met[other] = count
                     near.append(other)
@@ -92,7 +92,7 @@ def _group(
 
 @compiled
 def _adjacency(pairs: np.ndarray, total: int) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """Return a list in which the neighbours of region r are those from start[r] to stop[r]."""
+    """Return a list of neighbours, start and stop: list[start[r] : stop[r]] are the neighbours of region r."""
     stop = np.zeros(total, np.int64)
     for a, b in pairs:
         stop[a] += 1
@@ -111,7 +111,7 @@ def _adjacency(pairs: np.ndarray, total: int) -> tuple[list[int], np.ndarray, np
 
 @compiled
 def _current(parent: np.ndarray, region: int) -> int:
-    """Return the region that a region is part of by now; the path to it becomes shorter."""
+    """Return the region that now contains a region, and shorten the path to it."""
     while parent[region] != region:
         parent[region] = parent[parent[region]]
         region = parent[region]
@@ -122,7 +122,7 @@ def _current(parent: np.ndarray, region: int) -> int:
 def _merge(
     a: int, b: int, new: int, boxes: np.ndarray, sizes: np.ndarray, colours: np.ndarray, textures: np.ndarray
 ) -> None:
-    """Fill the row of the region that two others become (Eq. 3)."""
+    """Fill the row of the new region that a and b form (Eq. 3)."""
     for low, high in ((0, 2), (1, 3)):
         boxes[new, low] = min(boxes[a, low], boxes[b, low])
         boxes[new, high] = max(boxes[a, high], boxes[b, high])
@@ -161,9 +161,9 @@ def _similarity(
 
 @compiled
 def _intersection(a: np.ndarray, b: np.ndarray, size_a: int, size_b: int) -> float:
-    """Return the sum of min(a / sum(a), b / sum(b)) over the bins (Eq. 2).
+    """Return the sum of min(a / sum(a), b / sum(b)) over the bins of all channels (Eq. 2).
 
-    It is computed in integers, min(a * size_b, b * size_a), whose sum is exact in any order.
+    The sum is one of integers, min(a * size_b, b * size_a), so it is exact in any order.
     """
     total, count = np.int64(0), np.int64(0)
     for i in range(len(a)):

@@ -1,7 +1,7 @@
 """The features of a region: size, bounding box, neighbours, and histograms of colour and texture.
 
-Histograms are counts of pixels. The counts of two regions that merge add up to those of the new region, exactly, so no
-pixel is looked at twice (Uijlings et al. 2013, Sec. 3.2.2, Eq. 3, with counts for shares).
+Histograms are counts of pixels. If two regions merge, their counts add up exactly to the counts of the new region, so
+each pixel is read only once (Uijlings et al. 2013, Sec. 3.2.2, Eq. 3, with counts instead of shares).
 
 H, W, C: height, width and channels of a colour space; R: regions; N: pairs of neighbours.
 """
@@ -14,8 +14,8 @@ import numpy as np
 from src.selective_search.compiled import compiled
 from src.selective_search.texture import both_signs
 
-COLOUR_BINS = 25  # of each channel (Sec. 3.2.2)
-TEXTURE_BINS = 80  # of each channel, ten a direction
+COLOUR_BINS = 25  # per channel (Sec. 3.2.2)
+TEXTURE_BINS = 80  # per channel, ten per direction
 
 
 class Regions(NamedTuple):
@@ -32,7 +32,7 @@ def describe(labels: np.ndarray, colour: np.ndarray, texture: np.ndarray) -> Reg
     """Describe the regions of a segmentation.
 
     Args:
-        labels: int32 [H, W], the region of each pixel; every number up to the largest is there.
+        labels: int32 [H, W], the region of each pixel; every number from 0 to the largest occurs.
         colour: uint8 [1, H, W, C], bins of the values, from `colour_bins`.
         texture: uint8 [4, H, W, C], bins of the derivatives, from `texture_bins`.
     """
@@ -45,7 +45,7 @@ def describe(labels: np.ndarray, colour: np.ndarray, texture: np.ndarray) -> Reg
 
 
 def neighbours(labels: np.ndarray) -> np.ndarray:
-    """Find all pairs of regions that touch: a pixel of one is left of, above, or left above a pixel of the other.
+    """Find all pairs of regions that touch: a pixel of one is left of, above, or above left of a pixel of the other.
 
     Returns:
         int64 [N, 2], sorted, the lower number of each pair first.
@@ -62,7 +62,7 @@ def colour_bins(space: np.ndarray) -> np.ndarray:
         space: uint8 [H, W, C].
 
     Returns:
-        uint8 [1, H, W, C], the bin's place in a histogram of C * 25.
+        uint8 [1, H, W, C], the index of each value's bin in a histogram of C * 25 bins.
     """
     channels = space.shape[2]
     within = np.arange(256)[:, None] * COLOUR_BINS // 256
@@ -90,23 +90,23 @@ def _extents(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 @compiled
 def _borders(labels: np.ndarray, count: int) -> np.ndarray:
-    """Return a * R + b for regions a < b that touch, int64, some pairs many times."""
+    """Return a * R + b for each pair of regions a < b that touch, int64; a pair may occur many times."""
     height, width = labels.shape
-    found = np.empty(3 * height * width, np.int64)
+    pairs = np.empty(3 * height * width, np.int64)
     length = 0
     for i in range(height):
         for j in range(width):
-            here = labels[i, j]
+            region = labels[i, j]
             for up, left in ((0, 1), (1, 0), (1, 1)):
                 if i < up or j < left:
                     continue
-                there = labels[i - up, j - left]
-                if there != here:
-                    pair = min(here, there) * np.int64(count) + max(here, there)
-                    if length == 0 or found[length - 1] != pair:
-                        found[length] = pair
+                other = labels[i - up, j - left]
+                if other != region:
+                    pair = min(region, other) * np.int64(count) + max(region, other)
+                    if length == 0 or pairs[length - 1] != pair:
+                        pairs[length] = pair
                         length += 1
-    return found[:length]
+    return pairs[:length]
 
 
 @compiled

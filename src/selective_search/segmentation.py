@@ -1,6 +1,6 @@
 """Initial regions by the graph-based segmentation of Felzenszwalb and Huttenlocher (2004, IJCV 59).
 
-Pixels are the nodes of a graph. An edge joins two pixels side by side; its weight is the distance of their colours
+Pixels are the nodes of a graph. An edge joins two adjacent pixels; its weight is the distance of their colours
 after a blur. Regions grow along the edges from the lightest to the heaviest. The blur and the sorted edges depend on
 the image alone, so one graph serves all values of k.
 
@@ -16,7 +16,7 @@ from src.selective_search.compiled import compiled
 
 SIGMA = 0.8  # of the blur, in pixels (Sec. 6)
 RADIUS = 3  # of its kernel, four sigma
-MIN_SIZE = 100  # pixels of the smallest region; OpenCV's default, as k is
+MIN_SIZE = 100  # pixels of the smallest region; OpenCV's default
 
 
 class Graph(NamedTuple):
@@ -24,7 +24,7 @@ class Graph(NamedTuple):
 
     height: int
     width: int
-    edges: np.ndarray  # uint64 [E]: the bits of the weight, a float32, above 32 bits of the edge's number
+    edges: np.ndarray  # uint64 [E]: upper 32 bits: the weight, a float32; lower 32 bits: the edge's number
 
 
 def pixel_graph(image: np.ndarray) -> Graph:
@@ -40,10 +40,10 @@ def pixel_graph(image: np.ndarray) -> Graph:
 
 
 def smooth(image: np.ndarray) -> np.ndarray:
-    """Blur an image by a Gaussian.
+    """Blur an image with a Gaussian.
 
-    OpenCV's blur rounds a product and a sum once on processors that can fuse them, and twice on others. This one rounds
-    once on all.
+    OpenCV's blur rounds a product and a sum once on processors that can fuse them, and twice on others. This blur
+    rounds once on all processors.
 
     Args:
         image: uint8 [H, W, C].
@@ -61,7 +61,7 @@ def segment(graph: Graph, k: float) -> np.ndarray:
     """Segment an image (Sec. 3.2, Algorithm 1), and merge regions that are too small.
 
     Args:
-        graph: of the image.
+        graph: the graph of the image, from `pixel_graph`.
         k: scale; a larger k gives larger regions.
 
     Returns:
@@ -73,7 +73,7 @@ def segment(graph: Graph, k: float) -> np.ndarray:
 
 @compiled
 def _blurred(padded: np.ndarray, kernel: np.ndarray, channels: int) -> np.ndarray:
-    """Filter rows of interleaved channels along x and then along y; the padding goes away."""
+    """Filter rows of interleaved channels along x and then along y, and remove the padding."""
     radius = len(kernel) // 2
     height, length = padded.shape[0] - 2 * radius, padded.shape[1] - 2 * radius * channels
     rows = np.zeros((height + 2 * radius, length), np.float32)
@@ -84,8 +84,8 @@ def _blurred(padded: np.ndarray, kernel: np.ndarray, channels: int) -> np.ndarra
     for i in range(height):
         middle = i + radius
         _add(blurred[i], kernel[radius], rows[middle])
-        for away in range(1, radius + 1):
-            _add(blurred[i], kernel[radius - away], rows[middle - away] + rows[middle + away])
+        for offset in range(1, radius + 1):
+            _add(blurred[i], kernel[radius - offset], rows[middle - offset] + rows[middle + offset])
     return blurred
 
 
@@ -98,11 +98,11 @@ def _add(total: np.ndarray, weight: np.float32, row: np.ndarray) -> None:
 
 @compiled
 def _edges(image: np.ndarray) -> np.ndarray:
-    """Make the keys of all edges, unsorted: those from each pixel to its right (even numbers) and down (odd)."""
+    """Return the keys of all edges, unsorted: an edge to the right has an even number, an edge down an odd number."""
     height, width, channels = image.shape
     edges = np.empty(height * (width - 1) + (height - 1) * width, np.uint64)
     weight = np.empty(1, np.float32)
-    bits = weight.view(np.uint32)  # of floats that are not negative, the bits sort as the numbers do
+    bits = weight.view(np.uint32)  # the bits of non-negative floats sort like the floats themselves
     count = 0
     for i in range(height):
         for j in range(width):
@@ -128,7 +128,7 @@ def _segment(edges: np.ndarray, pixels: int, width: int, k: np.float32, min_size
     thresh = np.full(pixels, k, np.float32)  # Int(C) + k / |C| of each root's region (Eq. 4)
     bits = np.empty(1, np.uint32)
     weight = bits.view(np.float32)
-    between = np.empty(len(edges), np.int32)  # edges that joined nothing
+    between = np.empty(len(edges), np.int32)  # edges that joined no regions
     count = 0
     for key in edges:
         edge = np.int64(key & np.uint64(0xFFFFFFFF))
@@ -160,7 +160,7 @@ def _ends(edge: np.int64, width: int) -> tuple[np.int64, np.int64]:
 
 @compiled
 def _root(parent: np.ndarray, pixel: np.int64) -> np.int64:
-    """Find the root of a pixel's region; the path to it becomes shorter."""
+    """Find the root of a pixel's region, and shorten the path to it."""
     while parent[pixel] != pixel:
         parent[pixel] = parent[parent[pixel]]
         pixel = parent[pixel]

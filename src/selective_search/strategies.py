@@ -1,6 +1,6 @@
 """Diversification: the same grouping in several colour spaces, scales and similarity measures (Uijlings et al. 2013).
 
-Each colour space is blurred, and its edges sorted and its texture taken, once for all scales.
+The blur, the sorted edges and the texture of a colour space are computed once for all scales.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ FILL = SIZE._replace(size=False, fill=True)
 
 
 class Strategies(NamedTuple):
-    """Colour spaces, scales and measures, each of which is combined with each."""
+    """The colour spaces, scales and measures of a search, which runs all their combinations."""
 
     spaces: tuple[str, ...]
     scales: tuple[int, ...]  # k of the segmentation
@@ -44,17 +44,17 @@ def search(image: np.ndarray, mode: str) -> np.ndarray:
         mode: `fast` or `quality`.
 
     Returns:
-        int32 [N, 4], the boxes of all regions of all groupings, many of them more than once.
+        int32 [N, 4], the boxes of all regions of all groupings; many boxes occur more than once.
     """
     strategies = MODES[mode]
-    found = []
+    boxes = []
     for name in strategies.spaces:
         space = converted(image, name)
         graph, colour, texture = pixel_graph(space), colour_bins(space), texture_bins(space)
         for k in strategies.scales:
             regions = describe(segment(graph, k), colour, texture)
-            found += [group(regions, measures) for measures in strategies.measures]
-    return np.concatenate(found)
+            boxes += [group(regions, measures) for measures in strategies.measures]
+    return np.concatenate(boxes)
 
 
 def converted(image: np.ndarray, space: str) -> np.ndarray:
@@ -66,4 +66,4 @@ def converted(image: np.ndarray, space: str) -> np.ndarray:
     if space == "rgi":  # red, green and intensity
         return np.dstack([image[..., :2], cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)])
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    return hsv if space == "hsv" else hsv[..., :1]  # the hue alone
+    return hsv if space == "hsv" else hsv[..., :1]  # only the hue

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from src.boxes.matching import best_match, is_background, near_difficult, plain
+from src.boxes.matching import best_match, is_background, near_difficult, without_difficult
 
 NONE = np.zeros((0, 4), np.float32)
 
@@ -46,9 +46,9 @@ def test_an_image_without_objects_matches_nothing() -> None:
     assert [len(found) for found in best_match(NONE, random_boxes(0, 2))] == [0, 0]
 
 
-def test_plain_leaves_out_difficult_objects_and_not_more() -> None:
+def test_without_difficult_leaves_out_difficult_objects_and_not_more() -> None:
     full = target([[0, 0, 2, 2], [1, 1, 5, 5], [3, 3, 4, 4]], [3, 1, 2], [False, True, False])
-    kept = plain(full)
+    kept = without_difficult(full)
     assert kept["boxes"].tolist() == [[0, 0, 2, 2], [3, 3, 4, 4]]
     assert kept["labels"].tolist() == [3, 2]
     assert kept["image_id"] == "a"

@@ -21,7 +21,7 @@ def test_labels_are_counted_by_split_and_class(tmp_path: Path) -> None:
 
 
 def test_of_a_set_of_your_own_no_folder_is_named() -> None:
-    assert origin("voc", {"source": "local", "path": "/home/me/set.tar"}) == "a set of its user's own, `set.tar`"
+    assert origin("voc", {"source": "local", "path": "/home/me/set.tar"}) == "the user's own data set, `set.tar`"
     assert "draws itself" in origin("voc", {"source": "sample", "path": None})
     assert origin("new", {"source": "official"}) == "`data.new.source: official`"
 

@@ -12,7 +12,7 @@ Read = Callable[[str], dict[str, Any]]
 
 @pytest.fixture
 def read(made_repository: Repository) -> Read:
-    """Metrics as the stages write them."""
+    """Return a function that reads a metrics file of the stages by name."""
     return lambda name: json.loads((made_repository.path / f"metrics/{name}.json").read_text())
 
 

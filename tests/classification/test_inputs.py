@@ -3,9 +3,9 @@ import torch
 from pydantic import ValidationError
 from torchvision.transforms import v2
 
-from src.classification.inputs import drawn, fixed, mix, normalise
+from src.classification.inputs import fixed_steps, mix, random_steps
 from src.classification.params import Augment, Input
-from src.networks.imagenet import MEAN, STD
+from src.networks.imagenet import MEAN, STD, normalise
 from tests.labelled import INPUT, PLAIN
 
 WIDE = Input(size=[20, 60], mean=None, std=None)
@@ -22,13 +22,13 @@ def augment(**changes: float) -> Augment:
 @pytest.mark.parametrize("found", [None, PLAIN, augment(crop=0.5), augment(rotate=20.0)])
 def test_the_size_is_height_and_width_in_that_order(found: Augment | None) -> None:
     """The tutorial hands [h, w] to OpenCV, which takes (w, h)."""
-    assert drawn(WIDE, found)(fixed(WIDE, found)(image())).shape == (3, 20, 60)
+    assert random_steps(WIDE, found)(fixed_steps(WIDE, found)(image())).shape == (3, 20, 60)
 
 
 def test_images_that_are_not_trained_on_are_resized_and_nothing_is_drawn() -> None:
     seen = image()
-    assert torch.equal(fixed(WIDE, None)(seen), v2.functional.resize(seen, [20, 60], antialias=True))
-    assert torch.equal(drawn(WIDE, None)(seen), seen)
+    assert torch.equal(fixed_steps(WIDE, None)(seen), v2.functional.resize(seen, [20, 60], antialias=True))
+    assert torch.equal(random_steps(WIDE, None)(seen), seen)
 
 
 @pytest.mark.parametrize(
@@ -41,21 +41,21 @@ def test_images_that_are_not_trained_on_are_resized_and_nothing_is_drawn() -> No
 def test_each_key_alone_changes_images_at_random(changes: dict[str, float]) -> None:
     found = augment(**changes)
     torch.manual_seed(0)
-    seen = [drawn(INPUT, found)(fixed(INPUT, found)(image())) for _ in range(12)]
+    seen = [random_steps(INPUT, found)(fixed_steps(INPUT, found)(image())) for _ in range(12)]
     assert len({one.numpy().tobytes() for one in seen}) > 1
     assert all(one.dtype == torch.uint8 for one in seen)
 
 
 def test_without_any_key_nothing_is_drawn() -> None:
-    assert torch.equal(drawn(INPUT, PLAIN)(image()), image())
+    assert torch.equal(random_steps(INPUT, PLAIN)(image()), image())
 
 
 def test_normalisation_is_imagenets_or_the_one_given() -> None:
     grey = torch.full((2, 3, 4, 4), 51, dtype=torch.uint8)
     expected = (0.2 - torch.tensor(MEAN)) / torch.tensor(STD)
-    torch.testing.assert_close(normalise(INPUT)(grey)[1, :, 2, 3], expected)
+    torch.testing.assert_close(normalise(INPUT.mean, INPUT.std)(grey)[1, :, 2, 3], expected)
     given = Input(size=[4, 4], mean=[0.2, 0.1, 0.0], std=[1.0, 0.1, 0.5])
-    torch.testing.assert_close(normalise(given)(grey)[0, :, 0, 0], torch.tensor([0.0, 1.0, 0.4]))
+    torch.testing.assert_close(normalise(given.mean, given.std)(grey)[0, :, 0, 0], torch.tensor([0.0, 1.0, 0.4]))
 
 
 @pytest.mark.parametrize("wrong", [{"size": [32]}, {"size": [32, 0]}, {"mean": [0.5, 0.5, 0.5]}, {"std": [1.0]}])

@@ -49,7 +49,7 @@ def test_without_a_measurement_a_folder_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", ["", "OMP_NUM_THREADS", "=2"])
 def test_what_is_no_environment_is_refused(words: str) -> None:
     with pytest.raises(InputError, match="must be NAME=VALUE"):
-        deviation.environment(words)
+        deviation.variables_of(words)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_run_is_a_clone_with_another_seed_and_the_same_images_and_is_made_once
 
     monkeypatch.setattr(deviation, "dvc", dvc)
     for _ in range(2):
-        assert deviation.run(tmp_path / "runs", 3, {"ARITHMETIC": "native"}) == {"a.map": 0.5}
+        assert deviation.make(tmp_path / "runs", 3, {"ARITHMETIC": "native"}) == {"a.map": 0.5}
     assert seen == [
         ("remote", "seed: 0  # of networks", {}),
         ("pull", "seed: 0  # of networks", {}),
@@ -86,5 +86,5 @@ def test_a_run_is_a_clone_with_another_seed_and_the_same_images_and_is_made_once
 
 def test_a_run_that_fails_says_where_its_output_is_and_is_made_again(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`dvc remote add .*` failed in .*dvc\.log"):  # there is no DVC in this clone
-        deviation.run(tmp_path / "runs", 1, {})
+        deviation.make(tmp_path / "runs", 1, {})
     assert not list((tmp_path / "runs").glob("*.json"))

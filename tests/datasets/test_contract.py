@@ -12,7 +12,7 @@ from src import plugins
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
-from src.ingest.source import Source, data_set
+from src.ingest.source import Source
 from src.params import ParamsError
 from tests.ingest.test_archives import write_zip
 
@@ -27,7 +27,7 @@ each = pytest.mark.parametrize("name", NAMES)
 
 
 def made(name: str, **changes: object) -> tuple[ModuleType, Any]:
-    return data_set({name: {**SECTIONS[name], **SMALLER.get(name, {}), **changes}}, name)
+    return plugins.section("datasets", {name: {**SECTIONS[name], **SMALLER.get(name, {}), **changes}}, name)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The page's methods, with tiny untrained networks; one classifier has no model."""
+"""Fixtures: the methods of the page, with tiny untrained networks; one classifier has no model."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""The page in a process of its own, as `make demo` serves it, with a record of what it does.
+"""The page in its own process, as `make demo` serves it, with a log of its actions.
 
-`python -m tests.demo.server LOG`, in a folder with params.yaml, models/ and data/prepared. A line of LOG is `pass`
-where a network looked at an image, `connect ADDRESS` where the process went to an address beyond its own machine.
+Run `python -m tests.demo.server LOG` in a folder with params.yaml, models/ and data/prepared. LOG gets a line `pass`
+for every run of a network on an image, and `connect ADDRESS` for every connection to another machine.
 """
 
 import ipaddress

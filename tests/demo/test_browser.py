@@ -1,4 +1,4 @@
-"""The page in a real browser, headless: what a visitor does with it."""
+"""Tests of the page in a headless browser, with the actions of a visitor."""
 
 import base64
 import os
@@ -19,7 +19,7 @@ from src.demo.photo import MAX_BYTES
 from tests.browser import browser
 from tests.trained import encoded, scene
 
-NEAR_MS = 300  # from the move of a slider to the picture that it changes
+NEAR_MS = 300  # from the move of a slider to the changed picture
 DROP = """([name, content]) => {
   const bytes = typeof content === "number"
     ? new Uint8Array(content) : Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
@@ -27,7 +27,7 @@ DROP = """([name, content]) => {
   data.items.add(new File([bytes], name, {type: "image/png"}));
   return data;
 }"""
-# Moves a slider by one step and waits for the picture's other content; gives the milliseconds between the two.
+# Set a slider, wait until the picture changes, and return the milliseconds between the two.
 MOVE = """([place, number, value]) => new Promise((done, fail) => {
   const root = document.getElementById(place);
   const slider = root.querySelectorAll("input[type=range]")[number];
@@ -45,7 +45,7 @@ MOVE = """([place, number, value]) => new Promise((done, fail) => {
 
 
 class Served:
-    """The page's address and what its process has done."""
+    """The page's address, and the log of its process."""
 
     def __init__(self, address: str, log: Path) -> None:
         self.address, self.log = address, log
@@ -84,7 +84,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def page(served: Served, chromium: Any) -> Iterator[Any]:
-    """The page just opened; no test may leave an error in its console, or have it ask another machine for anything."""
+    """Open the page; check after the test that its console has no error and that it contacted no other machine."""
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     wrong: list[str] = []
     page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
@@ -104,7 +104,7 @@ def _near(url: str, served: Served) -> bool:
 
 
 def drop(page: Any, name: str, content: bytes | int) -> None:
-    """Let a file fall on the drop zone, as from the desktop: its content, or as many zeros."""
+    """Drop a file on the drop zone, as from the desktop; `content` is its bytes or a number of zero bytes."""
     sent = content if isinstance(content, int) else base64.b64encode(content).decode()
     data = page.evaluate_handle(DROP, [name, sent])
     page.get_by_text("Drop File Here").dispatch_event("drop", {"dataTransfer": data})
@@ -122,14 +122,14 @@ def boxes(page: Any, place: str) -> int:
 
 
 def looked(page: Any) -> None:
-    """Wait until every method has looked at the photo: the classifiers are the last."""
+    """Wait until every method has run on the photo: the classifiers are the last."""
     wait(lambda: "%" in page.inner_text("#mobilenet_v3"))
 
 
 def test_a_dropped_photo_shows_boxes_and_sliders_act_at_once_without_a_pass(page: Any, served: Served) -> None:
     drop(page, "boat.png", encoded(scene(180, 240)))
     looked(page)
-    assert "boat, looked at as 240 x 180 pixels" in page.inner_text("#message")
+    assert "boat, processed at 240 x 180 pixels" in page.inner_text("#message")
     assert boxes(page, "rcnn") >= 30, "proposals"
     assert "selective search" in page.inner_text("#rcnn")
     passes = len(served.lines("pass"))
@@ -141,7 +141,7 @@ def test_a_dropped_photo_shows_boxes_and_sliders_act_at_once_without_a_pass(page
     }
     assert boxes(page, "ssd300") > 0
     assert len(served.lines("pass")) == passes
-    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # the tests beside this one take their share
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # other tests may run at the same time
     assert max(min(some) for some in times.values()) < NEAR_MS * busy, times  # the best of four
 
 
@@ -150,7 +150,7 @@ def test_a_test_image_is_picked_and_a_method_left_out(page: Any, served: Served)
     page.wait_for_selector("#rpn", state="hidden")
     page.locator(".grid-container button, button.thumbnail-item").first.click()
     wait(lambda: boxes(page, "rcnn") > 0)
-    assert "000001, looked at as 120 x 90 pixels" in page.inner_text("#message")
+    assert "000001, processed at 120 x 90 pixels" in page.inner_text("#message")
     assert "images of another kind" in page.inner_text("#mobilenet_v3")
     page.get_by_label("RPN", exact=True).check()
     wait(lambda: page.locator("#rpn figure").count() == 1)
@@ -165,7 +165,7 @@ def test_what_is_no_photo_is_said_on_the_page_and_the_next_photo_is_welcome(page
 
 def test_too_large_a_file_is_refused_with_a_message(page: Any) -> None:
     drop(page, "large.png", MAX_BYTES + 100_000)
-    wait(lambda: "large.png: the file has 20.1 MB, and 20 MB is the most" in page.inner_text("#message"))
+    wait(lambda: "large.png: the file has 20.1 MB, more than the allowed 20 MB" in page.inner_text("#message"))
 
 
 def test_the_page_says_what_the_methods_know_and_how_to_make_a_missing_one(page: Any) -> None:
@@ -196,7 +196,7 @@ def test_sliders_are_reached_by_keyboard(page: Any) -> None:
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_fits_the_screen(page: Any, width: int, tmp_path: Path) -> None:
-    """The screenshot is for who looks at it: `pytest tests/demo/test_browser.py --basetemp=/tmp/shots`."""
+    """To look at the screenshots: `pytest tests/demo/test_browser.py --basetemp=/tmp/shots`."""
     page.set_viewport_size({"width": width, "height": 900})
     drop(page, "boat.png", encoded(scene(180, 240)))
     looked(page)

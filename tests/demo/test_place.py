@@ -17,14 +17,14 @@ def places(panels: dict[str, Panel | str]) -> dict[str, Place]:
 def test_before_any_photo_every_place_says_so(places: dict[str, Place]) -> None:
     assert "no photo yet" in places["rcnn"].fill(None, 1, 2, 3)
     html, probabilities = places["mobilenet_v3"].fill(None)
-    assert "says one of its classes whatever the photo shows" in html
+    assert "always gives one of its classes, whatever the photo shows" in html
     assert probabilities is None
     assert "<code>dvc repro train_classifier@resnet50</code>" in places["resnet50"].fill(None)
 
 
 def test_a_place_looks_once_and_shows_its_pictures_and_times(places: dict[str, Place]) -> None:
     photo = Photo(scene(90, 120), "x")
-    assert "not looked at yet" in places["ssd300"].fill(photo, 0.0, 0.45)
+    assert "not run yet" in places["ssd300"].fill(photo, 0.0, 0.45)
     places["ssd300"].look(photo)
     look = photo.looks["ssd300"]
     places["ssd300"].look(photo)

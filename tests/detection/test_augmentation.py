@@ -7,7 +7,8 @@ from torchvision import tv_tensors
 from torchvision.ops import box_iou
 from torchvision.transforms import v2
 
-from src.detection.augmentation import MEAN, STD, Augment, apply, drawn, fixed, normalise, transform
+from src.detection.augmentation import Augment, apply, fixed_steps, random_steps, transform
+from src.networks.imagenet import MEAN, STD, normalise
 
 ALL = Augment(photometric=False, zoom_out=1.0, crop=True, flip=0.5)
 
@@ -23,7 +24,7 @@ def scene() -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 def trained(size: int, augment: Augment | None) -> v2.Transform:
     """All steps of an image that is trained on."""
-    return v2.Compose([fixed(size, augment), drawn(size, augment), normalise()])
+    return v2.Compose([fixed_steps(size, augment), random_steps(size, augment), normalise()])
 
 
 def colours(image: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 from ruamel.yaml import YAML
 
 from commands.write_deps import ROOT
+from src import plugins
 from src.detection import running
 from src.detection.batches import DetectionBatches
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
@@ -31,7 +32,7 @@ def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path
     ids = data.ids("train")
     sections = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]
     sections["ssd300"]["model"].update(size=256)
-    module, section = running.section_of(sections, "ssd300")
+    module, section = plugins.section("detectors", sections, "ssd300")
     settings = read_params(ROOT / "params.yaml", Params).train.model_copy(
         update={"lr": 1e-3, "epochs": STEPS, "schedule": "cosine", "batch_size": 8, "optimizer": "adamw"}
     )

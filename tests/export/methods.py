@@ -1,4 +1,4 @@
-"""Methods with tiny untrained networks, whose outputs differ enough from one another to be told apart."""
+"""Methods with tiny untrained networks, whose outputs are scaled up so that they differ from one another."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
 
 CPU = torch.device("cpu")
-LOUD = 8.0  # factor on the heads' weights: untrained scores are all nearly the same
+LOUD = 8.0  # factor on the heads' weights, because untrained scores are nearly equal
 
 
 def method(name: str) -> Dense | Classifier:
-    """The method of a name in the working directory, with loud heads."""
+    """Load a method from the working directory, with scaled-up heads."""
     found = load(read_params("params.yaml", Params), name, CPU)
     assert not isinstance(found, Rcnn)
     found.net.load_state_dict(loud(found.net.state_dict()))
@@ -24,13 +24,13 @@ def method(name: str) -> Dense | Classifier:
 
 
 def loud(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights with larger ones in the heads that give scores and moves."""
+    """Scale up the weights of the heads that give scores and deltas."""
     heads = ("classify", "regress", "objectness")
     return {name: value * LOUD if name.startswith(heads) else value for name, value in tensors.items()}
 
 
 def make_certain(path: Path) -> None:
-    """Let the SSD of a model file give scores above 0.5, too."""
+    """Change the SSD in a model file so that some of its scores are above 0.5."""
     tensors, facts = read_tensors(path)
     certain = {name: value * 300 if name.startswith("classify") else value for name, value in tensors.items()}
     write_tensors(path, certain, facts)

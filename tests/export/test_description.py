@@ -6,14 +6,13 @@ import torch
 
 from src.classification.params import Input
 from src.export.description import describe
-from src.export.verify import ready
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from tests.export.methods import method
 
 
 def seen(about: dict, image: np.ndarray) -> np.ndarray:
-    """What a deployer makes of an image that needs no resizing, by the description alone."""
+    """Prepare an image of the right size from the description alone, as a deployer does."""
     inputs = about["input"]
     assert inputs["colours"] == "RGB"
     return ((image * inputs["scale"] - inputs["mean"]) / inputs["std"]).transpose(2, 0, 1)
@@ -28,7 +27,7 @@ def test_the_described_input_is_what_the_pipeline_sees(checkout: Path, name: str
     found = method(name)
     about = describe(found, name, {})
     image = noise(about["input"]["size"])
-    torch.testing.assert_close(ready(found, image), torch.from_numpy(seen(about, image)).float(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.input(image), torch.from_numpy(seen(about, image)).float(), atol=1e-5, rtol=0)
 
 
 def test_a_classifier_with_a_mean_of_its_own_and_sides_that_differ(checkout: Path) -> None:
@@ -39,7 +38,7 @@ def test_a_classifier_with_a_mean_of_its_own_and_sides_that_differ(checkout: Pat
     about = describe(found, "resnet50", {})
     assert about["input"]["shape"] == ["batch", 3, 32, 48]
     image = noise([32, 48])
-    torch.testing.assert_close(ready(found, image), torch.from_numpy(seen(about, image)).float(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.input(image), torch.from_numpy(seen(about, image)).float(), atol=1e-5, rtol=0)
     assert "mirror" in about["outputs"]["probabilities"]
     assert "decode" not in about
 

@@ -1,4 +1,4 @@
-"""Both formats: what they compute, for how many images, and what they say of themselves."""
+"""Tests of both formats: their outputs for any number of images, and their descriptions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ FORMATS = [onnx_file, torch_file]
 
 
 class Exported(NamedTuple):
-    """A network, and both of its files."""
+    """A network and its file in each format."""
 
     graph: Graph
     size: tuple[int, int]
@@ -31,7 +31,7 @@ class Exported(NamedTuple):
     contents: dict[ModuleType, bytes]
 
 
-# Deep networks take the exporters some ten seconds each; what is here of the classifiers is not their network.
+# The exporters take about ten seconds per deep network. `small` tests the other code of the classifiers without one.
 DEEP = [pytest.param(name, marks=pytest.mark.slow) for name in ("mobilenet_v3", "resnet50")]
 
 
@@ -50,7 +50,7 @@ def exported(request: pytest.FixtureRequest, made: Path) -> Iterator[Exported]:
 
 
 def small(num_classes: int) -> nn.Module:
-    """A classifier's network with a layer of each kind that changes in eval mode."""
+    """Build a small classifier network with every type of layer that changes in eval mode."""
     torch.manual_seed(0)
     layers = (
         nn.Conv2d(3, 8, 3),

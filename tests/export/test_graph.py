@@ -7,7 +7,6 @@ from torchvision.ops import batched_nms
 
 from src.errors import InputError
 from src.export.graph import Boxes, decoded, graph_of
-from src.export.verify import ready
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from tests.export.methods import method
@@ -16,13 +15,13 @@ from tests.trained import scene
 
 @pytest.mark.parametrize("name", ["ssd300", "rpn"])
 def test_boxes_and_scores_are_those_that_the_pipeline_starts_from(checkout: Path, name: str) -> None:
-    """Suppressed by the pipeline's rules, they are its detections."""
+    """With the pipeline's thresholds and NMS, they are its detections."""
     dense, image = method(name), scene(90, 120)
     assert isinstance(dense, Dense)
     wanted = dense.detect(image, "x")
     graph, _ = graph_of(dense)
     with torch.inference_mode():
-        boxes, scores = (found[0] for found in graph(ready(dense, image)[None]))
+        boxes, scores = (found[0] for found in graph(dense.input(image)[None]))
     boxes = boxes * torch.tensor([120, 90] * 2)
     rules = dense.section.decode
     large = ((boxes[:, 2:] - boxes[:, :2]) >= getattr(rules, "min_side", 0)).all(1)
@@ -37,7 +36,7 @@ def test_boxes_and_scores_are_those_that_the_pipeline_starts_from(checkout: Path
 
 
 def same(found: np.ndarray, wanted: np.ndarray) -> None:
-    """The same rows, of which those of nearly equal scores may have changed their places."""
+    """Check that the rows are the same; rows of nearly equal scores may have another order."""
     assert found.shape == wanted.shape
     gaps = np.abs(found[:, None] - wanted[None]).max(2)
     assert gaps.min(0).max() < 1e-3
@@ -52,7 +51,7 @@ def test_probabilities_are_those_of_the_pipeline(checkout: Path, name: str) -> N
     graph, size = graph_of(classifier)
     assert size == tuple(classifier.section.input.size)
     with torch.inference_mode():
-        found = graph(ready(classifier, image)[None])
+        found = graph(classifier.input(image)[None])
     np.testing.assert_allclose(found[0], wanted, atol=1e-6)
 
 
@@ -78,5 +77,5 @@ def test_a_network_of_another_kind_is_refused() -> None:
         def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
             return {"heatmap": images}
 
-    with pytest.raises(InputError, match="the network gives heatmap, and export knows logits"):
+    with pytest.raises(InputError, match="the network's outputs are heatmap; export needs logits"):
         Boxes(Other())(torch.zeros(1, 3, 8, 8))

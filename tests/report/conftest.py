@@ -4,7 +4,7 @@ import pytest
 
 from commands.write_deps import ROOT
 from src.report.inputs import Inputs
-from src.report.pipeline import read_pipeline
+from src.report.stages import read_pipeline
 from tests.report.outputs import SPLITS, Outputs
 
 

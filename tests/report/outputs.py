@@ -15,7 +15,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
 from src.files.records import write_records
 from src.files.storage import write_csv, write_json
-from src.report.pipeline import read_pipeline
+from src.report.stages import read_pipeline
 from src.splits import Splits
 from stages import evaluate_detections, evaluate_proposals, report
 from tests.labelled import digits

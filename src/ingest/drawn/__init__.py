@@ -1,1 +1,1 @@
-"""What the project draws itself, in the form of the real sets, so that a fresh clone runs without them."""
+"""Samples that the project draws in the form of the real data sets, so that a fresh clone runs without them."""

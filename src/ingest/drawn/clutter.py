@@ -1,7 +1,7 @@
-"""What stands about in the drawn sample and is of no class, made of the pieces and materials of the classes.
+"""The clutter of the drawn sample: things of no class, made of the shapes and materials of the classes.
 
-A crate has planks as a wall has, tyres are a car's, a bush is a tree's crown and a tent could be a roof or a sail: what
-looks like an object only in part must be told from one.
+A crate has planks like a wall, the tyres are those of a car, a bush is the crown of a tree, and a tent looks like a roof
+or a sail. A detector must distinguish such things from whole objects.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ from src.ingest.drawn.shapes import CLOTH, LEAVES, METAL, RUBBER, TILES, WOOD, P
 
 
 def bush(rng: Rng) -> list[Part]:
-    """Foliage without a trunk."""
+    """Draw foliage without a trunk."""
     return crown(rng, pick(rng, LEAVES), -0.25, 0.5, 0.27)
 
 
 def rock(rng: Rng) -> list[Part]:
-    """A stone with a lit face."""
+    """Draw a stone with a lit face."""
     grey = pick(rng, METAL + TILES)
     return [
         Part(disc(0, -0.25, 0.5, 0.27, rng=rng), shade(grey, 0.8)),
@@ -25,14 +25,14 @@ def rock(rng: Rng) -> list[Part]:
 
 
 def fence(rng: Rng) -> list[Part]:
-    """Posts and rails."""
+    """Draw posts and rails."""
     paint, posts, width = colour(rng), int(rng.integers(4, 8)), rng.uniform(0.02, 0.05)
     parts = [Part(rect(-0.5, y, 0.5, y + 0.05), shade(paint, 0.85)) for y in (-0.3, -0.15)]
     return parts + [Part(rect(x - width, -0.4, x + width, 0), paint) for x in np.linspace(-0.48, 0.48, posts)]
 
 
 def crate(rng: Rng) -> list[Part]:
-    """A striped box, much like a wall."""
+    """Draw a striped box, similar to a wall."""
     paint, height = colour(rng), rng.uniform(0.4, 1.0)
     return [
         Part(rect(-0.5, -height, 0.5, 0), paint),
@@ -41,7 +41,7 @@ def crate(rng: Rng) -> list[Part]:
 
 
 def tent(rng: Rng) -> list[Part]:
-    """A triangle with an opening, much like a roof or a sail."""
+    """Draw a triangle with an opening, similar to a roof or a sail."""
     cloth, tip = pick(rng, CLOTH + TILES), rng.uniform(-0.2, 0.2)
     top = -rng.uniform(0.5, 0.9)
     mouth = np.array([[tip, 0.7 * top], [tip - 0.12, 0], [tip + 0.12, 0]])
@@ -49,7 +49,7 @@ def tent(rng: Rng) -> list[Part]:
 
 
 def sign(rng: Rng) -> list[Part]:
-    """A post with a plate, much like a bare tree."""
+    """Draw a post with a plate, similar to a bare tree."""
     plate = disc(0, -0.8, 0.2) if rng.random() < 0.5 else rect(-0.25, -1.0, 0.25, -0.65)
     return [
         Part(rect(-0.03, -0.8, 0.03, 0), pick(rng, WOOD + METAL)),
@@ -59,7 +59,7 @@ def sign(rng: Rng) -> list[Part]:
 
 
 def tyres(rng: Rng) -> list[Part]:
-    """Wheels without a car."""
+    """Draw wheels without a car."""
     rubber, hub = pick(rng, RUBBER), pick(rng, METAL)
     return [Part(disc(x, -0.2, r), tone) for x in (-0.25, 0.2) for r, tone in ((0.2, rubber), (0.1, hub))]
 

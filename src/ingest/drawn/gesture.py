@@ -1,7 +1,7 @@
-"""A sample in the form of handpose_x_gesture_v1, drawn rather than photographed (`src.ingest.drawn.hands`).
+"""A sample in the form of handpose_x_gesture_v1, drawn instead of photographed (`src.ingest.drawn.hands`).
 
-One folder a class. A file is named by whose hand it shows, `hand<person>_<number>.jpg`, so that the sample can be split
-by person as well as by image. The same seed gives the same bytes.
+There is one folder per class. The file name has the person whose hand it shows, `hand<person>_<number>.jpg`, so that the
+sample can be split by person as well as by image. The same seed gives the same bytes.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ CLASSES = tuple(POSES)
 def draw(path: Path, per_class: int, people: int, seed: int) -> None:
     """Write the sample as an uncompressed tar.
 
-    Picture i of a class is the same however many are drawn. People take turns, so that each shows all the gestures.
+    Picture i of a class does not depend on how many are drawn. People take turns, so that each shows all gestures.
 
     Args:
-        path: of the tar; a file that is there is replaced once the new one is complete.
-        per_class: pictures of each gesture.
-        people: whose hands are drawn.
-        seed: of people and pictures.
+        path: the tar; an existing file is replaced when the new one is complete.
+        per_class: number of pictures per gesture.
+        people: number of people whose hands are drawn.
+        seed: seed of the people and pictures.
     """
     write_tar(path, _entries(per_class, people, seed))
 
@@ -33,6 +33,6 @@ def _entries(per_class: int, people: int, seed: int) -> Iterator[tuple[str, byte
     everyone = [person(seed, number) for number in range(1, people + 1)]
     for gesture in CLASSES:
         for number in range(1, per_class + 1):
-            who = (number - 1) % people
-            image = picture(seed, gesture, number, everyone[who])
-            yield f"{gesture}/hand{who + 1}_{number:04d}.jpg", jpeg(image)
+            index = (number - 1) % people
+            image = picture(seed, gesture, number, everyone[index])
+            yield f"{gesture}/hand{index + 1}_{number:04d}.jpg", jpeg(image)

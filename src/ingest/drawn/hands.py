@@ -1,7 +1,7 @@
-"""Pictures of hands in front of something, for the sample of the gestures: `src.ingest.drawn.poses`, painted.
+"""Pictures of hands in front of a background, for the sample of gestures; the poses are in `src.ingest.drawn.poses`.
 
-A person has a skin and proportions of their own, which all pictures of them share; how the hand is held and turned, the
-sleeve, what is behind it and the light differ from picture to picture. The person says nothing of the gesture.
+All pictures of a person share the skin and the proportions of the hand. The position and turn of the hand, the sleeve,
+the background and the light differ from picture to picture. The person does not depend on the gesture.
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ from src.ingest.drawn.poses import FINGERS, FOLDED, POSES, UP, Finger, Points
 SIDE = 64  # pixels
 SKINS: tuple[Colour, ...] = ((240, 205, 180), (225, 180, 145), (200, 150, 115), (165, 115, 80), (120, 80, 58))
 PALM = ((-0.2, 0.02, 0.1), (0.2, 0.02, 0.1), (0.3, -0.42, 0.12), (0.28, -0.86, 0.12), (-0.29, -0.9, 0.12))
-BALL = (-0.26, -0.36, 0.19)  # of the thumb: x, y, radius
+BALL = (-0.26, -0.36, 0.19)  # the ball of the thumb: x, y, radius
 CIRCLE = disc(0, 0, 1)
-MIDDLE = (-0.16, -0.83)  # of a stretched hand, which comes to lie in the middle of the picture
+MIDDLE = (-0.16, -0.83)  # of a stretched hand; it is put in the middle of the picture
 
 
 class Person(NamedTuple):
-    """What all pictures of a person's hand share; the numbers are multiples of `src.ingest.drawn.poses`."""
+    """The properties that all pictures of a person's hand share; the numbers multiply the sizes of the poses."""
 
     skin: Colour
     length: float
@@ -30,7 +30,7 @@ class Person(NamedTuple):
 
 
 class Hand(NamedTuple):
-    """A canvas, and how a hand lies on it."""
+    """A canvas, and the position of a hand on it."""
 
     pixels: np.ndarray  # uint8 [2H, 2W, 3]
     mask: np.ndarray  # uint8 [2H, 2W], 1 where a hand or sleeve is
@@ -41,16 +41,16 @@ class Hand(NamedTuple):
 
 
 def person(seed: int, number: int) -> Person:
-    """Person `number` of the sample, counted from 1: neighbours in number differ in skin."""
+    """Make person `number` of the sample, counted from 1; people with consecutive numbers differ in skin."""
     rng = np.random.default_rng([seed, 1, number])
     skin = pick(rng, (SKINS[number % len(SKINS)],), spread=10)
     return Person(skin, rng.uniform(0.88, 1.12), rng.uniform(0.88, 1.15), rng.uniform(0.9, 1.1))
 
 
 def picture(seed: int, gesture: str, number: int, who: Person) -> np.ndarray:
-    """Picture `number` of a gesture, RGB uint8 [64, 64, 3]; it depends on nothing but the arguments.
+    """Draw picture `number` of a gesture, RGB uint8 [64, 64, 3]; it depends only on the arguments.
 
-    Half of the hands are mirrored: a left hand, or one seen in a mirror.
+    Half of the hands are mirrored, like a left hand or a hand seen in a mirror.
     """
     rng = np.random.default_rng([seed, 2, list(POSES).index(gesture), number])
     canvas = _background(rng)
@@ -77,7 +77,7 @@ def _held(rng: Rng, canvas: np.ndarray, turn: float, who: Person) -> Hand:
 
 
 def _paint(rng: Rng, hand: Hand, gesture: str, who: Person) -> None:
-    """Stretched fingers, the palm over their bases, folded fingers over the palm, the thumb over all."""
+    """Paint stretched fingers, the palm over their bases, folded fingers over the palm, and the thumb over all."""
     pose, spread = POSES[gesture], rng.uniform(0.9, 1.6)
     stretched, folded = [], []
     for finger, state in zip(FINGERS, pose.fingers, strict=True):
@@ -99,7 +99,7 @@ def _paint(rng: Rng, hand: Hand, gesture: str, who: Person) -> None:
     jitter = rng.uniform(-0.03, 0.03, 2)
     thumb = tuple((x + k * jitter[0], y + k * jitter[1]) for k, (x, y) in enumerate(pose.thumb))
     _limb(hand, thumb, 0.115)
-    _hull(hand, [(*BALL[:2], 0.13), (*thumb[1], 0.08)], grow=0.0, tone=hand.skin)  # it grows out of the palm
+    _hull(hand, [(*BALL[:2], 0.13), (*thumb[1], 0.08)], grow=0.0, tone=hand.skin)  # the thumb grows out of the palm
 
 
 def _upright(rng: Rng, finger: Finger, spread: float) -> Points:
@@ -114,7 +114,7 @@ def _longer(points: Points, factor: float) -> Points:
 
 
 def _limb(hand: Hand, points: Points, radius: float) -> None:
-    """A finger along its points, a little thinner at the tip, with an edge that sets it off from what is behind it."""
+    """Paint a finger along its points, a little thinner at the tip, with an edge that separates it from the rest."""
     radii = radius * np.linspace(1.06, 0.86, len(points))
     discs = [(x, y, r) for (x, y), r in zip(points, radii, strict=True)]
     for grow, tone in ((1.5, shade(hand.skin, 0.55)), (0.0, hand.skin)):
@@ -126,7 +126,7 @@ def _limb(hand: Hand, points: Points, radius: float) -> None:
 
 
 def _hull(hand: Hand, discs: list[tuple[float, float, float]], grow: float, tone: Colour) -> None:
-    """The convex hull of discs (x, y, radius); `grow` pixels are added to each radius."""
+    """Paint the convex hull of discs (x, y, radius); `grow` pixels are added to each radius."""
     edges = []
     for x, y, radius in discs:
         edges.append((radius * hand.thickness + grow) * CIRCLE + np.array([x, y]) @ hand.turn + hand.shift)
@@ -141,7 +141,7 @@ def _crease(hand: Hand, start: tuple[float, float], end: tuple[float, float]) ->
 
 
 def _lines(rng: Rng, hand: Hand) -> None:
-    """The lines of the palm."""
+    """Paint the lines of the palm."""
     for y in (-0.72, -0.55):
         bend = y + rng.uniform(0.0, 0.12)
         _crease(hand, (-0.2, bend - 0.06), (0.05, bend))
@@ -149,7 +149,7 @@ def _lines(rng: Rng, hand: Hand) -> None:
 
 
 def _arm(rng: Rng, hand: Hand) -> None:
-    """The forearm, and in most pictures a sleeve."""
+    """Paint the forearm, and in most pictures a sleeve."""
     for grow, tone in ((1.5, shade(hand.skin, 0.55)), (0.0, hand.skin)):
         _hull(hand, [(0.0, 0.0, 0.24), (0.0, 1.6, 0.3)], grow, tone)
     if rng.random() < 0.7:
@@ -159,14 +159,14 @@ def _arm(rng: Rng, hand: Hand) -> None:
 
 
 def _background(rng: Rng) -> np.ndarray:
-    """A wall with things on it, or nothing at all, uint8 [2H, 2W, 3]."""
+    """Paint a wall, with or without things on it, uint8 [2H, 2W, 3]."""
     side = SCALE * SIDE
     wall = colour(rng, (0.15, 1.0))
     pixels = np.empty((side, side, 3), np.uint8)
     pixels[:] = gradient(wall, shade(wall, rng.uniform(0.6, 1.3)), side)
     for _ in range(int(rng.integers(0, 5))):
         x, y, reach = rng.uniform(0, side, 2).tolist() + [rng.uniform(4, 30)]
-        tone = pick(rng, SKINS) if rng.random() < 0.1 else colour(rng)  # no skin colour gives the hand away
+        tone = pick(rng, SKINS) if rng.random() < 0.1 else colour(rng)  # so that skin colours do not only show hands
         if rng.random() < 0.5:
             cv2.fillPoly(pixels, [np.round(disc(x, y, reach, rng=rng)).astype(np.int32)], tone)
         else:

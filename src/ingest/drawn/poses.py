@@ -1,7 +1,7 @@
-"""The fourteen gestures of the drawn sample: what each finger of a hand does.
+"""The fourteen gestures of the drawn sample: the position of each finger of a hand.
 
-Points are in units of a palm's height (x right, y down), of a hand with the wrist at the origin, the fingers up and the
-thumb on the left. Names and order are those of handpose_x_gesture_v1.
+Points are in units of a palm's height (x right, y down). The wrist is at the origin, the fingers point up and the thumb
+is on the left. Names and order are those of handpose_x_gesture_v1.
 """
 
 from typing import NamedTuple
@@ -10,20 +10,20 @@ Points = tuple[tuple[float, float], ...]
 
 
 class Finger(NamedTuple):
-    """One of the four fingers, from the index to the little one."""
+    """One of the four fingers, from the index finger to the little finger."""
 
     base: tuple[float, float]
     length: float
     radius: float
-    angle: float  # degrees from upright, clockwise, when it is stretched
+    angle: float  # degrees from upright, clockwise, if the finger is stretched
 
 
 class Pose(NamedTuple):
-    """A gesture: for each finger "up", "folded" or the points behind its base; the points of the thumb."""
+    """A gesture: each finger is "up", "folded" or a list of points after its base; the thumb is a list of points."""
 
     fingers: tuple[str | Points, str | Points, str | Points, str | Points]
     thumb: Points
-    turn: float = 0.0  # degrees, clockwise, by which the whole hand is held otherwise than upright
+    turn: float = 0.0  # degrees from upright, clockwise, of the whole hand
 
 
 FINGERS = (

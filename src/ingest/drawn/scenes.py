@@ -1,8 +1,8 @@
 """Scenes of the drawn sample: a background, objects and clutter that cover one another, light, and a camera's faults.
 
-All is painted at twice the size in whole pixels and averaged down once, so that edges are smooth and the same picture
-comes out on every machine. Things are painted front to back, each on what the ones before it left free: what is free
-of a thing is what is visible of it. H, W are the image's sides, the canvas is [2H, 2W].
+Everything is painted at twice the size, in whole pixels, and averaged down once, so that edges are smooth and every
+machine makes the same picture. Things are painted front to back, each on the pixels that the earlier ones left free:
+these pixels are its visible part. H, W are the image's sides, the canvas is [2H, 2W].
 """
 
 from typing import NamedTuple
@@ -16,17 +16,17 @@ from src.ingest.drawn.shapes import SHAPES, Part
 
 NUM_OBJECTS = (0.05, 0.2, 0.35, 0.25, 0.15)  # probability of 0, 1, ... objects in an image
 DROPPED, DIFFICULT = 0.25, 0.5  # visible share below which an object is left out, or marked difficult
-TRUNCATED = 0.85  # visible box over whole box, below which VOC's guidelines call an object truncated
-SMALL = 16  # pixels: an object with a shorter side is difficult
+TRUNCATED = 0.85  # area of the visible box / area of the whole box; below, VOC's guidelines call an object truncated
+SMALL = 16  # pixels; an object with a shorter side is difficult
 SKIES = ((150, 190, 230), (100, 150, 215), (190, 195, 205), (235, 200, 170), (60, 70, 110), (225, 225, 230))
 GROUNDS = (  # grass, dry grass, sand, earth, asphalt, snow, water
     ((90, 140, 70), (160, 155, 90), (205, 185, 140), (125, 95, 70), (110, 110, 115), (220, 225, 235), (70, 110, 150))
 )
-TRIES = 8  # places that are tried for a thing before it is left out
+TRIES = 8  # positions that are tried for a thing before it is left out
 
 
 class Object(NamedTuple):
-    """One object of a scene; `box` is x1, y1, x2, y2 of what is visible, half-open, in pixels."""
+    """One object of a scene; `box` is x1, y1, x2, y2 of its visible part, half-open, in pixels."""
 
     name: str
     box: tuple[int, int, int, int]
@@ -36,22 +36,22 @@ class Object(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """What is painted on, at `SCALE`."""
+    """The canvas of a scene, at `SCALE` times the image's size."""
 
     pixels: np.ndarray  # uint8 [2H, 2W, 3]
-    taken: np.ndarray  # bool [2H, 2W], painted by a thing
-    shadow: np.ndarray  # uint8 [2H, 2W], 1 where ground is out of the light
+    taken: np.ndarray  # bool [2H, 2W], True where a thing is painted
+    shadow: np.ndarray  # uint8 [2H, 2W], 1 where the ground is in shadow
 
 
 class Patch(NamedTuple):
-    """A thing, drawn but not yet placed; its outermost pixels touch the patch's border."""
+    """A thing that is drawn but not yet placed; its outermost pixels touch the patch's border."""
 
     pixels: np.ndarray  # uint8 [h, w, 3]
     mask: np.ndarray  # bool [h, w]
 
 
 def scene(seed: int, index: int) -> tuple[np.ndarray, list[Object]]:
-    """Image `index` of the sample; it depends on nothing but `seed` and `index`.
+    """Draw image `index` of the sample; it depends only on `seed` and `index`.
 
     Returns:
         the image, RGB uint8 [H, W, 3] with sides of 160 to 260, and its objects, nearest first; there may be none.
@@ -64,9 +64,9 @@ def scene(seed: int, index: int) -> tuple[np.ndarray, list[Object]]:
         mirror = rng.random() < 0.5
         parts = SHAPES[name](rng) if name else CLUTTER[rng.integers(len(CLUTTER))](rng)
         patch = _render(rng, parts, SCALE * long_side, mirror)
-        found = _place(rng, canvas, patch, SCALE * base)
-        if found is not None and name:
-            objects.append(_object(name, found, patch, mirror))
+        visible = _place(rng, canvas, patch, SCALE * base)
+        if visible is not None and name:
+            objects.append(_object(name, visible, patch, mirror))
     dark = (canvas.shadow == 1) & ~canvas.taken
     canvas.pixels[dark] = canvas.pixels[dark] // 8 * 5
     return photograph(rng, canvas.pixels), objects
@@ -78,17 +78,17 @@ def _size(rng: Rng) -> tuple[int, int]:
 
 
 def _things(rng: Rng, index: int, size: tuple[int, int], horizon: float) -> list[tuple[str, float, float]]:
-    """(class or "" for clutter, longer side, y of the foot) of all that stands in a scene, nearest first."""
+    """Choose the things of a scene, nearest first: (class or "" for clutter, longer side, y of the foot)."""
     height, width = size
     names = list(SHAPES)
     first = index % len(names)  # so that every class is in every split, however small
-    wanted = int(rng.choice(len(NUM_OBJECTS), p=NUM_OBJECTS))
-    chosen = [names[first if k == 0 else rng.integers(len(names))] for k in range(wanted)]
+    count = int(rng.choice(len(NUM_OBJECTS), p=NUM_OBJECTS))
+    chosen = [names[first if k == 0 else rng.integers(len(names))] for k in range(count)]
     things = []
     for name in chosen + [""] * int(rng.integers(2, 6)):
         limits = (52, 0.7 * max(size)) if name else (16, 0.4 * min(size))
         side = float(np.exp(rng.uniform(*np.log(limits))))
-        depth = np.clip(side / (0.7 * min(size)) + rng.uniform(-0.25, 0.25), 0.05, 1.05)  # the larger, the nearer
+        depth = np.clip(side / (0.7 * min(size)) + rng.uniform(-0.25, 0.25), 0.05, 1.05)  # larger things are nearer
         things.append((name, side, horizon + depth * (height - horizon)))
     return sorted(things, key=lambda thing: -thing[2])
 
@@ -112,7 +112,7 @@ def _render(rng: Rng, parts: list[Part], long_side: float, mirror: bool) -> Patc
 
 
 def _place(rng: Rng, canvas: Canvas, patch: Patch, base: float) -> np.ndarray | None:
-    """Paint a patch on what is free; its visible mask on the canvas, or None where there is no room for it."""
+    """Paint a patch on free pixels, and return its visible mask on the canvas; None if there is no room for it."""
     height, width = canvas.taken.shape
     h, w = patch.mask.shape
     for _ in range(TRIES):
@@ -125,9 +125,9 @@ def _place(rng: Rng, canvas: Canvas, patch: Patch, base: float) -> np.ndarray | 
             canvas.pixels[window][visible] = patch.pixels[cut][visible]
             canvas.taken[window] |= visible
             cv2.ellipse(canvas.shadow, (left + 5 * w // 8, top + h), (w // 2, max(w // 12, 2)), 0, 0, 360, 1, -1)
-            found = np.zeros_like(canvas.taken)
-            found[window] = visible
-            return found
+            mask = np.zeros_like(canvas.taken)
+            mask[window] = visible
+            return mask
     return None
 
 
@@ -145,7 +145,7 @@ def _object(name: str, visible: np.ndarray, patch: Patch, mirror: bool) -> Objec
 
 
 def _background(rng: Rng, size: tuple[int, int]) -> tuple[Canvas, float]:
-    """Sky and ground with hills, clouds and marks between them, and the y of the horizon in image pixels."""
+    """Paint sky and ground with hills, clouds and marks; also return the y of the horizon in image pixels."""
     height, width = SCALE * size[0], SCALE * size[1]
     horizon = int(height * rng.uniform(0.15, 0.55))
     pixels = np.empty((height, width, 3), np.uint8)

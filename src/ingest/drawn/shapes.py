@@ -1,8 +1,8 @@
-"""What the drawn sample shows: four classes of objects, made of parts.
+"""The four classes of objects in the drawn sample, made of parts.
 
-A shape is a list of parts, painted in order: a polygon in units of its own (x right, y down, standing on y = 0) and a
-colour. Sizes, colours and the layout of the parts vary from one drawing to the next. Paint is of any colour and
-materials are shared with the clutter (`src.ingest.drawn.clutter`), so that no colour gives a class away.
+A shape is a list of parts, painted in order. A part is a polygon in the shape's units (x right, y down, standing on
+y = 0) and a colour. Sizes, colours and the layout of the parts vary from drawing to drawing. Paint can have any colour,
+and the clutter (`src.ingest.drawn.clutter`) has the same materials, so that no colour reveals a class.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class Part(NamedTuple):
     colour: Colour
 
 
-# What a material looks like, wherever it is used; paint is of any colour.
+# The colours of each material, in objects and clutter; paint can have any colour.
 RUBBER: tuple[Colour, ...] = ((40, 40, 42), (60, 58, 55))
 METAL: tuple[Colour, ...] = ((190, 192, 196), (120, 122, 126))
 GLASS: tuple[Colour, ...] = ((60, 75, 95), (150, 185, 205), (35, 40, 45), (225, 215, 150))
@@ -31,25 +31,25 @@ ANTIFOULING: tuple[Colour, ...] = ((135, 50, 42), (45, 50, 65))
 CLOTH: tuple[Colour, ...] = ((240, 238, 228), (225, 205, 165), (185, 60, 50), (70, 100, 160), (215, 150, 60))
 
 Shape = Callable[[Rng], list[Part]]
-# What things are painted in, as outdoors: a tendency of each class that overlaps the others' and does not decide.
+# The usual paint of each class, as outdoors. The colours of the classes overlap, so paint alone does not decide.
 PAINT = ((190, 30, 35), (30, 70, 170), (195, 198, 202), (225, 185, 40))  # of cars
 HULLS = ((235, 236, 232), (30, 50, 100), (150, 60, 40))
 WALLS = ((222, 205, 170), (165, 85, 65), (238, 232, 222), (205, 160, 110))
 
 
 def rect(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
-    """Corners of an upright rectangle, [4, 2]."""
+    """Return the corners of an upright rectangle, [4, 2]."""
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
 
 
 def bands(x1: float, y1: float, x2: float, y2: float, count: int, tone: Colour) -> list[Part]:
-    """Thin level lines over a rectangle: planks, courses of brick, slats."""
+    """Draw thin horizontal lines over a rectangle: planks, courses of brick, slats."""
     step = (y2 - y1) / (count + 1)
     return [Part(rect(x1, y1 + k * step, x2, y1 + (k + 0.3) * step), tone) for k in range(1, count + 1)]
 
 
 def car(rng: Rng) -> list[Part]:
-    """A car from the side: saloon, hatchback, van or pick-up; it faces right."""
+    """Draw a car from the side, facing right: saloon, hatchback, van or pick-up."""
     body, glass, tyre, hub = pick(rng, PAINT), pick(rng, GLASS), pick(rng, RUBBER), pick(rng, METAL)
     low, belt, top = -rng.uniform(0.06, 0.09), -rng.uniform(0.24, 0.31), -rng.uniform(0.42, 0.54)
     # x of the cabin's four corners: rear foot, rear roof, front roof, front foot
@@ -82,11 +82,11 @@ def car(rng: Rng) -> list[Part]:
 
 
 def boat(rng: Rng) -> list[Part]:
-    """A boat from the side, under sail, some with a cabin; its bow points right."""
+    """Draw a sailing boat from the side, with its bow to the right; some have a cabin."""
     hull, trim, cloth = pick(rng, HULLS), colour(rng), pick(rng, CLOTH)
     depth, sheer = rng.uniform(0.15, 0.24), rng.uniform(0.02, 0.08)
     stern, keel = -0.5 + rng.uniform(0.0, 0.08), rng.uniform(0.25, 0.4)
-    share = rng.uniform(0.25, 0.4)  # of the hull that is under water when it floats
+    share = rng.uniform(0.25, 0.4)  # of the hull, below the waterline
     parts: list[Part] = []
     if rng.random() < 0.4:
         parts += _cabin(rng, -depth, 0.09, shade(trim, 1.1))
@@ -137,7 +137,7 @@ def _rig(rng: Rng, deck: float, cloth: Colour) -> list[Part]:
 
 
 def house(rng: Rng) -> list[Part]:
-    """A house from the front: gable or hipped roof, one or two storeys, perhaps a chimney or a lower wing."""
+    """Draw a house from the front: gable or hipped roof, one or two storeys, some with a chimney or a lower wing."""
     wall, roof, frame = pick(rng, WALLS), pick(rng, TILES), colour(rng, (0.7, 1.0))
     half, storeys = rng.uniform(0.36, 0.46), int(rng.integers(1, 3))
     eaves = -0.36 * storeys - rng.uniform(0.0, 0.1)
@@ -187,7 +187,7 @@ def _openings(rng: Rng, half: float, eaves: float, storeys: int, frame: Colour) 
 
 
 def tree(rng: Rng) -> list[Part]:
-    """A tree: leafy, a conifer or a poplar."""
+    """Draw a tree: leafy, a conifer or a poplar."""
     leaf, bark = pick(rng, LEAVES), pick(rng, WOOD)
     kind, thick, foot = int(rng.integers(3)), rng.uniform(0.035, 0.07), rng.uniform(0.14, 0.27)
     trunk = np.array([[-1.5 * thick, 0], [-0.7 * thick, -foot - 0.25], [0.7 * thick, -foot - 0.25], [1.5 * thick, 0]])
@@ -207,7 +207,7 @@ def tree(rng: Rng) -> list[Part]:
 
 
 def crown(rng: Rng, leaf: Colour, y: float, rx: float, ry: float) -> list[Part]:
-    """Foliage: uneven discs around (0, y), lit from above."""
+    """Draw foliage: uneven discs around (0, y), lit from above."""
     parts = [Part(disc(0, y, rx, ry, rng=rng), shade(leaf, 0.85))]
     for _ in range(int(rng.integers(10, 20))):
         angle, reach, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.8), rng.uniform(0.25, 0.4)

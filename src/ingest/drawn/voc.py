@@ -1,7 +1,7 @@
-"""A sample in the form of the Pascal VOC 2007 archives, drawn rather than photographed (`src.ingest.drawn.scenes`).
+"""A sample in the form of the Pascal VOC 2007 archives, drawn instead of photographed (`src.ingest.drawn.scenes`).
 
-The files, their names and their fields are those of the devkit (Everingham et al. 2010, IJCV 88), so that what reads
-the sample reads the real data. The same seed gives the same bytes.
+The files, their names and their fields are those of the devkit (Everingham et al. 2010, IJCV 88), so that the reader of
+the sample can also read the real data. The same seed gives the same bytes.
 """
 
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ ROOT = "VOCdevkit/VOC2007"
 def draw(path: Path, sizes: dict[str, int], seed: int, jobs: int = 1) -> None:
     """Write the sample as an uncompressed tar.
 
-    Image i is the same however many are drawn; the first are for `train`, those behind for `val`, for `test`, and for
-    `extra`. The lists `trainval` and `train_extra` are the unions that their names say.
+    Image i does not depend on how many are drawn. The first images are for `train`, the next for `val`, then for `test`
+    and for `extra`. The lists `trainval` and `train_extra` are the unions of the two splits in their names.
 
     Args:
-        path: of the tar; a file that is there is replaced once the new one is complete.
-        sizes: images of each of train, val, test and extra.
-        seed: of the scenes.
-        jobs: processes that draw; the bytes do not depend on it.
+        path: the tar; an existing file is replaced when the new one is complete.
+        sizes: number of images for each of train, val, test and extra.
+        seed: seed of the scenes.
+        jobs: number of processes that draw; the bytes do not depend on it.
     """
     annotated: dict[str, list[Object]] = {}
     entries: dict[str, bytes] = {}
@@ -53,7 +53,7 @@ def _drawn(seed: int, index: int) -> tuple[bytes, tuple[int, int], list[Object]]
 
 
 def annotation(image_id: str, size: tuple[int, int], objects: list[Object]) -> bytes:
-    """The XML of one image: boxes 1-based with both ends inside, as VOC has them; without objects only its size."""
+    """Write the XML of one image: boxes are 1-based and inclusive, as in VOC; an image may have no objects."""
     height, width = size
     root = ElementTree.Element("annotation")
     _fields(root, folder="VOC2007", filename=f"{image_id}.jpg")
@@ -75,7 +75,7 @@ def _fields(element: ElementTree.Element, **values: object) -> None:
 
 
 def _image_sets(annotated: dict[str, list[Object]], sizes: dict[str, int]) -> Iterator[tuple[str, list[str]]]:
-    """(name, lines) of each list: the ids of every split, and for every class the ids with their flags."""
+    """Yield (name, lines) of each list: the ids of every split, and for every class the ids with their flags."""
     ids, splits, start = list(annotated), {}, 0
     for split in SPLITS:
         splits[split] = ids[start : start + sizes[split]]
@@ -89,8 +89,8 @@ def _image_sets(annotated: dict[str, list[Object]], sizes: dict[str, int]) -> It
 
 
 def flag(objects: list[Object], name: str) -> int:
-    """The devkit's flag of a class in an image: 1 present, 0 present but all of it difficult, -1 absent."""
-    found = [item for item in objects if item.name == name]
-    if not found:
+    """Return the devkit's flag of a class in an image: 1 present, 0 only difficult objects of it, -1 absent."""
+    members = [item for item in objects if item.name == name]
+    if not members:
         return -1
-    return 0 if all(item.difficult for item in found) else 1
+    return 0 if all(item.difficult for item in members) else 1

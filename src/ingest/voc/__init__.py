@@ -1,1 +1,1 @@
-"""Pascal VOC: the text formats and the reader, for the data set of that name and for sets of anyone's in its layout."""
+"""Pascal VOC: its text formats and its reader, for the official data set and for any other set in its layout."""

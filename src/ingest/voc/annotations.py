@@ -1,8 +1,8 @@
 """The text formats of Pascal VOC: annotation files and lists of the images of a class.
 
-VOC boxes are 1-based and inclusive. `parse_annotation` subtracts 1 from xmin and ymin and from nothing else, which
-makes them 0-based and half-open with the same width. Some tools write boxes that are 0-based, or that end one pixel
-behind the image: what is outside by `BORDER` pixels at most is cut off, what is further outside is an error.
+VOC boxes are 1-based and inclusive. `parse_annotation` subtracts 1 from xmin and ymin only, which makes boxes 0-based
+and half-open with the same width. Some tools write 0-based boxes, or boxes that end one pixel outside the image: a box
+is clipped if it is outside by at most `BORDER` pixels, and is an error if it is further outside.
 """
 
 import math
@@ -26,16 +26,16 @@ class Object(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """What one XML file says; size is (height, width), None where the file does not give it."""
+    """The content of one XML file; size is (height, width), None if the file does not give it."""
 
     size: tuple[int, int] | None
     objects: list[Object]
 
 
 def read_class_list(text: str) -> list[tuple[str, int]]:
-    r"""(image id, flag) of each line of a list such as `car_train.txt`; empty where a line is not of this form.
+    r"""Read (image id, flag) from each line of a list such as `car_train.txt`; empty if a line has another form.
 
-    Flag 1: the image has an object of the class; 0: difficult ones only; -1: none.
+    Flag 1: the image has an object of the class; 0: only difficult ones; -1: none.
 
     >>> read_class_list("000012  1\n000017 -1\n")
     [('000012', 1), ('000017', -1)]
@@ -46,14 +46,19 @@ def read_class_list(text: str) -> list[tuple[str, int]]:
 
 
 def parse_annotation(content: bytes, name: str) -> Annotation:
-    """Objects and size of an annotation file; one without objects is valid, a missing `<difficult>` means it is not.
+    """Parse the objects and the image size of an annotation file.
+
+    A file without objects is valid. An object without `<difficult>` is not difficult.
 
     Args:
         content: the XML.
-        name: of the file, for the error messages.
+        name: the file's name, for the error messages.
 
     Returns:
-        boxes 0-based and half-open, in pixels, as the file gives them: not yet compared with the image.
+        boxes 0-based and half-open, in pixels, as in the file: they are not yet compared with the image.
+
+    Raises:
+        InputError: the XML is not valid, or an object has no name or no box.
     """
     try:
         root = ET.fromstring(content)
@@ -67,7 +72,7 @@ def parse_annotation(content: bytes, name: str) -> Annotation:
 def _parse_object(element: ET.Element, name: str) -> Object:
     label = (element.findtext("name") or "").strip()
     if not label:
-        raise InputError(f"{name} has an object without a <name>: write its class there")
+        raise InputError(f"{name} has an object without a <name>: write the object's class there")
     xmin, ymin, xmax, ymax = (_number(element, f"bndbox/{edge}", name) for edge in ("xmin", "ymin", "xmax", "ymax"))
     return Object(label, (xmin - 1, ymin - 1, xmax, ymax), _number(element, "difficult", name, default=0) != 0)
 
@@ -81,18 +86,27 @@ def _number(element: ET.Element, tag: str, name: str, default: float | None = No
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{name}: <{tag}> in <{element.tag}> is '{text}', and must be a number: correct it")
+        raise InputError(f"{name}: <{tag}> in <{element.tag}> is '{text}' and must be a number: correct it")
     return value
 
 
-def inside(found: Object, size: tuple[int, int], name: str) -> Object:
-    """The object with its box cut at the border of an image of `size` (height, width); `name` is of its file."""
-    x1, y1, x2, y2 = found.box
+def inside(item: Object, size: tuple[int, int], name: str) -> Object:
+    """Clip an object's box to an image.
+
+    Args:
+        item: the object.
+        size: (height, width) of the image.
+        name: the name of the annotation file, for the error messages.
+
+    Raises:
+        InputError: the box is outside the image by more than `BORDER` pixels, or has no area.
+    """
+    x1, y1, x2, y2 = item.box
     height, width = size
-    shown = f"{name}: the box of '{found.name}' (xmin {x1 + 1:g}, ymin {y1 + 1:g}, xmax {x2:g}, ymax {y2:g})"
+    shown = f"{name}: the box of '{item.name}' (xmin {x1 + 1:g}, ymin {y1 + 1:g}, xmax {x2:g}, ymax {y2:g})"
     if min(x1, y1) < -BORDER or x2 > width + BORDER or y2 > height + BORDER:
         raise InputError(f"{shown} lies outside its image of {width} x {height} pixels: correct or remove it")
     box = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
     if box[0] >= box[2] or box[1] >= box[3]:
         raise InputError(f"{shown} has no area: correct or remove it")
-    return found._replace(box=box)
+    return item._replace(box=box)

@@ -4,7 +4,7 @@ import pytest
 
 from commands.write_deps import ROOT
 from src.errors import InputError
-from src.report.pipeline import graph, read_pipeline
+from src.report.stages import graph, read_pipeline
 
 PIPELINE = """
 stages:
