@@ -2,15 +2,28 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup repro compare plots demo test slow times
+.PHONY: help setup repro compare plots demo test slow times
 
-setup: .venv/.installed
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+setup: .venv/.compiled  ## create .venv with all packages, and compile the selective search
+
+# All that can be missing is checked first, because the packages take gigabytes.
 .venv/.installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@command -v git >/dev/null || { echo "The command git is missing, and DVC needs it: apt-get install git"; exit 1; }
+	@[ -e .git ] || { echo "DVC needs a git repository, and this folder is none: clone the project, or run git init && git add -A && git commit -m start"; exit 1; }
+	@git rev-parse --quiet --verify HEAD >/dev/null || { echo "DVC needs a commit that git can read here: run git add -A && git commit -m start"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# A search in each mode compiles each kernel, and Numba keeps them in __pycache__ (src/selective_search/compiled.py).
+.venv/.compiled: .venv/.installed $(wildcard src/selective_search/*.py)
+	@echo "Compiling the selective search (half a minute, once)"
+	@$(BIN)/python -c 'import numpy; from src.selective_search.strategies import MODES, search; [search(numpy.zeros((32, 32, 3), numpy.uint8), mode) for mode in MODES]'
 	@touch $@
 
 repro: setup  ## run the pipeline, then compare the headline metrics with the committed ones

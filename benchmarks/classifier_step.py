@@ -59,7 +59,10 @@ def by_hand(model: nn.Module, batches: list[dict[str, Tensor]], settings: Train)
 
 
 class InTurns:
-    """Batches for `fit` that run and time the other network's step before or after each step of the loop."""
+    """Batches for `fit` that also run the other network's step, before or after each step of the loop.
+
+    A step of the loop is over when the loop asks for the next batch.
+    """
 
     def __init__(self, batches: list[dict[str, Tensor]], other: Iterator[tuple[float, float]]) -> None:
         self.batches, self.other = batches, other

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from src.nested import flatten
+from commands.nested import flatten
 
 PROFILES = Path("profiles")
 

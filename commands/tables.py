@@ -7,7 +7,7 @@ from typing import Any
 from src.evaluation.bootstrap import RESAMPLES
 from src.evaluation.headline import Metrics
 from src.evaluation.verdict import WORDS, Change, word
-from src.nested import flatten
+from commands.nested import flatten
 
 LEGEND = f"""\
 interval: 95 %, of the change with other test images: {RESAMPLES:,} draws of the test images, the same for both sides.

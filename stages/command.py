@@ -77,8 +77,8 @@ def _option(argument: inspect.Parameter) -> dict[str, Any]:
     """Return what argparse must know of one argument of `run`."""
     kind, words = argument.annotation, ""
     if get_origin(kind) is Annotated and isinstance(get_args(kind)[-1], str):
-        words = get_args(kind)[-1]
-        kind = get_args(kind)[0]
+        inner, *limits, words = get_args(kind)  # nested annotations are one: the limits of `Count` come first
+        kind = Annotated[inner, *limits] if limits else inner
     if get_origin(kind) is UnionType:
         kind = next(part for part in get_args(kind) if part is not NoneType)
     required, positional = argument.default is inspect.Parameter.empty, _is_positional(argument)

@@ -131,7 +131,7 @@ def voc12(curve: Curve) -> float:
 
 
 def mean_ap(aps: Iterable[float]) -> float:
-    """Compute the mean over the classes that have an AP; nan, for a class without objects, is left out. nan without any."""
+    """Compute the mean over the classes that have an AP, so without nan; nan if no class has one."""
     known = [ap for ap in aps if not np.isnan(ap)]
     return float(np.mean(known)) if known else float("nan")
 
@@ -197,7 +197,7 @@ def match_coco(boxes: np.ndarray, gt_boxes: np.ndarray, difficult: np.ndarray) -
     """Find the outcomes of the detections of one class in one image at each threshold, as pycocotools does.
 
     Of the objects that are still free, each detection takes the one that it overlaps most (the last one, if overlaps
-    are equal). If it overlaps no free object enough, it is ignored if at least the threshold's share of *its own* area
+    are equal). If no free object overlaps it enough, it is ignored if at least the threshold's share of *its own* area
     lies in a difficult object, and false otherwise.
     Arguments as for `match_voc`; returns [T, N].
     """
@@ -251,7 +251,7 @@ def _highest(record: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _interpolated(curve: Curve, recalls: np.ndarray) -> float:
     if not curve.objects:
         return float("nan")
-    reached = np.searchsorted(curve.recall, recalls, side="left")  # the first point that has at least each recall
+    reached = np.searchsorted(curve.recall, recalls, side="left")  # per recall, the first point that reaches it
     return float(np.append(_envelope(curve.precision), 0.0)[reached].mean())
 
 

@@ -1,14 +1,14 @@
 """Standard errors and intervals of metrics, by a bootstrap over test images (Efron and Tibshirani 1993, Ch. 6).
 
-A resample takes as many images as the test set has from it, at random and with replacement, and the metric is computed
-from these images. The spread of the metric over B resamples is its standard error. For two revisions, the same
-resamples give the spread of the *difference*. It is smaller, because an image that is hard for one revision is hard for
-the other too. The objects and detections of an image stay together, because they are not independent of each other.
+A resample has as many images as the test set, chosen from it at random with replacement. The metric is computed from
+these images. The spread of the metric over B resamples is its standard error. For two revisions, the same resamples
+give the spread of the *difference*. It is smaller, because an image that is hard for one revision is hard for the other
+too. The objects and detections of an image stay together, because they are not independent of each other.
 
 The seed is fixed, so a standard error is the same on every machine. Only test images are resampled: the difference of
 two trainings by chance is another number (docs/comparing.md).
 
-B is the number of resamples, I that of test images; image k is the k-th of the sorted image ids. `counts` [B, I] says
+B is the number of resamples, I that of test images; image k is the k-th of the sorted image ids. `counts` [B, I] holds
 how often each resample has each image. `accuracy` is in this module. Average precision and recall are in
 src/evaluation/resampled_detections.py and src/evaluation/resampled_proposals.py, so that classifiers do not depend on
 these modules.
@@ -61,12 +61,15 @@ def accuracy(right: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def weighted_mean(values: np.ndarray, images: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Compute the mean of values [M] in each resample [B]; a value counts as often as its image. nan without any image.
+    """Compute the mean of values [M] in each resample; each value counts as often as its image.
 
     Args:
         values: [M], numbers or bools; M may be 0.
         images: [M], the image of each value: an index into the sorted image ids.
         counts: [B, I].
+
+    Returns:
+        [B]; nan if a resample has none of these images.
     """
     length = counts.shape[1]
     total, rows = (counts @ np.bincount(images, weights=w, minlength=length) for w in (values.astype(float), None))

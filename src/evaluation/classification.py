@@ -35,7 +35,7 @@ def figures(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
 
 
 def by_class(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Compute precision, recall and number of images per class; 0 if it is never predicted, or has no image."""
+    """Compute precision (0 without predictions), recall (0 without images) and number of images per class."""
     right, predictions, images = _counts(labels, predicted, len(classes))
     rows = zip(classes, _ratio(right, predictions), _ratio(right, images), images, strict=True)
     return {name: {"precision": float(p), "recall": float(r), "images": int(n)} for name, p, r, n in rows}

@@ -72,7 +72,7 @@ def findings(detections: Detections, targets: Targets, classes: Sequence[str]) -
 
 
 def counts(found: Sequence[Finding], label: int | None = None) -> dict[str, int]:
-    """Count the findings of each kind, including zeros: of all classes, or of one, which is the detection's.
+    """Count the findings per kind, including zeros, of all classes or of one (the class of the detection).
 
     >>> counts([])
     {'correct': 0, 'localisation': 0, 'duplicate': 0, 'confusion': 0, 'background': 0, 'missed': 0}
@@ -137,9 +137,9 @@ def _kind(outcome: int, overlap: np.ndarray, own: np.ndarray) -> tuple[str, int]
 
 
 def _missed(examined: Sequence[Finding], targets: Targets) -> Iterator[Finding]:
-    """Yield the objects that no finding concerns, except difficult ones; an object with another mistake counts there.
+    """Yield a finding for each object that no other finding concerns, except difficult objects.
 
-    TIDE counts so too.
+    As in TIDE, an object that is part of another mistake counts only there.
     """
     concerned = {(item.image_id, item.gt) for item in examined}
     for image_id, target in targets.items():

@@ -63,5 +63,5 @@ def by_count(boxes: Boxes, targets: Targets, sizes: Sizes) -> pd.DataFrame:
 
 def _windows(boxes: Boxes, sizes: Sizes, most: int | None = None) -> dict[str, np.ndarray]:
     """Return as many sliding windows per image as it has proposals, or `most` if that is fewer."""
-    counts = {name: len(rows) if most is None else min(most, len(rows)) for name, rows in boxes.items()}
+    counts = {image_id: len(rows) if most is None else min(most, len(rows)) for image_id, rows in boxes.items()}
     return {image_id: sliding_window(sizes[image_id], count) for image_id, count in counts.items()}

@@ -1,4 +1,4 @@
-"""The recall of proposals in every resample of the test images; the letters are those of resampled_detections.py."""
+"""The recall of proposals in every resample of the test images, with the notation of resampled_detections.py."""
 
 from collections.abc import Mapping, Sequence
 

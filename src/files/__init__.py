@@ -1,1 +1,1 @@
-"""Read and write the files between stages: whole or not at all, and the same bytes for the same content."""
+"""The files between stages: written completely or not at all, with the same bytes for the same content."""

@@ -1,4 +1,4 @@
-"""Prepared images with objects in boxes, for the detectors."""
+"""Prepared images with boxes around their objects, for the detectors."""
 
 import numpy as np
 
@@ -11,15 +11,15 @@ class BoxedImages(Prepared):
 
     @property
     def num_classes(self) -> int:
-        """Classes with background, which is label 0."""
+        """The number of classes, including background, which is label 0."""
         return len(self.classes) + 1
 
     def size(self, image_id: str) -> tuple[int, int]:
-        """(height, width) of an image, without decoding it."""
+        """Return (height, width) of an image, without decoding it."""
         return self._images[image_id]["height"], self._images[image_id]["width"]
 
     def target(self, image_id: str) -> Target:
-        """Objects of an image: boxes [M, 4], labels [M], difficult [M]; M may be 0."""
+        """Return the objects of an image: boxes [M, 4], labels [M], difficult [M]; M may be 0."""
         entry = self._images[image_id]
         return {
             "boxes": np.asarray(entry["boxes"], np.float32).reshape(-1, 4),

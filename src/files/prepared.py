@@ -1,7 +1,8 @@
-"""A prepared data set: one zip with every image as it was encoded and one index, read at random.
+"""A prepared data set: one zip with every image as it was encoded and one index, for random access.
 
-`index.json` holds `classes`, `splits` (name -> image ids) and `images` (id -> file, and what is known of the image).
-Written by `prepare`, read by every stage behind it: `src.files.boxed_images` for boxes, `src.files.labelled_images` for labels.
+`index.json` holds `classes`, `splits` (name -> image ids) and `images` (id -> the image's file and annotations). The
+stage `prepare` writes it. All later stages read it, with `src.files.boxed_images` if the images have boxes and with
+`src.files.labelled_images` if they have labels.
 """
 
 import json
@@ -21,11 +22,11 @@ INDEX = "index.json"
 
 
 def decode_image(content: bytes) -> np.ndarray | None:
-    """Encoded bytes as an RGB image, uint8 [H, W, 3]; None where they are no image.
+    """Decode bytes to an RGB image, uint8 [H, W, 3]; None if they are not an image.
 
-    The one place where OpenCV's BGR is left behind. The EXIF rotation is ignored: boxes are drawn on the stored pixels.
+    Only this function converts from OpenCV's BGR. The EXIF rotation is ignored: boxes refer to the stored pixels.
     """
-    if not content:  # OpenCV raises for no bytes, and returns None for wrong ones
+    if not content:  # OpenCV raises an error for no bytes, and returns None for wrong ones
         return None
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
@@ -40,10 +41,10 @@ def write_prepared(
     """Write a prepared data set.
 
     Args:
-        classes: names, without background; label k is `classes[k - 1]` of boxes and `classes[k]` of whole images.
-        splits: image ids of each split.
+        classes: names, without background; label k is `classes[k - 1]` for boxes and `classes[k]` for whole images.
+        splits: image ids by split.
         images: id -> plain lists and numbers: {file, height, width, boxes, labels, difficult}, or {file, label}.
-        contents: (file, encoded bytes), in the order in which they are to lie in the zip.
+        contents: (file, encoded bytes), in the order of the zip.
     """
     index = {"classes": list(classes), "splits": {name: list(ids) for name, ids in splits.items()}, "images": images}
     header = (INDEX, json.dumps(index, indent=None, sort_keys=True).encode())
@@ -63,7 +64,7 @@ class DataSet(NamedTuple):
         write_prepared(path, *self)
 
     def summary(self) -> str:
-        """Say in one line how many images, objects (if it has boxes) and classes there are."""
+        """Describe in one line the numbers of images, of objects (if the images have boxes) and of classes."""
         splits = ", ".join(f"{name} {len(ids)}" for name, ids in self.splits.items())
         boxed = [entry["difficult"] for entry in self.images.values() if "difficult" in entry]
         objects = f", {sum(map(len, boxed))} objects ({sum(map(sum, boxed))} difficult)" if boxed else ""
@@ -73,32 +74,35 @@ class DataSet(NamedTuple):
 class Prepared:
     """A prepared data set, opened for reading.
 
-    Each process opens the file for itself, whether the data set was sent to it (spawn) or it was forked with it: forked
-    processes that share an open file also share the position in it, and read each other's bytes.
+    Each process opens the file itself, both after a spawn and after a fork: forked processes that share an open file
+    also share the position in it, and would read each other's bytes.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._archive: zipfile.ZipFile | None = None
-        self._process = 0  # the one that opened the archive
+        self._process = 0  # id of the process that opened the archive
         index = json.loads(self._zip.read(INDEX))
         self.classes: list[str] = index["classes"]
         self.splits: dict[str, list[str]] = index["splits"]
         self._images: dict[str, dict[str, Any]] = index["images"]
 
     def ids(self, *splits: str) -> list[str]:
-        """Image ids of the splits, each once, in order; an unknown split is an error that names those there are."""
+        """Return the image ids of the splits in order, each once.
+
+        An unknown split is an `InputError` that lists the known ones.
+        """
         for split in splits:
             if split not in self.splits:
                 raise InputError(f"{self.path} has no split '{split}', only {', '.join(self.splits)}")
         return list(dict.fromkeys(image_id for split in splits for image_id in self.splits[split]))
 
     def image(self, image_id: str) -> np.ndarray:
-        """RGB image, uint8 [H, W, 3]; a grey one has three equal channels."""
+        """Read an image as RGB, uint8 [H, W, 3]; a grey image has three equal channels."""
         image = decode_image(self._zip.read(self._images[image_id]["file"]))
         if image is None:
-            again = f"run `dvc repro -f prepare@{self.path.stem}`"
-            raise InputError(f"{self.path}: image {image_id} does not decode; {again}")
+            remedy = f"run `dvc repro -f prepare@{self.path.stem}`"
+            raise InputError(f"{self.path}: image {image_id} does not decode; {remedy}")
         return image
 
     @property

@@ -1,7 +1,7 @@
-"""Arrays of a different length for each image, in one file: the form of proposals and of detections.
+"""Records, which are arrays of a different length per image, in one file: the format of proposals and detections.
 
 Proposals hold `boxes` [N, 4]. Detections hold `boxes` [N, 4], `labels` [N] (1-based: 0 is background) and `scores` [N].
-An image without any is there, with N = 0. Images keep the order in which they were written.
+An image without boxes has a record with N = 0. Images keep the order in which they were written.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ Record = dict[str, np.ndarray]
 
 
 def write_records(path: str | Path, records: Mapping[str, Record]) -> None:
-    """Write one record an image, keyed by image id; every record has the same arrays. None at all is refused."""
+    """Write one record per image, by image id; all have the same arrays. No record at all is an `InputError`."""
     if not records:
-        raise InputError(f"{path}: there is no image to write a record of")
+        raise InputError(f"{path}: there is no image to write a record for")
     lengths = [len(next(iter(record.values()))) for record in records.values()]
     names = next(iter(records.values())).keys()
     columns = {name: np.concatenate([record[name] for record in records.values()]) for name in names}
@@ -27,15 +27,16 @@ def write_records(path: str | Path, records: Mapping[str, Record]) -> None:
 
 
 def read_records(path: str | Path, image_ids: Sequence[str] | None = None) -> dict[str, Record]:
-    """Records by image id, all or those of `image_ids`; an id without a record is an error that names the file."""
+    """Read all records by image id, or those of `image_ids`; an id without a record is an `InputError`."""
     columns = read_npz(path)
     offsets, known = columns.pop("offsets"), columns.pop("image_ids").tolist()
     position = {image_id: index for index, image_id in enumerate(known)}
     wanted = known if image_ids is None else image_ids
     if missing := [image_id for image_id in wanted if image_id not in position]:
-        raise InputError(f"{path} has no record of image {missing[0]} and {len(missing) - 1} more: rerun its stage")
+        more = f"{len(missing) - 1} more"
+        raise InputError(f"{path} has no record of image {missing[0]} and {more}: rerun the stage that writes it")
     return {
-        image_id: {name: column[offsets[at] : offsets[at + 1]] for name, column in columns.items()}
+        image_id: {name: column[offsets[row] : offsets[row + 1]] for name, column in columns.items()}
         for image_id in wanted
-        for at in [position[image_id]]
+        for row in [position[image_id]]
     }

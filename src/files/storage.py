@@ -1,7 +1,7 @@
-"""Files between stages: written whole or not at all, and the same bytes for the same content.
+"""Files between stages: written completely or not at all, with the same bytes for the same content.
 
-A stage that dies half way leaves no half file (temporary name, then rename), and DVC skips the stages behind an output
-whose bytes did not change (fixed dates, fixed order).
+A stage that fails halfway leaves no half-written file (temporary name, then rename). DVC skips the stages after an
+output whose bytes did not change (fixed dates, fixed order).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:  # a quarter of a second, which a stage without a table need not spend
+if TYPE_CHECKING:  # importing pandas takes a quarter of a second, which only stages with tables need
     import pandas as pd
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
@@ -26,7 +26,7 @@ METRIC_DIGITS = 4
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not."""
+    """Yield a temporary path beside `path`, renamed to `path` if the block succeeds and removed if it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -38,14 +38,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def write_zip(path: str | Path, entries: Iterable[tuple[str, bytes]]) -> None:
-    """A zip of uncompressed entries in the order given: random access, and the same bytes each time."""
+    """Write a zip of uncompressed entries in the given order: random access, and the same bytes each time."""
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, content in entries:
             archive.writestr(zipfile.ZipInfo(name, FIXED_DATE), content)
 
 
 def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Arrays under their names, without pickling (`numpy.savez` would date its entries with the present time)."""
+    """Write arrays by name, without pickling (`numpy.savez` would store the current time in its entries)."""
 
     def entries() -> Iterator[tuple[str, bytes]]:
         for name in sorted(arrays):
@@ -57,13 +57,13 @@ def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """What `write_npz` wrote."""
+    """Read the arrays that `write_npz` wrote."""
     with np.load(path, allow_pickle=False) as archive:
         return dict(archive.items())
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Indented JSON in the order given, floats rounded as in `write_csv`. NaN is refused: it is not JSON."""
+    """Write indented JSON in the given order, floats rounded as in `write_csv`. NaN is a ValueError: it is not JSON."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(_rounded(content), indent=2, allow_nan=False) + "\n")
 
@@ -81,13 +81,13 @@ def _rounded(value: Any) -> Any:
 
 
 def write_csv(path: str | Path, table: "pd.DataFrame") -> None:
-    """A table with a header and no index; floats have 4 digits behind the point, or behind its zeros."""
+    """Write a table with a header and no index; floats keep 4 digits after the point and the zeros that follow it."""
     with atomic(path) as temporary:
         table.map(_rounded).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def fingerprint(params: Mapping[str, Any], files: Iterable[Path]) -> str:
-    """A name for what a training computes: a hash of its parameters and of the content of its input files."""
+    """Identify a training by a hash of its parameters and of the content of its input files."""
     digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
     for block in _blocks(files):
         digest.update(block)

@@ -1,6 +1,7 @@
-"""Weights between stages: safetensors, whole or not at all, the same bytes for the same content.
+"""Weights between stages: safetensors, written completely or not at all, with the same bytes for the same content.
 
-torch is imported only where there is a tensor: that takes two seconds, which most of `download_weights` do without.
+torch is imported only if there is a tensor: the import takes two seconds, and most runs of `download_weights` do not
+need it.
 """
 
 import json
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, "Tensor"], facts: Mapping[str, Any] | None = None) -> None:
-    """Weights as safetensors, with `facts` about them as JSON in the header."""
-    # One metadata key only: the order of several is not fixed in the format's library.
+    """Write weights as safetensors, with `facts` about them as JSON in the header."""
+    # Only one metadata key: the library of the format does not fix the order of several keys.
     metadata = {"facts": json.dumps(facts or {}, sort_keys=True)}
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:
@@ -28,13 +29,13 @@ def write_tensors(path: str | Path, tensors: Mapping[str, "Tensor"], facts: Mapp
 def _serialised(content: dict[str, "Tensor"], metadata: dict[str, str]) -> bytes:
     if not content:
         return bytes(safetensors.serialize({}, metadata))
-    from safetensors.torch import save  # here, not above: it imports torch
+    from safetensors.torch import save  # not at the top, because it imports torch
 
     return save(content, metadata)
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
-    """Weights and facts that `write_tensors` wrote."""
+    """Read the weights and facts that `write_tensors` wrote."""
     with safetensors.safe_open(path, framework="pt") as file:
         facts = json.loads((file.metadata() or {}).get("facts", "{}"))
         return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)

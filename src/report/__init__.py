@@ -1,6 +1,6 @@
-"""The report: one HTML page made of what the stages wrote.
+"""The report: one HTML page made from the outputs of the stages.
 
-A section of the page is one file here with `section(inputs) -> Section`, and its place in `page.SECTIONS`. It says what
-is shown in `blocks`; how a block looks is `templates/page.html.j2` and `templates/page.css`. Which methods there are is
-read from the pipeline's outputs (`inputs.Inputs.named`), so a new method appears by itself.
+Each section of the page is one module of this folder with `section(inputs) -> Section`, listed in `page.SECTIONS`. A
+section consists of `blocks`; `templates/page.html.j2` and `templates/page.css` define how a block looks. The methods
+are found in the pipeline's outputs (`inputs.Inputs.named`), so a new method appears by itself.
 """

@@ -1,4 +1,4 @@
-"""What a section of the report is made of; `templates/page.html.j2` has a macro under the name of each `form`."""
+"""The blocks of a section of the report; `templates/page.html.j2` has one macro per block, with the name in `form`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Subheading:
-    """A heading below the section's own: of level 3, or 4 below one of 3."""
+    """A heading below the section's own heading: level 3, or level 4 below a heading of level 3."""
 
     text: str
     level: int = 3
@@ -26,8 +26,8 @@ class Subheading:
 class Table:
     """A table whose first column names the rows.
 
-    Numbers are shown as they are given, so the caller rounds; None is an empty cell. `shades` holds for each cell
-    behind the first a share 0..1 of colour, none at all by default.
+    Numbers are shown as they are, so the caller rounds them; None is an empty cell. `shades` holds a share of colour
+    in 0..1 for each cell after the first one of its row; by default there is no colour.
     """
 
     caption: str
@@ -37,13 +37,13 @@ class Table:
     form: ClassVar[str] = "table"
 
     def wordy(self) -> list[bool]:
-        """For each column whether it holds words, which stand left, rather than numbers, with a unit or without."""
+        """Return, per column, True for words, which are aligned left, and False for numbers, with or without a unit."""
         return [any(_is_words(row[column]) for row in self.rows) for column in range(len(self.head))]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing as SVG text; `alt` says in words what it shows."""
+    """A drawing as SVG text; `alt` describes it in words."""
 
     svg: str
     alt: str
@@ -65,7 +65,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Grid:
-    """Charts or pictures side by side, as many as there is room for; `strip` keeps them in one row that scrolls."""
+    """Charts or pictures side by side, as many per row as fit; `strip` keeps all in one row that scrolls."""
 
     blocks: Sequence[Chart | Picture]
     label: str
@@ -73,13 +73,13 @@ class Grid:
     form: ClassVar[str] = "grid"
 
     def side(self) -> int:
-        """Width of the widest picture, in pixels; 0 where there are charts, which take any width."""
+        """Return the width of the widest picture, in pixels; 0 for charts, which fit any width."""
         return max((block.size[1] for block in self.blocks if isinstance(block, Picture)), default=0)
 
 
 @dataclass(frozen=True)
 class More:
-    """Blocks behind a line that opens them."""
+    """Blocks that are hidden until the reader opens the summary line."""
 
     summary: str
     blocks: Sequence["Block"]
@@ -91,7 +91,7 @@ Block = Paragraph | Subheading | Table | Chart | Picture | Grid | More
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: its heading, its anchor, and what is below."""
+    """A part of the page: its heading, its anchor, and its blocks."""
 
     title: str
     anchor: str
@@ -103,7 +103,7 @@ def _is_words(cell: str | int | None) -> bool:
 
 
 def number(value: float | None, digits: int = 3) -> str | None:
-    """A number as tables show it; None stays None, which is an empty cell.
+    """Format a number for a table; None stays None, which is an empty cell.
 
     >>> number(0.98765), number(None)
     ('0.988', None)

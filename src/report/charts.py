@@ -1,4 +1,4 @@
-"""Line charts as SVG text: drawn by matplotlib, coloured by the page's style sheet, the same bytes each time."""
+"""Line charts as SVG text: made by matplotlib, coloured by the page's style sheet, with the same bytes each time."""
 
 import io
 import re
@@ -11,7 +11,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-# matplotlib wants colours, the page has two schemes: it draws in these, which then become the style sheet's variables.
+# The page has two colour schemes, but matplotlib needs fixed colours. It uses these, and `_svg` replaces them by
+# variables of the style sheet.
 COLOURS = [f"#0000{number:02x}" for number in range(1, 9)]
 INK, GRID = "#000010", "#000011"
 VARIABLES = {**{colour: f"var(--line-{number})" for number, colour in enumerate(COLOURS)}}
@@ -35,7 +36,7 @@ SETTINGS: Any = {
     "figure.facecolor": "none",
     "legend.frameon": False,
 }
-SHARE = (-0.02, 1.02)  # limits of an axis of shares
+SHARE = (-0.02, 1.02)  # limits of an axis for shares, 0..1
 
 
 class Line(NamedTuple):
@@ -44,8 +45,8 @@ class Line(NamedTuple):
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    colour: int = 0  # number of the style sheet's --line-0, -1, ...; beyond the last they start again
-    style: int = 0  # index into STYLES, likewise
+    colour: int = 0  # k of the style sheet's --line-k; after the last one they start again
+    style: int = 0  # index into STYLES; after the last one they start again
 
 
 def line_chart(
@@ -59,20 +60,20 @@ def line_chart(
     y_limits: tuple[float, float] | None = None,
     size: tuple[float, float] = (4.2, 3.1),
 ) -> str:
-    """An SVG element of lines, with a legend below where there is more than one.
+    """Make an SVG element of lines, with a legend below them if there is more than one.
 
     Args:
-        name: of the chart, with no other like it on the page: ids inside the element begin with it.
-        lines: with nan where a line is broken; one without points keeps its place in the legend.
+        name: of the chart, unique on the page: ids inside the element begin with it.
+        lines: nan breaks a line; a line without points is still in the legend.
         x_label: with its unit.
-        y_label: likewise.
-        log_x: a logarithmic axis, for counts; one of 0 has no place on it.
-        x_limits: ends of the axis; None: those of the data.
+        y_label: with its unit.
+        log_x: use a logarithmic axis, for counts; a count of 0 is not shown.
+        x_limits: ends of the axis; None for those of the data.
         y_limits: likewise.
-        size: inches, of which a page shows about 100 pixels each.
+        size: inches; the page shows about 100 pixels per inch.
     """
     with mpl.rc_context():
-        mpl.rcdefaults()  # whatever the user's own settings are
+        mpl.rcdefaults()  # the user's own settings must have no effect
         mpl.rcParams.update({**SETTINGS, "svg.hashsalt": name})
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
@@ -101,11 +102,11 @@ def _look(line: Line) -> dict[str, Any]:
 
 def _svg(figure: Figure, name: str) -> str:
     buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=no_metadata)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # would act on the whole page
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would apply to the whole page
     text = re.sub(r' width="[\d.]+pt"| height="[\d.]+pt"', "", text, count=2)
     text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text)
     for colour, variable in VARIABLES.items():
@@ -114,5 +115,5 @@ def _svg(figure: Figure, name: str) -> str:
 
 
 def broken(values: Sequence[float | None]) -> list[float]:
-    """Values of a column with nan for what is missing, as lines take them."""
+    """Replace the missing values of a column by nan, which breaks a line."""
     return [float("nan") if value is None or np.isnan(value) else float(value) for value in values]

@@ -5,18 +5,19 @@ from src.report.gallery import objects, picture
 from src.report.inputs import Inputs, title
 from src.report.pictures import PLAIN, TRUE, Drawn, with_boxes
 
-IMAGES = 3  # those with the most objects
-PROPOSALS = 10  # of an image, the first
+IMAGES = 3  # number of images, those with the most objects
+PROPOSALS = 10  # number of proposals per image, the first ones
 
 
 def section(inputs: Inputs) -> Section:
-    """A strip for each image: the objects, each method's first proposals, each detector's best ranked detections."""
+    """Show a strip per image: the objects, each method's first proposals, each detector's best ranked detections."""
     text = f"True boxes; the first {PROPOSALS} proposals of each method; the best ranked detections of each detector."
     most = sorted(inputs.test_ids, key=lambda image_id: (-len(inputs.targets[image_id]["boxes"]), image_id))
     blocks: list[Block] = [Paragraph(text)]
     for image_id in most[:IMAGES]:
         strip = [_objects(inputs, image_id), *_proposals(inputs, image_id)]
-        strip += [picture(inputs, image_id, found, f"{title(name)}, ") for name, found in inputs.findings.items()]
+        for name, findings in inputs.findings.items():
+            strip.append(picture(inputs, image_id, findings, f"{title(name)}, "))
         blocks.append(Grid(strip, f"Image {image_id} through every method", strip=True))
     return Section("One image, every method", "comparison", blocks)
 
@@ -30,8 +31,8 @@ def _objects(inputs: Inputs, image_id: str) -> Picture:
 
 def _proposals(inputs: Inputs, image_id: str) -> list[Picture]:
     pictures = []
-    for name, found in inputs.proposals.items():
-        boxes = found[image_id]["boxes"]
+    for name, records in inputs.proposals.items():
+        boxes = records[image_id]["boxes"]
         drawn = [Drawn(box, PLAIN) for box in boxes[:PROPOSALS]]
         uri, size = with_boxes(inputs.images.image(image_id), drawn)
         caption = f"{title(name)}: the first {len(drawn)} of {len(boxes)} proposals"

@@ -1,4 +1,4 @@
-"""Confusion matrices of the classifiers, and the wrong answers that they were surest of."""
+"""Confusion matrices of the classifiers, and their wrong answers with the highest scores."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from src.report.blocks import Block, Grid, Paragraph, Picture, Section, Subheadi
 from src.report.inputs import Inputs, title
 from src.report.pictures import with_boxes
 
-SHOWN = 8  # wrong answers of a classifier
+SHOWN = 8  # wrong answers per classifier
 SIDE = 140  # pixels
 
 
 def section(inputs: Inputs) -> Section:
-    """A matrix and pictures for each classifier."""
+    """Show a matrix and pictures for each classifier."""
     predictions, prepared = inputs.tables("predictions/*.csv"), inputs.named("prepared/*.zip")
     blocks: list[Block] = [Paragraph("Rows: what the image is. Columns: what was said. A row's share is its shade.")]
     for name, table in inputs.tables("plots/confusion_*.csv").items():
@@ -28,7 +28,7 @@ def section(inputs: Inputs) -> Section:
 
 def _of_data(prepared: dict[str, Path], name: str) -> Path:
     if name not in prepared:
-        raise InputError(f"no stage prepares the data set {name!r}; there are: {', '.join(prepared)}")
+        raise InputError(f"no stage prepares the data set {name!r}; prepared data sets: {', '.join(prepared)}")
     return prepared[name]
 
 
@@ -43,7 +43,7 @@ def _matrix(name: str, table: pd.DataFrame, classes: list[str]) -> Table:
 
 
 def _wrong(name: str, predictions: pd.DataFrame, images: LabelledImages) -> list[Block]:
-    """The surest wrong answers, the surest first; ties by path."""
+    """Show the wrong answers with the highest scores, the highest first; ties by path."""
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     wrong = wrong.sort_values(["score", "path"], ascending=[False, True], kind="stable").head(SHOWN)
     if wrong.empty:

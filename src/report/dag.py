@@ -1,4 +1,4 @@
-"""The graph of the stages as a drawing, laid out in layers by grandalf (Sugiyama et al. 1981), and as a table."""
+"""The graph of the stages, as a table and as a drawing in layers by grandalf (Sugiyama et al. 1981)."""
 
 import networkx as nx
 from grandalf.graphs import Edge, Graph, Vertex
@@ -10,11 +10,11 @@ from src.report.inputs import Inputs
 from src.report.rendering import render
 from src.report.stages import graph
 
-HEIGHT, LETTER, MARGIN, GAP = 30, 7.4, 12, 32  # of a node, a letter's width, around all, between layers; pixels
+HEIGHT, LETTER, MARGIN, GAP = 30, 7.4, 12, 32  # pixels: node, letter width, border, between layers
 
 
 class View:
-    """What grandalf needs of a node: its size, and where it then is."""
+    """The view of a node that grandalf needs: its size, and its position after the layout."""
 
     def __init__(self, name: str) -> None:
         self.w, self.h = len(name) * LETTER + 18, HEIGHT
@@ -22,7 +22,7 @@ class View:
 
 
 class Node(Vertex):  # type: ignore[misc]
-    """A vertex with a number for its hash: grandalf keeps them in sets, whose order else is another one each time."""
+    """A vertex with a number as its hash: grandalf keeps vertices in sets, whose order must be the same each time."""
 
     def __init__(self, name: str, number: int) -> None:
         super().__init__(name)
@@ -34,10 +34,10 @@ class Node(Vertex):  # type: ignore[misc]
 
 
 class Arrow(Edge):  # type: ignore[misc]
-    """An edge with a number for its hash, likewise."""
+    """An edge with a number as its hash, for the same reason."""
 
     def __init__(self, start: Node, end: Node, number: int) -> None:
-        self.number = number  # before all else: it is put into sets at once
+        self.number = number  # first, because grandalf puts the edge into sets at once
         super().__init__(start, end)
         self.view = EdgeViewer()
 
@@ -46,7 +46,7 @@ class Arrow(Edge):  # type: ignore[misc]
 
 
 def section(inputs: Inputs) -> Section:
-    """The drawing, and a table of the same for those who do not see it."""
+    """Show the drawing, and the same as a table for readers who cannot see it."""
     stages = graph(inputs.stages)
     items = {name: [stage.name for stage in inputs.stages if stage.group == name] for name in stages}
     rows = [
@@ -64,7 +64,7 @@ def section(inputs: Inputs) -> Section:
 
 
 def draw(stages: nx.DiGraph) -> str:
-    """An SVG element; parts that nothing connects stand side by side."""
+    """Make an SVG element of the graph; unconnected parts are side by side."""
     nodes: list[tuple[str, float, float, float]] = []  # name, left, top, width
     lines: list[list[tuple[float, float]]] = []
     right = float(MARGIN)
@@ -82,14 +82,14 @@ def draw(stages: nx.DiGraph) -> str:
 
 
 def _parts(stages: nx.DiGraph) -> list[nx.DiGraph]:
-    """The connected parts, the largest first."""
+    """Return the connected parts of the graph, the largest first."""
     parts = [stages.subgraph(part) for part in nx.weakly_connected_components(stages)]
     return sorted(parts, key=lambda part: (-len(part), min(part)))
 
 
 def _layout(part: nx.DiGraph) -> tuple[list[tuple[str, float, float, float]], list[list[tuple[float, float]]]]:
-    """Name, centre and width of each node, and the corners of each edge, in pixels."""
-    order = sorted(part)  # a subgraph has no order of its own
+    """Compute name, centre and width of each node, and the corners of each edge, in pixels."""
+    order = sorted(part)  # the nodes of a subgraph have no fixed order
     vertices = {name: Node(name, number) for number, name in enumerate(order)}
     edges = [Arrow(vertices[start], vertices[end], number) for number, (start, end) in enumerate(sorted(part.edges))]
     layout = SugiyamaLayout(Graph(list(vertices.values()), edges).C[0])
@@ -102,13 +102,13 @@ def _layout(part: nx.DiGraph) -> tuple[list[tuple[str, float, float, float]], li
 
 
 def _way(edge: Arrow) -> list[tuple[float, float]]:
-    """Corners of an edge from the lower side of its start to the upper one of its end, both in the middle."""
+    """Return the corners of an edge: from the middle of its start's lower side to that of its end's upper side."""
     (x1, y1), (x2, y2) = edge.v[0].view.xy, edge.v[1].view.xy
     return [(x1, y1 + HEIGHT / 2), *edge.view._pts[1:-1], (x2, y2 - HEIGHT / 2)]
 
 
 def _path(points: list[tuple[float, float]]) -> str:
-    """An SVG path through the points, curved so that it leaves and arrives upright."""
+    """Make an SVG path through the points, curved so that it starts and ends vertically."""
     (x, y), *others = points
     path = f"M{x:.1f} {y:.1f}"
     for next_x, next_y in others:

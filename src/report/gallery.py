@@ -1,4 +1,4 @@
-"""Each detector at work: its mistakes by kind and number, test images as they come, the worst mistakes of each kind."""
+"""The detections of each detector: its mistakes in numbers, the first test images, the worst mistakes of each kind."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from src.report.blocks import Block, Grid, Paragraph, Picture, Section, Subheadi
 from src.report.inputs import Inputs, title
 from src.report.pictures import LOST, RIGHT, TRUE, WRONG, Drawn, with_boxes
 
-IMAGES = 6  # of a detector, the first ones with objects
-WORST = 4  # mistakes of a kind
-LOOKS = {CORRECT: RIGHT, MISSED: LOST}  # all else is wrong
+IMAGES = 6  # images per detector, the first ones with objects
+WORST = 4  # mistakes per kind
+LOOKS = {CORRECT: RIGHT, MISSED: LOST}  # all other kinds look WRONG
 ABOUT = (
     "Of each class the best ranked detections are looked at, as many as it has objects. A white dashed box is a true "
     "one, a blue one right, an orange one a mistake; an object that was missed is orange and dashed."
@@ -19,12 +19,12 @@ KINDS = Table("Kinds of mistakes (Hoiem et al. 2012, Bolya et al. 2020)", ["kind
 
 
 def section(inputs: Inputs) -> Section:
-    """A part for each detector."""
+    """Show a part for each detector."""
     blocks: list[Block] = [Paragraph(ABOUT), KINDS]
-    for name, found in inputs.findings.items():
-        blocks += [Subheading(title(name)), _table(inputs, name, found), _images(inputs, name, found)]
+    for name, findings in inputs.findings.items():
+        blocks += [Subheading(title(name)), _table(inputs, name, findings), _images(inputs, name, findings)]
         for kind in MISTAKES:
-            chosen = [item for item in found if item.kind == kind]
+            chosen = [item for item in findings if item.kind == kind]
             if chosen:
                 shown = [_mistake(inputs, item) for item in chosen[:WORST]]
                 blocks.append(Subheading(f"{kind.capitalize()}: the worst {len(shown)} of {len(chosen)}", level=4))
@@ -32,28 +32,28 @@ def section(inputs: Inputs) -> Section:
     return Section("Detections and mistakes", "gallery", blocks)
 
 
-def _table(inputs: Inputs, name: str, found: Sequence[Finding]) -> Table:
+def _table(inputs: Inputs, name: str, findings: Sequence[Finding]) -> Table:
     rows: list[list[str | int | None]] = [
-        [word, *counts(found, label).values()] for label, word in enumerate(inputs.images.classes, start=1)
+        [word, *counts(findings, label).values()] for label, word in enumerate(inputs.images.classes, start=1)
     ]
-    rows.append(["all", *counts(found).values()])
+    rows.append(["all", *counts(findings).values()])
     return Table(
         f"{title(name)}: best ranked detections and missed objects by kind", ["class", CORRECT, *MISTAKES], rows
     )
 
 
-def _images(inputs: Inputs, name: str, found: Sequence[Finding]) -> Grid:
+def _images(inputs: Inputs, name: str, findings: Sequence[Finding]) -> Grid:
     chosen = [image_id for image_id in inputs.test_ids if len(inputs.targets[image_id]["boxes"])][:IMAGES]
-    return Grid([picture(inputs, image_id, found) for image_id in chosen], f"Detections of {title(name)}")
+    return Grid([picture(inputs, image_id, findings) for image_id in chosen], f"Detections of {title(name)}")
 
 
 def picture(inputs: Inputs, image_id: str, found: Sequence[Finding], said: str = "") -> Picture:
-    """A test image with its objects and the findings that concern it; `said` goes before the caption."""
-    here = [item for item in found if item.image_id == image_id]
+    """Show a test image with its objects and the findings that concern it; the caption begins with `said`."""
+    of_image = [item for item in found if item.image_id == image_id]
     boxes = [Drawn(box, TRUE) for box in inputs.targets[image_id]["boxes"]]
-    boxes += [Drawn(item.box, LOOKS.get(item.kind, WRONG), _label(inputs, item)) for item in here]
+    boxes += [Drawn(item.box, LOOKS.get(item.kind, WRONG), _label(inputs, item)) for item in of_image]
     uri, size = with_boxes(inputs.images.image(image_id), boxes)
-    number = counts(here)
+    number = counts(of_image)
     kinds = ", ".join(f"{count} {kind}" for kind, count in number.items() if count) or "nothing among the best ranked"
     caption = f"{said}{image_id}: {kinds}"
     words = objects(inputs, image_id)
@@ -61,16 +61,13 @@ def picture(inputs: Inputs, image_id: str, found: Sequence[Finding], said: str =
 
 
 def objects(inputs: Inputs, image_id: str) -> str:
-    """The true objects of an image in words.
-
-    No object is "no object", two cars are "car, car".
-    """
+    """List the classes of an image's objects in words: "car, car" for two cars, "no object" for none."""
     names = [inputs.images.classes[label - 1] for label in inputs.targets[image_id]["labels"]]
     return ", ".join(names) or "no object"
 
 
 def _mistake(inputs: Inputs, item: Finding) -> Picture:
-    """The image of one mistake with the box, and the object that it concerns."""
+    """Show the image of one mistake with its box, and the object that it concerns."""
     target, concerned = inputs.targets[item.image_id], item.gt != NO_OBJECT and item.kind != MISSED
     boxes = [Drawn(target["boxes"][item.gt], TRUE)] if concerned else []
     boxes.append(Drawn(item.box, LOOKS.get(item.kind, WRONG), _label(inputs, item)))
@@ -90,5 +87,5 @@ def _words(inputs: Inputs, item: Finding) -> str:
     if item.gt == NO_OBJECT:
         return f"{_label(inputs, item)}, no object near"
     other = inputs.images.classes[int(inputs.targets[item.image_id]["labels"][item.gt]) - 1]
-    share = math.floor(item.iou * 100) / 100  # rounded, an overlap just below 0.5 would read as one that is enough
+    share = math.floor(item.iou * 100) / 100  # rounded down: an IoU just below 0.5 must not be shown as 0.50
     return f"{_label(inputs, item)}, IoU {share:.2f} with a {other}"

@@ -1,4 +1,4 @@
-"""What the report is made of: the outputs that the pipeline declares, and nothing else that lies in their folders."""
+"""The inputs of the report: the outputs that the pipeline declares, and no other file in their folders."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
 from src.report.stages import Stage
 
-TITLES = {  # names that need more than their file's; any other method is called as its file is
+TITLES = {  # for readers; any other method has the name of its file
     "rcnn": "R-CNN",
     "ssd300": "SSD",
     "rpn": "RPN",
@@ -25,12 +25,12 @@ TITLES = {  # names that need more than their file's; any other method is called
     "mobilenet_v3": "MobileNetV3",
     "resnet50": "ResNet-50",
 }
-UNTRAINED = "_untrained"  # ends the name of a method's state before its training, a baseline
-MAIN = "detections.npz"  # of a detector's folder; others there are variants to compare with
+UNTRAINED = "_untrained"  # suffix for the state of a method before its training, a baseline
+MAIN = "detections.npz"  # in a detector's folder; the other files there are variants to compare with
 
 
 def title(name: str) -> str:
-    """A method's name for the reader.
+    """Return a method's name for readers.
 
     >>> title("ssd300"), title("selective_search")
     ('SSD', 'selective search')
@@ -43,38 +43,38 @@ class Inputs:
     """Everything that a section may read."""
 
     root: Path  # the folder of dvc.yaml
-    out: Path  # the page itself, which is there from the last time, and no input
+    out: Path  # the page itself; one from an earlier run may exist, but is no input
     stages: list[Stage]
     images: BoxedImages
     test_ids: list[str]
     profile: str
-    classifiers: Mapping[str, Any]  # the section of the parameters
+    classifiers: Mapping[str, Any]  # the section `classifiers` of the parameters
     results: Path  # docs/results
-    times: Path | None  # stage, seconds; None where the page is to be the same each time
+    times: Path | None  # table of stage and seconds; None if the page must be the same each time
 
     def named(self, pattern: str) -> dict[str, Path]:
-        """Outputs that a pattern with one `*` fits, from the right, by what stands for the star; in their order.
+        """Return the outputs that match a pattern with one `*`, by the text in place of the star, in their order.
 
-        `named("plots/pr_*.csv")` has the precision-recall curves of every detector. None at all is an empty dict; one
-        that is not there is an `InputError`.
+        The pattern is matched from the right: `named("plots/pr_*.csv")` has the precision-recall curves of every
+        detector. Without a match the dict is empty; an output that does not exist is an `InputError`.
         """
         before, after = PurePosixPath(pattern).name.split("*")
-        fitting = [PurePosixPath(out) for stage in self.stages for out in stage.outs]
-        paths = {path.name[len(before) : len(path.name) - len(after)]: path for path in fitting if path.match(pattern)}
+        outputs = [PurePosixPath(out) for stage in self.stages for out in stage.outs]
+        paths = {path.name[len(before) : len(path.name) - len(after)]: path for path in outputs if path.match(pattern)}
         return {name: self.existing(str(path)) for name, path in paths.items()}
 
     def existing(self, out: str) -> Path:
-        """The path of an output, which must be there."""
+        """Return the path of an output; an `InputError` if it does not exist."""
         if not (path := self.root / out).exists():
-            raise InputError(f"{path} is missing, which a stage writes: run `dvc repro` without naming a stage")
+            raise InputError(f"{path} is missing, and a stage writes it: run `dvc repro` without naming a stage")
         return path
 
     def figures(self, pattern: str) -> dict[str, dict[str, Any]]:
-        """The content of JSON outputs, as `named`."""
+        """Read the JSON outputs that match a pattern, by the names of `named`."""
         return {name: json.loads(path.read_text()) for name, path in self.named(pattern).items()}
 
     def tables(self, pattern: str) -> dict[str, pd.DataFrame]:
-        """The content of CSV outputs, as `named`; classes stay text, whatever they look like."""
+        """Read the CSV outputs that match a pattern, by the names of `named`; classes stay text, even "7"."""
         text = {"class": str, "actual": str, "predicted": str, "path": str, "label": str}
         return {
             name: pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
@@ -83,7 +83,7 @@ class Inputs:
 
     @cached_property
     def targets(self) -> dict[str, Target]:
-        """Objects of the test images."""
+        """The objects of the test images."""
         return {image_id: self.images.target(image_id) for image_id in self.test_ids}
 
     @cached_property
@@ -94,11 +94,12 @@ class Inputs:
     @cached_property
     def findings(self) -> dict[str, list[Finding]]:
         """The outcomes of the detections, by detector."""
-        return {name: findings(found, self.targets, self.images.classes) for name, found in self.detections.items()}
+        classes = self.images.classes
+        return {name: findings(records, self.targets, classes) for name, records in self.detections.items()}
 
     @cached_property
     def proposals(self) -> dict[str, dict[str, Record]]:
-        """Proposals on the test images, by method; a method's state before its training is none."""
+        """Proposals on the test images, by method, without the states of methods before their training."""
         return {
             name: read_records(path, self.test_ids)
             for name, path in self.named("proposals/*.npz").items()

@@ -1,4 +1,4 @@
-"""Learning curves of all that was trained in epochs: one quantity a chart, training and validation on one axis."""
+"""Learning curves of everything trained in epochs: one quantity per chart, training and validation on one axis."""
 
 import pandas as pd
 
@@ -7,11 +7,11 @@ from src.report.charts import Line, broken, line_chart
 from src.report.inputs import Inputs, title
 
 EPOCH, VALIDATION = "epoch", "val_"
-MAIN = ("loss", "accuracy", "recall", "precision")  # shown at once; others behind a line that opens them
+MAIN = ("loss", "accuracy", "recall", "precision")  # always shown; the others are folded
 
 
 def section(inputs: Inputs) -> Section:
-    """The charts of each table of outputs that counts epochs."""
+    """Show the charts of each output table with a column `epoch`."""
     tables = {name: table for name, table in inputs.tables("plots/*.csv").items() if EPOCH in table.columns}
     text = "Solid: training images. Dashed: validation images. Dotted: a trivial baseline on these."
     blocks: list[Block] = [Paragraph(text)]
@@ -28,13 +28,13 @@ def section(inputs: Inputs) -> Section:
 
 
 def _quantities(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Columns by quantity: those of training and validation together, a baseline with what it is one of."""
-    found: dict[str, list[str]] = {}
+    """Group columns by quantity: training, validation and the baselines of the quantity together."""
+    quantities: dict[str, list[str]] = {}
     for column in table.columns.drop(EPOCH):
         quantity = column.removeprefix(VALIDATION)
-        above = [name for name in found if quantity.startswith(f"{name}_always_")]
-        found.setdefault(above[0] if above else quantity, []).append(column)
-    return found
+        compared = [name for name in quantities if quantity.startswith(f"{name}_always_")]
+        quantities.setdefault(compared[0] if compared else quantity, []).append(column)
+    return quantities
 
 
 def _chart(name: str, quantity: str, table: pd.DataFrame) -> Chart:

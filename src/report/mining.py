@@ -11,7 +11,7 @@ SHOWN = {"newly_hard": "newly hard negatives", "objective": "objective of the SV
 
 
 def section(inputs: Inputs) -> Section:
-    """Charts by class, and the sums over the classes."""
+    """Show charts with one line per class, and the sums over the classes."""
     tables = [table for table in inputs.tables("rounds*.csv").values() if {ROUND, *SHOWN} <= set(table.columns)]
     text = "A round fits the SVMs, looks at all negatives, and adds those that are too near; it has converged at 0."
     blocks = [block for table in tables for block in (_charts(table), _sums(table))]
@@ -25,9 +25,9 @@ def _charts(table: pd.DataFrame) -> Grid:
             Line(str(name), rows[ROUND].tolist(), rows[column].tolist(), colour, colour // 8)
             for colour, (name, rows) in enumerate(table.groupby("class", sort=True))
         ]
-        said = "; ".join(f"{line.label} from {line.y[0]:g} to {line.y[-1]:g}" for line in lines)
+        ranges = "; ".join(f"{line.label} from {line.y[0]:g} to {line.y[-1]:g}" for line in lines)
         svg = line_chart(f"mining-{column}", lines, "round of mining", words)
-        charts.append(Chart(svg, f"{words} by round: {said}.", f"{words[0].upper()}{words[1:]}, by class"))
+        charts.append(Chart(svg, f"{words} by round: {ranges}.", f"{words[0].upper()}{words[1:]}, by class"))
     return Grid(charts, "Mining by class")
 
 

@@ -1,6 +1,6 @@
-"""The page: its sections in order, and their way into one HTML file that needs no other.
+"""The page: its sections in order, rendered into one HTML file that needs no other file.
 
-To add a section: a file with `section(inputs) -> Section`, and its module in `SECTIONS`.
+To add a section, write a module with `section(inputs) -> Section` and add it to `SECTIONS`.
 """
 
 from src.report import (
@@ -33,6 +33,6 @@ SECTIONS = [
 
 
 def page(inputs: Inputs) -> str:
-    """The HTML page: the same text for the same inputs."""
+    """Render the HTML page: the same text for the same inputs."""
     sections = [module.section(inputs) for module in SECTIONS]
     return render("page.html.j2", sections=sections, style=style(), inputs=inputs)

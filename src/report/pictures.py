@@ -1,7 +1,7 @@
 """Small pictures for the page: an image with boxes on it, as a data URI.
 
-What is true is white, what is right blue, what is wrong orange. Dashed is what is there, solid what a method said: an
-object that was missed is orange and dashed.
+Ground-truth boxes are white, correct detections blue, mistakes orange, and proposals yellow. Boxes of objects are
+dashed, and boxes that a method gave are solid: an object that was missed is orange and dashed.
 """
 
 import base64
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-SIDE = 300  # pixels of the longer side, of a picture with boxes
-QUALITY = 70  # of WebP, 0..100
+SIDE = 300  # pixels of the longer side of a picture with boxes
+QUALITY = 70  # quality of WebP, 0..100
 TRUE, RIGHT, WRONG, LOST, PLAIN = "true", "right", "wrong", "lost", "plain"
 COLOURS = {TRUE: (255, 255, 255), RIGHT: (86, 180, 233), WRONG: (255, 130, 20), PLAIN: (240, 228, 66)}  # RGB
 COLOURS[LOST] = COLOURS[WRONG]
@@ -29,11 +29,11 @@ class Drawn(NamedTuple):
 
 
 def with_boxes(image: np.ndarray, boxes: Iterable[Drawn], side: int = SIDE) -> tuple[str, tuple[int, int]]:
-    """An image brought to a size, boxes drawn on it in their order.
+    """Resize an image, and draw boxes on it in their order.
 
     Args:
         image: RGB uint8 [H, W, 3].
-        boxes: those outside the image are cut at its border.
+        boxes: clipped to the image.
         side: pixels of the longer side.
 
     Returns:
@@ -41,27 +41,27 @@ def with_boxes(image: np.ndarray, boxes: Iterable[Drawn], side: int = SIDE) -> t
     """
     scale = side / max(image.shape[:2])
     size = tuple(max(1, round(length * scale)) for length in image.shape[:2])
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    canvas = cv2.resize(image, size[::-1], interpolation=way)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    canvas = cv2.resize(image, size[::-1], interpolation=interpolation)
     boxes = list(boxes)
     for drawn in boxes:
         _draw_box(canvas, drawn, scale)
-    for drawn in boxes:  # above all boxes, so that none is crossed out
+    for drawn in boxes:  # after all boxes, so that no box crosses a text
         _draw_text(canvas, drawn, scale)
     return data_uri(canvas), (size[0], size[1])
 
 
 def data_uri(image: np.ndarray) -> str:
-    """An RGB image as WebP in a data URI."""
-    done, content = cv2.imencode(".webp", image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
-    assert done, "OpenCV encodes every uint8 image"
+    """Encode an RGB image as WebP in a data URI."""
+    success, content = cv2.imencode(".webp", image[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+    assert success, "OpenCV encodes every uint8 image"
     return "data:image/webp;base64," + base64.b64encode(content.tobytes()).decode()
 
 
 def _draw_box(canvas: np.ndarray, drawn: Drawn, scale: float) -> None:
     (x1, y1), (x2, y2) = _corners(canvas, drawn, scale)
     ends = [((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x1, y2), (x2, y2)), ((x1, y1), (x1, y2))]
-    for start, end in ends:  # a dark line below, so that the box shows on any ground
+    for start, end in ends:  # a black line below, so that the box is visible on any background
         cv2.line(canvas, start, end, (0, 0, 0), 4)
     for start, end in ends:
         for piece in _dashes(start, end) if drawn.look in DASHED else [(start, end)]:
@@ -90,7 +90,7 @@ def _dashes(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[tuple[in
     (x1, y1), (x2, y2) = start, end
     length = max(x2 - x1, y2 - y1, 1)
     marks = [
-        (x1 + (x2 - x1) * at // length, y1 + (y2 - y1) * at // length)
-        for at in sorted({*range(0, length, DASH), length})
+        (x1 + (x2 - x1) * step // length, y1 + (y2 - y1) * step // length)
+        for step in sorted({*range(0, length, DASH), length})
     ]
     return list(zip(marks[::2], marks[1::2], strict=False))

@@ -1,4 +1,4 @@
-"""Precision-recall curves of every detector: all on one axis, then class by class."""
+"""Precision-recall curves of every detector: all in one chart, then one chart per class."""
 
 import pandas as pd
 
@@ -6,12 +6,12 @@ from src.report.blocks import Chart, Grid, Paragraph, Section
 from src.report.charts import SHARE, Line, line_chart
 from src.report.inputs import Inputs, title
 
-MOST_CLASSES = 8  # on one axis; beyond, colours repeat
+MOST_CLASSES = 8  # in one chart; with more classes, colours would repeat
 AXES = ("recall", "precision")
 
 
 def section(inputs: Inputs) -> Section:
-    """A chart of all curves, where the classes are few, and one for each class."""
+    """Show a chart of all curves, if there are few classes, and one chart per class."""
     curves, aps = inputs.tables("plots/pr_*.csv"), inputs.figures("*.json")
     classes = inputs.images.classes
     by_class = [_of_class(number, name, curves, aps) for number, name in enumerate(classes)]
@@ -38,9 +38,9 @@ def _of_class(number: int, name: str, curves: dict[str, pd.DataFrame], figures: 
         for colour, (method, curve) in enumerate(curves.items())
     ]
     known = {method: figures[method]["ap"].get(name) for method in curves}
-    said = ", ".join(f"{title(method)} {'no' if ap is None else f'{ap:.3f}'}" for method, ap in known.items())
+    words = ", ".join(f"{title(method)} {'no' if ap is None else f'{ap:.3f}'}" for method, ap in known.items())
     svg = line_chart(f"pr-{number}", lines, *AXES, x_limits=SHARE, y_limits=SHARE)
-    return Chart(svg, f"Precision against recall for {name}. AP: {said}.", f"{name}. AP: {said}")
+    return Chart(svg, f"Precision against recall for {name}. AP: {words}.", f"{name}. AP: {words}")
 
 
 def _points(curve: pd.DataFrame, name: str) -> tuple[list[float], list[float]]:

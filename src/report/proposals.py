@@ -1,4 +1,4 @@
-"""How the recall of the region proposals falls with the IoU that is asked for, and grows with their number."""
+"""The recall of the region proposals, by IoU threshold and by number of proposals."""
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ BY_COUNT = "plots/recall_by_count_*.csv"
 
 
 def section(inputs: Inputs) -> Section:
-    """Two charts: a colour for a method, dashed as many sliding windows."""
+    """Show two charts: one colour per method, and a dashed line for the same number of sliding windows."""
     counts = inputs.tables(BY_COUNT)
     overlaps = {name: table for name, table in inputs.tables("plots/recall_*.csv").items() if name in counts}
     by_iou = _chart("recall-iou", overlaps, ("iou", "recall", "sliding_window"), "IoU", "recall")
@@ -32,14 +32,14 @@ def _chart(
     name: str, tables: dict[str, pd.DataFrame], columns: tuple[str, str, str], x_label: str, y_label: str
 ) -> Chart:
     x, recall, windows = columns
-    lines, said = [], []
+    lines, ends = [], []
     for colour, (method, table) in enumerate(tables.items()):
         points = table[x].tolist()
         lines.append(Line(title(method), points, table[recall].tolist(), colour))
         if not method.endswith(UNTRAINED):
             lines.append(Line("... sliding window", points, table[windows].tolist(), colour, 1))
         first, last = table.iloc[0], table.iloc[-1]
-        said.append(f"{title(method)} {first[recall]:.3f} at {first[x]:g} to {last[recall]:.3f} at {last[x]:g}")
+        ends.append(f"{title(method)} {first[recall]:.3f} at {first[x]:g} to {last[recall]:.3f} at {last[x]:g}")
     svg = line_chart(name, lines, x_label, y_label, log_x=name == "recall-count", y_limits=SHARE, size=(4.2, 3.7))
     caption = f"{y_label[0].upper()}{y_label[1:]} against {x_label}"
-    return Chart(svg, f"{caption}. {'; '.join(said)}.", caption)
+    return Chart(svg, f"{caption}. {'; '.join(ends)}.", caption)

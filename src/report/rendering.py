@@ -1,4 +1,4 @@
-"""Templates of the page, filled in: what is not markup is escaped, and a name that is not there is an error."""
+"""Rendering of the page's templates: values are escaped unless they are markup, and an unknown name is an error."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ ENVIRONMENT = Environment(
 
 
 def render(name: str, **values: Any) -> str:
-    """The text of a template with its values."""
+    """Render a template with values."""
     return ENVIRONMENT.get_template(name).render(values).strip() + "\n"
 
 
 def style() -> Markup:
-    """The style sheet, which goes into the page as it is."""
+    """Return the style sheet as markup, which is not escaped."""
     return Markup((FOLDER / "page.css").read_text())

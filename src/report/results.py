@@ -1,4 +1,4 @@
-"""Every method's figures beside those of its trivial baselines; then real data, where a run on them is recorded."""
+"""The figures of every method and of its trivial baselines, and then the recorded runs on real data."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pandas as pd
 from src.report.blocks import Block, Paragraph, Section, Subheading, Table, number
 from src.report.inputs import UNTRAINED, Inputs, title
 
-Figures = dict[str, dict[str, Any]]  # of runs, by name
+Figures = dict[str, dict[str, Any]]  # metrics by name of the run
 MAP = "map_voc07"
 VARIANTS = {"random": "random ranking", "untrained": "before training", "no_bbox": "without box regression"}
 PROPOSAL_HEAD = ["proposals an image", "recall at IoU 0.5", "recall at IoU 0.7", "MABO"]
@@ -16,7 +16,7 @@ PUBLISHED = "published.csv"
 
 
 def section(inputs: Inputs) -> Section:
-    """The tables; a kind of method that the pipeline has none of is left out."""
+    """Show the tables; a kind of method that the pipeline does not have is left out."""
     figures = inputs.figures("*.json")
     detectors = {name: figures[name] for name in inputs.named("plots/pr_*.csv")}
     proposals = {name: figures[f"proposals_{name}"] for name in inputs.named("plots/recall_by_count_*.csv")}
@@ -28,11 +28,11 @@ def section(inputs: Inputs) -> Section:
 
 
 def _arithmetic(figures: Figures) -> list[Block]:
-    """One sentence on how each network's training computed; none where no training says so."""
+    """Name the arithmetic of each network's training in one sentence; no block if no training recorded it."""
     trained: dict[str, list[str]] = {}
-    for name, found in figures.items():
-        if "arithmetic" in found:
-            trained.setdefault(found["arithmetic"], []).append(title(name.removesuffix("_training")))
+    for name, metrics in figures.items():
+        if "arithmetic" in metrics:
+            trained.setdefault(metrics["arithmetic"], []).append(title(name.removesuffix("_training")))
     if not trained:
         return []
     modes = "; ".join(f"{mode}: {', '.join(names)}" for mode, names in trained.items())
@@ -41,13 +41,13 @@ def _arithmetic(figures: Figures) -> list[Block]:
 
 def _detectors(detectors: dict[str, dict[str, Any]]) -> Table:
     rows: list[list[str | None]] = []
-    for name, found in detectors.items():
-        rows.append([title(name), *(number(found[key]) for key in (MAP, "map_voc12", "map_coco"))])
-        for key in found:
+    for name, metrics in detectors.items():
+        rows.append([title(name), *(number(metrics[key]) for key in (MAP, "map_voc12", "map_coco"))])
+        for key in metrics:
             variant = key.removeprefix(f"{MAP}_")
             if variant != key:
                 kind = VARIANTS.get(variant, variant.replace("_", " "))
-                rows.append([f"{title(name)}, {kind}", number(found[key]), None, None])
+                rows.append([f"{title(name)}, {kind}", number(metrics[key]), None, None])
     first = next(iter(detectors.values()))
     caption = f"Detectors: mean average precision on {first['images']} test images, {first['objects']} objects"
     return Table(caption, ["detector", "VOC07, IoU 0.5", "VOC12, IoU 0.5", "COCO, IoU 0.50:0.95"], rows)
@@ -55,13 +55,13 @@ def _detectors(detectors: dict[str, dict[str, Any]]) -> Table:
 
 def _proposals(proposals: dict[str, dict[str, Any]]) -> Table:
     rows: list[list[str | None]] = []
-    for name, found in proposals.items():
-        many = number(found["proposals_per_image"], 0)
-        rows.append([title(name), many, *(number(found[key]) for key in ("recall_50", "recall_70", "mabo"))])
+    for name, metrics in proposals.items():
+        count = number(metrics["proposals_per_image"], 0)
+        rows.append([title(name), count, *(number(metrics[key]) for key in ("recall_50", "recall_70", "mabo"))])
         if name.endswith(UNTRAINED):
             continue
-        windows = [number(found[f"{key}_sliding_window"]) for key in ("recall_50", "recall_70")]
-        rows.append([f"sliding window, as many as {title(name)}", many, *windows, None])
+        windows = [number(metrics[f"{key}_sliding_window"]) for key in ("recall_50", "recall_70")]
+        rows.append([f"sliding window, as many as {title(name)}", count, *windows, None])
     return Table("Region proposals: share of the objects that they cover", ["method", *PROPOSAL_HEAD], rows)
 
 
@@ -69,26 +69,26 @@ def _classifiers(classifiers: dict[str, dict[str, Any]], sections: Any) -> Table
     rows = [
         [
             f"{title(name)} on {sections[name]['data']}",
-            found["images"],
-            number(found["accuracy"]),
-            number(found["accuracy_most_frequent"]),
-            number(found["macro_f1"]),
-            number(found["calibration_error"]),
+            metrics["images"],
+            number(metrics["accuracy"]),
+            number(metrics["accuracy_most_frequent"]),
+            number(metrics["macro_f1"]),
+            number(metrics["calibration_error"]),
         ]
-        for name, found in classifiers.items()
+        for name, metrics in classifiers.items()
     ]
     head = ["classifier", "test images", "accuracy", "always the most frequent", "macro F1", "calibration error"]
     return Table("Classifiers", head, rows)
 
 
 def _real(inputs: Inputs) -> list[Block]:
-    """Recorded runs on real data, and beside them what was published; nothing where no run is recorded."""
+    """Show recorded runs on real data and the published figures; no block if no run is recorded."""
     runs = {path.stem: json.loads(path.read_text()) for path in sorted(inputs.results.glob("*.*.json"))}
     if not runs:
         return []
-    detectors = {name: found for name, found in runs.items() if MAP in found}
-    proposals = {name: found for name, found in runs.items() if "recall_50" in found}
-    classifiers = {name: found for name, found in runs.items() if "accuracy" in found}
+    detectors = {name: metrics for name, metrics in runs.items() if MAP in metrics}
+    proposals = {name: metrics for name, metrics in runs.items() if "recall_50" in metrics}
+    classifiers = {name: metrics for name, metrics in runs.items() if "accuracy" in metrics}
     text = (
         "Runs that were recorded beside the code, on the data that the name's last part says; how each was made "
         "stands in docs/results.md. They are no outputs of this run of the pipeline."
@@ -107,27 +107,27 @@ def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> l
         rows = [
             [
                 *_name(name),
-                found["images"],
-                number(found[MAP]),
-                number(found.get(f"{MAP}_random", found.get(f"{MAP}_untrained"))),
+                metrics["images"],
+                number(metrics[MAP]),
+                number(metrics.get(f"{MAP}_random", metrics.get(f"{MAP}_untrained"))),
             ]
-            for name, found in detectors.items()
+            for name, metrics in detectors.items()
         ]
         head = ["run", "data", "test images", "VOC07 mAP", "random ranking, or before training"]
         tables.append(Table("Detectors on real photos", head, rows))
     if proposals:
         rows = [
-            [*_name(name), number(found["proposals_per_image"], 0)]
-            + [number(found[key]) for key in ("recall_50", "recall_70", "mabo", "recall_50_sliding_window")]
-            for name, found in proposals.items()
+            [*_name(name), number(metrics["proposals_per_image"], 0)]
+            + [number(metrics[key]) for key in ("recall_50", "recall_70", "mabo", "recall_50_sliding_window")]
+            for name, metrics in proposals.items()
         ]
         head = ["run", "data", *PROPOSAL_HEAD, "sliding window, IoU 0.5"]
         tables.append(Table("Region proposals on real photos", head, rows))
     if classifiers:
         rows = [
-            [*_name(name), found["images"]]
-            + [number(found[key]) for key in ("accuracy", "accuracy_most_frequent", "macro_f1")]
-            for name, found in classifiers.items()
+            [*_name(name), metrics["images"]]
+            + [number(metrics[key]) for key in ("accuracy", "accuracy_most_frequent", "macro_f1")]
+            for name, metrics in classifiers.items()
         ]
         head = ["run", "data", "test images", "accuracy", "always the most frequent", "macro F1"]
         tables.append(Table("Classifiers on real images", head, rows))
@@ -135,7 +135,7 @@ def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> l
 
 
 def _name(stem: str) -> tuple[str, str]:
-    """Run and data of a recorded file.
+    """Split the name of a recorded file into run and data.
 
     >>> _name("rcnn_fc7.voc2007_subset")
     ('rcnn fc7', 'voc2007 subset')

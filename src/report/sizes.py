@@ -1,6 +1,6 @@
-"""What each stage wrote, in bytes, and how long it took where times are given.
+"""The size of each stage's outputs, and the time of each stage if times are given.
 
-Times differ from run to run, and this page is the same for the same inputs: the pipeline makes it without them.
+Times differ from run to run, but the page must be the same for the same inputs, so the pipeline makes it without times.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ WITH = "Times: wall-clock seconds of each stage's last run on the machine that m
 
 
 def section(inputs: Inputs) -> Section:
-    """A row a stage that wrote something."""
+    """Show one row per stage that wrote something."""
     seconds = {} if inputs.times is None else read_times(inputs.times)
     rows: list[list[str | int | None]] = []
     total = 0
@@ -34,20 +34,20 @@ def section(inputs: Inputs) -> Section:
 
 
 def read_times(path: Path) -> dict[str, float]:
-    """Seconds by stage, of a table with the columns `stage` and `seconds`."""
+    """Read the seconds by stage from a table with the columns `stage` and `seconds`."""
     table = pd.read_csv(path)
     return dict(zip(table["stage"], table["seconds"], strict=True))
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Count the bytes of a file, or of all files in a folder."""
     return (
         sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
     )
 
 
 def readable(size: float) -> str:
-    """Bytes as a short text; a kB is 1,000 of them.
+    """Format bytes as a short text; a kB is 1,000 bytes.
 
     >>> readable(999), readable(1500), readable(19_669_960)
     ('999 B', '1.5 kB', '19.7 MB')

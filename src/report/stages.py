@@ -1,4 +1,4 @@
-"""The stages that `dvc.yaml` declares, its `foreach` and `${...}` filled in as DVC does, and what stands on what."""
+"""The stages of `dvc.yaml`, with `foreach` and `${...}` filled in as DVC does, and the graph of their dependencies."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,37 +19,37 @@ class Stage(NamedTuple):
     name: str  # "prepare@voc"
     desc: str
     deps: list[str]
-    outs: list[str]  # metrics and plots among them
+    outs: list[str]  # including metrics and plots
 
     @property
     def group(self) -> str:
-        """The name without its item: "prepare"."""
+        """The name without its item, such as "prepare"."""
         return self.name.split("@")[0]
 
 
 def read_pipeline(pipeline: Path, parameters: Path) -> list[Stage]:
-    """Every stage of `dvc.yaml`, in its order; a variable that the parameters lack is an `InputError`."""
+    """Read the stages of `dvc.yaml` in its order; a variable that the parameters lack is an `InputError`."""
     yaml = YAML(typ="safe")
     values, stages = yaml.load(parameters.read_text()), yaml.load(pipeline.read_text())["stages"]
     return [stage for name, content in stages.items() for stage in _stages(name, content, values)]
 
 
 def graph(stages: Sequence[Stage]) -> nx.DiGraph:
-    """Groups of stages as nodes, and an edge to each from those whose outputs it reads.
+    """Build a graph with groups of stages as nodes, and an edge to each group from the groups whose outputs it reads.
 
-    An edge that a longer way implies is left out. Nodes stand in the order of the stages, with `desc`, of the group's
-    first stage. A group that reads what itself writes would be a circle and cannot be in a pipeline.
+    An edge that a longer path implies is left out. Nodes are in the order of the stages and have the `desc` of the
+    group's first stage. A group has no edge to itself, because a pipeline has no cycles.
     """
-    found = nx.DiGraph()
+    complete = nx.DiGraph()
     for stage in reversed(stages):
-        found.add_node(stage.group, desc=stage.desc)
+        complete.add_node(stage.group, desc=stage.desc)
     for stage in stages:
         for other in stages:
             if other.group != stage.group and any(_overlap(dep, out) for dep in stage.deps for out in other.outs):
-                found.add_edge(other.group, stage.group)
-    reduced = nx.transitive_reduction(found)
+                complete.add_edge(other.group, stage.group)
+    reduced = nx.transitive_reduction(complete)
     ordered = nx.DiGraph()
-    ordered.add_nodes_from((name, found.nodes[name]) for name in dict.fromkeys(stage.group for stage in stages))
+    ordered.add_nodes_from((name, complete.nodes[name]) for name in dict.fromkeys(stage.group for stage in stages))
     ordered.add_edges_from(sorted(reduced.edges))
     return ordered
 
@@ -67,7 +67,7 @@ def _stages(name: str, content: Mapping[str, Any], values: Mapping[str, Any]) ->
 
 
 def _stage(name: str, content: Mapping[str, Any], values: Mapping[str, Any]) -> Stage:
-    outs = [out for kind in ("outs", "metrics", "plots") for out in content.get(kind, [])]
+    outs = [out for key in ("outs", "metrics", "plots") for out in content.get(key, [])]
     paths = [next(iter(out)) if isinstance(out, Mapping) else out for out in outs]
     return Stage(
         name,
@@ -78,7 +78,7 @@ def _stage(name: str, content: Mapping[str, Any], values: Mapping[str, Any]) -> 
 
 
 def _filled(text: str, values: Mapping[str, Any]) -> str:
-    return VARIABLE.sub(lambda found: str(_value(found[1], values)), text)
+    return VARIABLE.sub(lambda match: str(_value(match[1], values)), text)
 
 
 def _value(key: str, values: Any) -> Any:
@@ -89,6 +89,6 @@ def _value(key: str, values: Any) -> Any:
     return values
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether one path is the other or a folder above it."""
-    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+def _overlap(path: str, other: str) -> bool:
+    """Check that two paths are equal, or that one is a folder that holds the other."""
+    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")

@@ -1,4 +1,4 @@
-"""What every file in src/backbones must do: a new backbone is tested by being there."""
+"""The contract of every file in src/backbones; it also runs over each new file."""
 
 from types import ModuleType
 
@@ -38,7 +38,7 @@ def test_a_single_map_has_stride_16(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(plugins.names("backbones")) & set(torchvision.models.list_models())))
 @pytest.mark.parametrize("form", ["pyramid", "single"])
 def test_torchvisions_weights_fit_by_name(name: str, form: str) -> None:
-    with torch.device("meta"):  # names and shapes without numbers
+    with torch.device("meta"):  # names and shapes without values
         theirs = torchvision.models.get_model(name, weights=None).state_dict()
         ours = {key: value for key, value in getattr(module(name), form)(1.0).state_dict().items() if "features" in key}
     assert ours

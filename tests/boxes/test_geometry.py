@@ -21,7 +21,7 @@ def boxes_of(*rows):
 
 @st.composite
 def boxes(draw, min_size=0, max_size=8, count=None):
-    """Boxes with sides of at least 1 within 400 pixels; on whole pixels, so that touching and equal ones turn up."""
+    """Boxes within 400 pixels with sides of at least 1, on whole pixels, so that touching and equal boxes occur."""
     size = draw(st.integers(min_size, max_size)) if count is None else count
     corner, side = st.integers(0, 300), st.integers(1, 100)
     rows = draw(st.lists(st.tuples(corner, corner, side, side), min_size=size, max_size=size))
@@ -30,7 +30,7 @@ def boxes(draw, min_size=0, max_size=8, count=None):
 
 @st.composite
 def pairs(draw):
-    """As many proposals as true boxes."""
+    """Proposals and the same number of ground-truth boxes."""
     first = draw(boxes(min_size=1))
     return first, draw(boxes(count=len(first)))
 
@@ -39,7 +39,7 @@ def pairs(draw):
 
 
 def test_encode_by_hand():
-    # Centre (10, 20) and sides 20 x 40; the true box has centre (15, 10) and sides 10 x 80.
+    # Centre (10, 20) and sides 20 x 40; the ground-truth box has centre (15, 10) and sides 10 x 80.
     deltas = encode(boxes_of([0, 0, 20, 40]), boxes_of([10, -30, 20, 50]))
     torch.testing.assert_close(deltas, torch.tensor([[5 / 20, -10 / 40, math.log(0.5), math.log(2)]]))
 
@@ -52,7 +52,7 @@ def test_decode_by_hand():
 @given(pairs())
 def test_decode_undoes_encode(pair):
     proposals, gt_boxes = pair
-    # Beyond a factor of 62.5 a side `decode` stops; these sides differ by 100 at most.
+    # `decode` limits the growth of a side to a factor of 62.5; these sides can differ by a factor of up to 100.
     reached = encode(proposals, gt_boxes)[:, 2:].amax(dim=1) <= MAX_LOG_SCALE
     back = decode(proposals, encode(proposals, gt_boxes))
     torch.testing.assert_close(back[reached], gt_boxes[reached], atol=1e-3, rtol=1e-5)
@@ -70,8 +70,8 @@ def test_encode_and_decode_are_those_of_torchvision(pair):
     coder = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
     expected = coder.encode_single(gt_boxes, proposals)
     torch.testing.assert_close(encode(proposals, gt_boxes), expected, atol=1e-5, rtol=1e-5)
-    there = coder.decode_single(expected, proposals)
-    torch.testing.assert_close(decode(proposals, expected), there, atol=1e-3, rtol=1e-5)
+    decoded = coder.decode_single(expected, proposals)
+    torch.testing.assert_close(decode(proposals, expected), decoded, atol=1e-3, rtol=1e-5)
 
 
 def test_decode_limits_growth():
@@ -89,7 +89,7 @@ def test_no_boxes_through_everything():
 
 
 def flip(given_boxes: torch.Tensor, width: float) -> torch.Tensor:
-    """Boxes in the mirror image, by torchvision; the deltas of a mirrored pair have tx negated, or are encoded anew."""
+    """Boxes in the mirror image, computed by torchvision."""
     return horizontal_flip_bounding_boxes(given_boxes, BoundingBoxFormat.XYXY, (1000, int(width)))
 
 
@@ -103,7 +103,7 @@ def test_flip_negates_tx_and_nothing_else(pair):
 
 
 def test_clip_cuts_at_width_and_height():
-    # Size is (height, width): 30 wide, 20 high.
+    # The size is (height, width), so the image is 30 wide and 20 high.
     clipped = clip(boxes_of([-5, -5, 50, 50], [1, 2, 3, 4], [40, 25, 50, 30]), (20, 30))
     assert clipped.tolist() == [[0, 0, 30, 20], [1, 2, 3, 4], [30, 20, 30, 20]]
 

@@ -78,7 +78,7 @@ IOUS = best_match(BOXES, GT_BOXES)[0]  # 0, 0.1, 0.3, 0.5, 1
         ({"iou_thresh": 0.5}, [True, True, True, False, False]),
         ({"iou_thresh": 0.5, "iou_min": 0.1}, [False, True, True, False, False]),
         ({"iou_thresh": 0.5, "iou_zero": False}, [False, True, True, False, False]),
-        # The tutorial's text says `< 0.3`, as the paper; its code says `<= 0.3` and would keep the third.
+        # The tutorial's text says `< 0.3`, like the paper. Its code says `<= 0.3` and would keep the third box.
         ({"iou_thresh": 0.3}, [True, True, False, False, False]),
         ({"iou_thresh": 0.3, "min_area": 0.2}, [True, False, False, False, False]),
     ],
@@ -99,7 +99,7 @@ def test_the_area_rule_measures_against_the_largest_object_and_costs_the_negativ
     best, _ = best_match(boxes, small_and_large)
     assert is_background(boxes, best, small_and_large, iou_thresh=0.5).tolist() == [True, True]
     assert is_background(boxes, best, small_and_large, iou_thresh=0.5, min_area=0.2).tolist() == [False, True]
-    exactly = np.array([[50, 50, 58, 60]], np.float32)  # 80 is a fifth of 400, and not above it
+    exactly = np.array([[50, 50, 58, 60]], np.float32)  # an area of 80 is a fifth of 400, and not above it
     assert is_background(exactly, np.zeros(1), small_and_large, iou_thresh=0.5, min_area=0.2).tolist() == [False]
 
 

@@ -14,7 +14,7 @@ def test_area_has_no_plus_one():
 
 
 def test_area_of_a_box_turned_inside_out_is_zero():
-    # Both sides negative: their product alone would be positive.
+    # Two negative sides have a positive product.
     assert area(boxes_of([10, 10, 0, 0], [10, 0, 0, 10], [5, 5, 5, 9])).tolist() == [0, 0, 0]
 
 
@@ -24,10 +24,10 @@ def test_area_of_a_box_turned_inside_out_is_zero():
         (SQUARE, 1.0),
         ([0, 0, 10, 5], 0.5),
         ([2, 2, 4, 4], 4 / 100),  # inside
-        ([4, -5, 6, 15], 20 / 120),  # a cross: no corner of either lies in the other
+        ([4, -5, 6, 15], 20 / 120),  # a cross: no corner of one box lies in the other
         ([5, 5, 15, 15], 25 / 175),
-        ([10, 0, 20, 10], 0.0),  # they share an edge; with `+ 1` they would overlap
-        ([20, 20, 30, 30], 0.0),  # apart along both axes, where two negative sides would make an area
+        ([10, 0, 20, 10], 0.0),  # the boxes share an edge; with `+ 1` they would overlap
+        ([20, 20, 30, 30], 0.0),  # apart along both axes: the product of two negative sides would be an area
         ([3, 3, 3, 3], 0.0),
     ],
 )
@@ -60,7 +60,7 @@ def test_iou_is_symmetric_within_bounds_and_one_on_itself(first, second):
 
 @given(boxes(), boxes(), st.integers(-50, 50), st.sampled_from([0.5, 2.0]))
 def test_iou_does_not_change_when_both_move_or_grow(first, second, shift, scale):
-    # Scale is what an IoU with `+ 1` fails.
+    # An IoU with `+ 1` would change with the scale.
     torch.testing.assert_close(iou((first + shift) * scale, (second + shift) * scale), iou(first, second))
 
 

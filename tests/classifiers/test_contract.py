@@ -1,4 +1,4 @@
-"""What every file in src/classifiers must do: a new classifier is tested by being there."""
+"""The contract of every file in src/classifiers; it also runs over each new file."""
 
 from typing import Any
 

@@ -19,7 +19,7 @@ STEPS = SETTINGS.model_copy(
 
 
 def val_accuracy(path: Path, bn_momentum: float) -> tuple[float, float]:
-    """Loss of the training and accuracy on held-out digits after 57 steps."""
+    """Train for 57 steps, and return the training loss and the accuracy on held-out digits."""
     data = digits(path, train=1257, val=180, test=0)
     model = mobilenet_v3.Model(name="mobilenet_v3_small", width=0.5, dropout=0.0, bn_momentum=bn_momentum)
     net, _ = start(lambda: mobilenet_v3.build(10, model), {}, "", 0)
@@ -29,10 +29,10 @@ def val_accuracy(path: Path, bn_momentum: float) -> tuple[float, float]:
 
 
 def test_statistics_that_follow_too_slowly_collapse_in_eval_mode_and_the_default_does_not(tmp_path: Path) -> None:
-    """Published: 0.770 and 0.442 on MNIST. torchvision's momentum of 0.01 does this to a training of few steps."""
+    """The tutorial published 0.770 and 0.442 on MNIST; torchvision's momentum of 0.01 has this effect in few steps."""
     learnt, collapsed = val_accuracy(tmp_path / "digits.zip", 0.01)
     learnt_too, held = val_accuracy(tmp_path / "digits.zip", 0.1)
-    assert learnt == pytest.approx(learnt_too)  # in train mode both are the same network
+    assert learnt == pytest.approx(learnt_too)  # in train mode both networks are the same
     assert learnt < 0.5
     assert collapsed < 0.2
     assert held > 0.6

@@ -29,7 +29,7 @@ def test_with_torchvisions_weights_it_is_torchvisions(name: str) -> None:
     torch.manual_seed(0)
     theirs = torchvision.models.get_model(name, weights=None, num_classes=7)
     ours = build(7, changed(name=name))
-    for layer in theirs.modules():  # statistics as after a training, or a mistake in them would not show
+    for layer in theirs.modules():  # statistics as after a training, so that a mistake in their use shows
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
             layer.running_mean.uniform_(-0.1, 0.1)
@@ -84,7 +84,7 @@ def test_the_tutorials_extra_relu_forbids_a_block_to_take_anything_away() -> Non
 
 
 def test_a_block_leaves_its_input_as_it_was() -> None:
-    """The tutorial warns of `out += shortcut`: its extra ReLU works in place, and the gradient then fails."""
+    """The tutorial warns against `out += shortcut`: with its extra ReLU, which is in place, the gradient fails."""
     for extra in (False, True):
         x = torch.rand(2, 128, 8, 8, requires_grad=True)
         before = x.detach().clone()

@@ -1,4 +1,4 @@
-"""What every file in src/datasets must do: a new data set is tested by being there."""
+"""The contract of every file in src/datasets; it also runs over each new file."""
 
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ from tests.ingest.test_archives import write_zip
 
 SECTIONS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["data"]
 NAMES = plugins.names("datasets")
-SMALLER: dict[str, Any] = {  # samples that are drawn in less than a second
+SMALLER: dict[str, Any] = {  # samples that take less than a second to draw
     "gesture": {"sample": {"per_class": 6, "people": 6}},
     "voc": {"sample": {"train": 4, "val": 2, "test": 2, "extra": 2}},
 }
@@ -32,7 +32,7 @@ def made(name: str, **changes: object) -> tuple[ModuleType, Any]:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The sample of each data set, as its stage leaves it."""
+    """Write the sample of each data set as its stage does."""
     folders = {}
     for name in NAMES:
         folders[name] = tmp_path_factory.mktemp(name)
@@ -49,7 +49,7 @@ def test_there_is_a_section_for_each_file_and_a_file_for_each_section() -> None:
 def test_the_section_says_where_the_data_come_from(name: str) -> None:
     module, section = made(name)
     assert issubclass(module.Params, Source)
-    assert section.source == "sample", "a fresh clone runs without a network and without files of one's own"
+    assert section.source == "sample", "a fresh clone must run without a network and without local files"
     assert made(name, source="local", path="x")[1].path == "x"
     with pytest.raises(ParamsError, match="path must name a tar, a zip or a folder .+"):
         made(name, source="local", path=None)

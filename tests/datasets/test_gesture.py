@@ -66,7 +66,7 @@ def test_the_other_rules_and_the_limit(raw: Path) -> None:
     assert data.splits["val"] == sorted(MEMBERS)[::5]
     with pytest.raises(InputError, match=r"data\.gesture\.limit = 1: there are 2 classes"):
         gesture.prepare(raw, section(limit=1), 1)
-    with pytest.raises(InputError, match=r"data\.gesture\.split\.pattern\.val names group '9'.*there are 1, 2, 3"):
+    with pytest.raises(InputError, match=r"data\.gesture\.split\.pattern\.val names group '9'.*choose from 1, 2, 3"):
         gesture.prepare(raw, section(split=split(pattern={"regex": r"hand(\d)", "val": [9], "test": [3]})), 1)
 
 

@@ -66,12 +66,12 @@ BAD = {
         r"train-images-idx3-ubyte and train-images-idx3-ubyte\.gz are both train images: keep",
     ),
     "labels for images": ({TRAIN: FILES[TEST]}, r"train-images-idx3-ubyte begins with 00000801 instead of 00000803"),
-    "a web page": ({TRAIN: b"<html>"}, r"train-images-idx3-ubyte begins with 3c68746d instead.*fetch it anew"),
+    "a web page": ({TRAIN: b"<html>"}, r"train-images-idx3-ubyte begins with 3c68746d instead.*download it again"),
     "empty": ({TEST: b""}, r"t10k-labels-idx1-ubyte begins with nothing instead"),
     "numbers of another type": ({TEST: b"\0\0\x0d\x01" + bytes(8)}, "begins with 00000d01 instead"),
     "header cut": (
         {TRAIN: FILES[TRAIN][:9]},
-        r"train-images-idx3-ubyte has 9 bytes.*truncated or damaged, fetch it anew",
+        r"train-images-idx3-ubyte has 9 bytes.*truncated or damaged, so download it again",
     ),
     "truncated": ({TRAIN: FILES[TRAIN][:-1]}, r"has 45 bytes, which do not fit the sizes 5 x 2 x 3 in its header"),
     "too long": ({TRAIN: FILES[TRAIN] + b"x"}, r"has 47 bytes, which do not fit"),
@@ -79,12 +79,15 @@ BAD = {
     "huge": ({TRAIN: HUGE}, "do not fit the sizes 4294967295 x"),
     "gzip cut": (
         {TEST: gzip.compress(FILES[TEST])[:-9]},
-        r"t10k-labels-idx1-ubyte is truncated or damaged .*fetch it anew",
+        r"t10k-labels-idx1-ubyte is truncated or damaged .*download it again",
     ),
-    "gzip damaged": ({TEST: gzip.compress(FILES[TEST])[:-6] + b"wrong!"}, r"is truncated or damaged .*fetch it anew"),
+    "gzip damaged": (
+        {TEST: gzip.compress(FILES[TEST])[:-6] + b"wrong!"},
+        r"is truncated or damaged .*download it again",
+    ),
     "counts": (
         {TEST: serialise(LABELS)},
-        r"t10k-images-idx3-ubyte has 2 images and t10k-labels-idx1-ubyte 5 labels: take",
+        r"t10k-images-idx3-ubyte has 2 images and t10k-labels-idx1-ubyte has 5 labels: use",
     ),
 }
 

@@ -33,7 +33,7 @@ def test_every_official_file_has_mirrors() -> None:
     ("changes", "message"),
     [
         ({"path": None}, "path must name a tar, a zip or a folder in the VOC layout"),
-        ({"source": "official", "years": [2012]}, "years must hold 2007"),
+        ({"source": "official", "years": [2012]}, "years must include 2007"),
         ({"classes": []}, "classes must be null or a list of different names"),
         ({"classes": ["car", "car"]}, "different names"),
         ({"source": "web"}, "'sample', 'official' or 'local'"),

@@ -26,7 +26,7 @@ from src.evaluation.average_precision import (
 )
 
 SQUARE = [0, 0, 10, 10]
-HALF = [0, 0, 10, 5]  # IoU with SQUARE of exactly 0.5
+HALF = [0, 0, 10, 5]  # its IoU with SQUARE is exactly 0.5
 FAR = [50, 50, 60, 60]
 
 
@@ -63,7 +63,7 @@ def coco_of(detections, targets, classes):
 
 
 def test_worked_example():
-    # Five detections by falling score: true, false, true, true on the third object, false. Five objects.
+    # Five objects, and five detections, which are by falling score: true, false, true, true, false.
     targets = {"a": target(SQUARE, FAR), "b": target(SQUARE, FAR, [100, 0, 110, 10])}
     detections = {
         "a": detected(SQUARE, [20, 20, 30, 30], scores=[0.9, 0.8]),
@@ -169,7 +169,7 @@ def test_label_outside_the_class_list_is_an_error(label):
 
 
 def test_only_the_hundred_best_detections_of_an_image_count_for_coco():
-    # The true detection of class 1 comes behind 99 of class 2, and then behind 100.
+    # The true detection of class 1 ranks after 99 detections of class 2, and then after 100.
     for others, expected in ((99, 1.0), (100, 0.0)):
         scores = [0.1, *np.linspace(0.2, 0.9, others)]
         found = detected(SQUARE, *[FAR] * others, scores=scores, labels=[1] + [2] * others)
@@ -204,13 +204,13 @@ def test_thinned_curve_of_a_class_that_was_never_found(objects, points):
 
 @st.composite
 def data_sets(draw, labels=2):
-    """Detections and targets on a coarse lattice (many equal overlaps), ids in random order, all scores different."""
+    """Detections and targets, often on a coarse grid (many equal overlaps), ids in random order, no equal scores."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     ids = rng.permutation([f"{k:03}" for k in range(draw(st.integers(1, 5)))]).tolist()
     fine = draw(st.booleans())
     scores = rng.permutation(1000)
     detections, targets = {}, {}
-    for at, image_id in enumerate(ids):
+    for k, image_id in enumerate(ids):
         objects, found = rng.integers(0, 6), rng.integers(0, 12)
         gt_boxes = random_boxes(rng, objects, fine)
         near = gt_boxes[rng.integers(0, max(objects, 1), found)] + rng.integers(-1, 2, (found, 4)) if objects else []
@@ -226,7 +226,7 @@ def data_sets(draw, labels=2):
             difficult=(rng.random(objects) < 0.3).tolist(),
         )
         detections[image_id] = detected(
-            *rows, scores=scores[at * 20 : at * 20 + found] / 1000, labels=rng.integers(1, labels + 1, found).tolist()
+            *rows, scores=scores[k * 20 : k * 20 + found] / 1000, labels=rng.integers(1, labels + 1, found).tolist()
         )
     return detections, targets
 
@@ -238,7 +238,7 @@ def random_boxes(rng, count, fine):
 
 
 def slow_voc(detections, targets, label):
-    """AP straight from the words of the development kit: one list of detections, one dictionary of what is taken."""
+    """AP directly from the description in the development kit: a list of detections, and a set of taken objects."""
     rows = [
         (float(score), image_id, box)
         for image_id, record in detections.items()
@@ -286,7 +286,7 @@ def slow_iou(a, b):
 
 
 def coco_evaluator(detections, targets, label_count):
-    """AP by class of a COCO evaluator, with difficult objects as crowds; nan where it has none."""
+    """AP by class of a COCO evaluator, with difficult objects as crowds; nan if it has no AP."""
     numbers = {image_id: k for k, image_id in enumerate(sorted(targets), start=1)}
     annotations = [
         {"image_id": numbers[image_id], "category_id": int(label), "bbox": [x1, y1, x2 - x1, y2 - y1],
@@ -331,7 +331,7 @@ def test_coco_ap_is_that_of_a_coco_evaluator(data_set):
 
 
 def test_equal_scores_of_many_images_go_by_image_id():
-    # Numpy's default sort is stable for short arrays only.
+    # NumPy's default sort is stable only for short arrays.
     rng = np.random.default_rng(0)
     detections, targets = {}, {}
     for image_id in [f"{k:03}" for k in range(50)]:
@@ -378,7 +378,8 @@ def test_perfect_detections_give_one(data_set):
 
 
 def test_coco_outcomes_of_a_detection_inside_a_difficult_object():
-    # Wholly inside: ignored at every threshold though the IoU is 0.25, as with a crowd; a counted object goes first.
+    # A detection inside a difficult object is ignored at every threshold, although the IoU is 0.25, as with a crowd.
+    # Objects that count are matched first.
     inside = boxes_of([0, 0, 5, 5])
     assert match_coco(inside, boxes_of(SQUARE), np.array([True]))[:, 0].tolist() == [IGNORED] * 10
     both = match_coco(inside, boxes_of(SQUARE, [0, 0, 5, 6]), np.array([True, False]))[:, 0]

@@ -17,7 +17,7 @@ CLASSES = ["car", "cat"]
 
 
 def repeated(records, row):
-    """A data set that really holds image k of the sorted ids `row[k]` times."""
+    """A data set that holds real copies: image k of the sorted ids `row[k]` times."""
     times = zip(sorted(records), row.astype(int), strict=True)
     return {f"{image_id}#{copy}": records[image_id] for image_id, count in times for copy in range(count)}
 
@@ -82,7 +82,7 @@ def test_an_image_that_is_not_drawn_takes_its_detections_with_it():
 def test_the_standard_error_of_an_accuracy_is_that_of_the_binomial_distribution(share):
     right = np.arange(400) < 400 * share
     found = standard_error(accuracy(right, draws(400, resamples=4000)))
-    assert found == pytest.approx(np.sqrt(share * (1 - share) / 400), rel=0.04)  # 4,000 draws know it to 1 %
+    assert found == pytest.approx(np.sqrt(share * (1 - share) / 400), rel=0.04)  # 4,000 resamples give it to 1 %
 
 
 def test_draws_have_as_many_images_as_there_are_and_are_the_same_each_time():
@@ -95,7 +95,7 @@ def test_draws_have_as_many_images_as_there_are_and_are_the_same_each_time():
 
 def test_a_paired_difference_is_narrower_than_that_of_other_images():
     rng = np.random.default_rng(0)
-    hard = rng.random(300)  # how hard each image is for both
+    hard = rng.random(300)  # the difficulty of each image for both revisions
     old, new = (hard < limit for limit in (0.80, 0.82))
     counts, others = draws(300), draws(300, seed=1)
     low, high = interval(accuracy(new, counts) - accuracy(old, counts))

@@ -15,10 +15,10 @@ def said(labels: list[int], confident: float = 0.7) -> np.ndarray:
 
 
 def test_f1_is_the_mean_over_all_classes_not_of_one_against_the_rest() -> None:
-    """The tutorial counts class 0 against all others; on this table that is perfect."""
+    """The tutorial computes F1 of class 0 against all others, which is perfect for these predictions."""
     labels, predicted = np.array([0, 0, 1, 1, 2, 2]), [0, 0, 2, 2, 1, 1]
     found = figures(labels, said(predicted))
-    assert found["macro_f1"] == pytest.approx(1 / 4)  # one class of four is right, the fourth is neither there nor said
+    assert found["macro_f1"] == pytest.approx(1 / 4)  # one of four classes is right; the fourth does not occur
     assert f1_score(labels == 0, np.array(predicted) == 0) == 1.0
 
 
@@ -60,6 +60,6 @@ def test_calibration_is_perfect_where_scores_say_how_often_they_are_right() -> N
 
 
 def test_calibration_is_measured_bin_by_bin_so_that_errors_do_not_cancel() -> None:
-    labels = np.array([1, 0])  # too sure where wrong, not sure enough where right
+    labels = np.array([1, 0])  # a score that is too high for a wrong answer, and one that is too low for a right answer
     scores = np.array([[0.9, 0.1], [0.6, 0.4]])
     assert calibration_error(labels, scores) == pytest.approx((0.9 + 0.4) / 2)

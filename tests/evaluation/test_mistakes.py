@@ -43,7 +43,7 @@ def kinds(found):
         (OBJECT, "correct", 0),
         ([0, 0, 10, 5], "correct", 0),  # an IoU of exactly 0.5
         (SHIFTED, "localisation", 0),
-        ([0, 0, 10, 1], "localisation", 0),  # of exactly 0.1
+        ([0, 0, 10, 1], "localisation", 0),  # an IoU of exactly 0.1
         (TOUCHING, "background", NO_OBJECT),
         (AWAY, "background", NO_OBJECT),
     ],
@@ -146,7 +146,7 @@ def test_every_object_is_found_or_behind_a_mistake_and_no_more_is_looked_at_than
 
 @given(scenes)
 def test_the_correct_ones_are_those_of_the_precision_recall_curve(scenes):
-    """The evaluation's own curve at rank N says how many of the first N are right."""
+    """The curve of the evaluation at rank N gives the number of correct detections among the first N."""
     detections, targets = of_scenes(scenes)
     found = findings(detections, targets, CLASSES)
     for label, curve in enumerate(voc_curves(detections, targets, CLASSES).values(), start=1):
@@ -168,7 +168,8 @@ def test_the_order_of_images_has_no_influence(scenes):
 @given(scenes)
 def test_detections_that_are_the_objects_leave_no_mistake(scenes):
     _, targets = of_scenes(scenes)
-    # One object a box and class: two in the same place are one to the matching, and the second detection its duplicate.
+    # One object per box and class: of two objects in the same place, the matching would find only one, and the second
+    # detection would be a duplicate.
     targets = {
         image_id: target(*{(int(label), tuple(box)): None for label, box in zip(*pair, strict=True)})
         for image_id, item in targets.items()

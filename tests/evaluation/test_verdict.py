@@ -1,4 +1,4 @@
-"""The rule behind the word, case by case; what the command makes of it is in tests/commands/test_compare.py."""
+"""The rules of the verdict, case by case; tests/commands/test_compare.py tests the command that shows it."""
 
 import math
 
@@ -13,13 +13,13 @@ SEED = 0.01  # two trainings then differ by 0.0277 by chance
     ("change", "expected"),
     [
         (Change(0.5, 0.5, same_outputs=True, interval=(0, 0)), "same"),
-        (Change(0.5, 0.5, same_outputs=False, interval=(-0.1, 0.1)), "noise"),  # the same figure of other detections
+        (Change(0.5, 0.5, same_outputs=False, interval=(-0.1, 0.1)), "noise"),  # equal, from other detections
         (Change(0.5, 0.53, interval=(0.001, 0.06), seed=SEED), "better"),
         (Change(0.53, 0.5, interval=(-0.06, -0.001), seed=SEED), "worse"),
         (Change(0.5, 0.53, interval=(0.0, 0.06), seed=SEED), "noise"),  # 0 does not lie outside
-        (Change(0.5, 0.527, interval=(0.001, 0.06), seed=SEED), "noise"),  # another seed does that
-        (Change(0.5, 0.527, interval=(0.001, 0.06), seed=SEED, same_models=True), "better"),  # but nothing was trained
-        (Change(0.5, 0.527, interval=(0.001, 0.06)), "better"),  # how far trainings differ is not known
+        (Change(0.5, 0.527, interval=(0.001, 0.06), seed=SEED), "noise"),  # another seed can make this difference
+        (Change(0.5, 0.527, interval=(0.001, 0.06), seed=SEED, same_models=True), "better"),  # no new training
+        (Change(0.5, 0.527, interval=(0.001, 0.06)), "better"),  # the deviation of trainings is not known
     ],
 )
 def test_with_an_interval(change: Change, expected: str) -> None:
@@ -32,7 +32,7 @@ def test_with_an_interval(change: Change, expected: str) -> None:
         (Change(0.5, 0.6, errors=(0.03, 0.03), seed=SEED), "better"),  # 1.96 times 0.042 is 0.083
         (Change(0.5, 0.58, errors=(0.03, 0.03), seed=SEED), "noise"),
         (Change(0.5, 0.6, errors=(0.03, 0.03), seed=0.04), "noise"),
-        (Change(0.5, 0.6, errors=(None, 0.03), seed=SEED), "better"),  # the seed alone is known
+        (Change(0.5, 0.6, errors=(None, 0.03), seed=SEED), "better"),  # only the seed deviation is known
         (Change(0.5, 0.52, errors=(None, None), seed=SEED), "noise"),
         (Change(0.5, 0.6, errors=(None, None)), "unknown"),
         (Change(0.5, 0.6, errors=(None, None), same_models=True), "unknown"),

@@ -42,11 +42,11 @@ def test_grey_images_have_three_channels() -> None:
 
 def test_the_exif_rotation_is_ignored_because_boxes_are_drawn_on_the_stored_pixels() -> None:
     jpeg = cv2.imencode(".jpg", RED)[1].tobytes()
-    # An APP1 segment: little-endian TIFF with one entry, orientation (0x0112) = 6, a quarter turn.
+    # An APP1 segment: little-endian TIFF with one entry, orientation (0x0112) = 6, which is a quarter turn.
     tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
     exif = b"Exif\0\0" + tiff
     turned = jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
-    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (6, 4, 3)  # what would happen
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (6, 4, 3)  # OpenCV's default
     assert decode_image(turned).shape == (4, 6, 3)
 
 

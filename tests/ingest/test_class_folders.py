@@ -59,18 +59,18 @@ def test_classes_and_labels_are_those_of_torchvisions_image_folder(tmp_path: Pat
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"fist/readme.txt": b""}, "has no image in a folder: give two folders"),
+        ({"fist/readme.txt": b""}, "has no image in a folder: give at least two folders"),
         (
             {"set/fist/a.png": b"", "set/fist/b.png": b""},
-            "has images of 'fist' alone: give two folders of images or more",
+            "has images in only one folder, 'fist': give at least two folders of images",
         ),
         (
             {"set/fist/a.png": b"", "set/ok/a.png": b"", "set/b.png": b""},
-            "has images of 'set' alone: give two folders",
+            "has images in only one folder, 'set': give at least two folders",
         ),
         ({"a.png": b"", "b.png": b""}, "has no image in a folder"),
-        ({"fist/a.png": b"", "ok/a.png": b"", "b.png": b""}, r"b\.png lies in no folder of a class: move it into one"),
-        ({"s/train/fist/a.png": b"", "s/val/fist/b.png": b""}, "has the folders train, val above those of the classes"),
+        ({"fist/a.png": b"", "ok/a.png": b"", "b.png": b""}, r"b\.png is in no class folder: move it into one"),
+        ({"s/train/fist/a.png": b"", "s/val/fist/b.png": b""}, "has the folders train, val above the class folders"),
     ],
 )
 def test_another_layout_is_one_error_that_names_the_remedy(tmp_path: Path, members, message) -> None:
@@ -103,7 +103,7 @@ def test_the_first_image_that_does_not_decode_is_named_and_the_others_are_counte
         InputError, match=r"set\.tar: fist/deep/er/b\.JPG does not decode.*\(2 more images have an error\)"
     ):
         made(tmp_path, {**MEMBERS, **BAD})
-    with pytest.raises(InputError, match=r"ok/a\.png does not decode as an image: replace it, or take it out$"):
+    with pytest.raises(InputError, match=r"ok/a\.png does not decode as an image: replace or remove it$"):
         made(tmp_path, {**MEMBERS, "ok/a.png": b"no image"})
 
 

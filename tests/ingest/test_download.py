@@ -19,14 +19,14 @@ MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 
 
 class Mirror:
-    """A real HTTP server on the loopback that can be told to misbehave; it writes down what it is asked."""
+    """A real HTTP server on the loopback that can misbehave, and that records the ranges of its requests."""
 
     def __init__(self) -> None:
         self.content = CONTENT
-        self.status = 0  # answer that instead of the file
+        self.status = 0  # if not 0, the answer instead of the file
         self.ignores_range = False
         self.says_length = True
-        self.breaks: list[int] = []  # bytes after which the next answers break off
+        self.breaks: list[int] = []  # numbers of bytes after which the next answers break off
         self.ranges: list[str | None] = []
         mirror = self
 
@@ -79,7 +79,7 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Mirror]]:
 
 @pytest.fixture
 def dead() -> str:
-    """An address where nothing listens."""
+    """Return an address where no server listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}/{NAME}"
@@ -188,7 +188,7 @@ def test_dead_and_wrong_mirrors_are_skipped_with_a_word(mirror, tmp_path, dead, 
     for word in (dead, "no connection", missing.url, "answered 404", other.url, "sent another file", MD5[4:]):
         assert word in words
     assert sound.url not in words
-    assert sound.ranges == [None]  # nothing of the wrong file was kept
+    assert sound.ranges == [None]  # no part of the wrong file was kept
     assert (tmp_path / NAME).read_bytes() == CONTENT
 
 

@@ -41,7 +41,7 @@ def test_three_sets_without_an_image_in_common_whatever_the_order(labels, rule, 
     split = section(rule=rule, fraction={"val": val, "test": test}, every_nth=n)
     try:
         splits = cut(labels, split, KEY)
-    except InputError:  # a small share of small classes may be none; that has a test of its own
+    except InputError:  # a small share of small classes may be empty; another test is about that
         return
     assert list(splits) == ["train", "val", "test"]
     every = [image_id for ids in splits.values() for image_id in ids]
@@ -124,14 +124,14 @@ def test_without_a_group_for_validation_a_share_of_the_training_groups_validates
         (
             "fraction",
             {"fraction": {"val": 0.01, "test": 0.3}},
-            r"split\.rule = 'fraction' leaves no image for val, of 36",
+            r"split\.rule = 'fraction' leaves no image for val \(the set has 36 images\)",
         ),
         ("pattern", {"pattern": {"regex": r"hand(\d)", "val": [2], "test": [1, 3]}}, "leaves no image for train"),
         ("pattern", {"pattern": {"regex": r"hand(\d)", "val": [], "test": [1]}}, "leaves no image for val"),
         (
             "pattern",
             {"pattern": {"regex": r"hand(\d)", "val": [2], "test": [7]}},
-            "test names group '7'.*there are 1, 2, 3",
+            "test names group '7'.*choose from 1, 2, 3",
         ),
         ("pattern", {"pattern": {"regex": r"foot(\d)", "val": [2], "test": [1]}}, r"000-x/hand1_0\.jpg: correct it"),
         ("pattern", {"pattern": {"regex": r"hand|x(\d)", "val": [2], "test": [1]}}, "does not match the file name"),
@@ -158,10 +158,10 @@ def test_too_few_images_for_three_sets_are_an_error() -> None:
         ({"fraction": {"val": 0.0, "test": 0.5}}, "greater than 0"),
         ({"every_nth": 2}, "greater than or equal to 3"),
         ({"rule": "random"}, "'fraction', 'every_nth' or 'pattern'"),
-        ({"pattern": {"regex": "hand(", "val": [], "test": []}}, "is no regular expression.*correct it"),
+        ({"pattern": {"regex": "hand(", "val": [], "test": []}}, "is not a regular expression.*correct it"),
         ({"pattern": {"regex": "hand", "val": [], "test": []}}, "one pair of parentheses"),
         ({"pattern": {"regex": "(h)(a)", "val": [], "test": []}}, "one pair of parentheses"),
-        ({"pattern": {"regex": "(h)", "val": ["1"], "test": [1]}}, "group '1' stands in val and in test"),
+        ({"pattern": {"regex": "(h)", "val": ["1"], "test": [1]}}, "group '1' is in val and in test"),
         ({"n": 5}, "Extra inputs"),
     ],
 )
@@ -206,11 +206,11 @@ def test_a_limit_keeps_the_classes_equal_where_they_are() -> None:
 
 
 def test_a_limit_below_the_number_of_classes_is_an_error() -> None:
-    with pytest.raises(InputError, match=r"data\.gesture\.limit = 2: there are 3 classes.*raise it"):
+    with pytest.raises(InputError, match=r"data\.gesture\.limit = 2: there are 3 classes.*set it to 3 or more"):
         limited(list(hands()), hands(), 2, 0, "data.gesture.limit")
 
 
 def test_a_class_without_a_training_image_is_an_error_that_names_one_of_its_images() -> None:
     labels = {**hands(), "003-x/hand3_0.jpg": 3}
-    with pytest.raises(InputError, match=r"no training image of the class that 003-x/hand3_0\.jpg has"):
+    with pytest.raises(InputError, match=r"no training image for the class of 003-x/hand3_0\.jpg"):
         cut(labels, section(rule="pattern"), KEY)

@@ -1,4 +1,4 @@
-"""What every file in src/proposals must do: a new method is tested by being there."""
+"""The contract of every file in src/proposals; it also runs over each new file."""
 
 import importlib
 import inspect

@@ -21,7 +21,7 @@ each_engine = pytest.mark.parametrize("engine", ["own", "opencv"])
 
 @pytest.fixture(scope="module")
 def image() -> np.ndarray:
-    """Coloured shapes on smooth noise, 60 x 90."""
+    """Draw coloured shapes on smooth noise, 60 x 90."""
     noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
     picture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
     cv2.rectangle(picture, (10, 10), (30, 40), (255, 0, 0), -1)
@@ -73,7 +73,7 @@ def test_the_cap_is_a_prefix_of_the_order(image: np.ndarray) -> None:
     np.testing.assert_array_equal(propose(image, min_side=5, image_id="a", max_proposals=10_000), every)
 
 
-@pytest.mark.parametrize("nms_thresh", [0.0, 0.5001, 0.8001])  # at exactly 4/5 the two round differently
+@pytest.mark.parametrize("nms_thresh", [0.0, 0.5001, 0.8001])  # at exactly 4/5 OpenCV and torchvision differ
 def test_near_duplicates_go_in_favour_of_the_first_in_the_order(image: np.ndarray, nms_thresh: float) -> None:
     every = torch.from_numpy(propose(image, min_side=5, image_id="a"))
     found = torch.from_numpy(propose(image, min_side=5, image_id="a", nms_thresh=nms_thresh))
@@ -81,7 +81,7 @@ def test_near_duplicates_go_in_favour_of_the_first_in_the_order(image: np.ndarra
     torch.testing.assert_close(found, every[kept])
     assert 0 < len(found) < len(every)
     capped = propose(image, min_side=5, image_id="a", nms_thresh=nms_thresh, max_proposals=3)
-    np.testing.assert_array_equal(capped, found[:3])  # the cap comes last
+    np.testing.assert_array_equal(capped, found[:3])  # the cap is applied last
 
 
 def test_no_near_duplicate_among_no_boxes(image: np.ndarray) -> None:
@@ -102,7 +102,7 @@ def test_calls_before_have_no_influence_on_opencvs_order(image: np.ndarray) -> N
     opencv, first = raw(image), propose(image, engine="opencv", min_side=5)
     libc.srand(2)
     again, second = raw(image), propose(image, engine="opencv", min_side=5)
-    assert not np.array_equal(opencv, again)  # the order is what `rand()` makes of it
+    assert not np.array_equal(opencv, again)  # `rand()` decides the order
     np.testing.assert_array_equal(first, second)
 
 
@@ -115,7 +115,7 @@ def test_the_number_of_workers_has_no_influence(image: np.ndarray, engine: str) 
 
 
 class Recorder:
-    """Stands for OpenCV's class and keeps what it is given."""
+    """A replacement for OpenCV's class that records its input."""
 
     def __init__(self) -> None:
         self.image = np.zeros(0)

@@ -1,4 +1,4 @@
-"""Made-up outputs of every stage that dvc.yaml declares, small: what the report is built from in the tests."""
+"""Small made-up outputs of every stage of dvc.yaml, from which the tests build the report."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from src.splits import Splits
 from stages import evaluate_detections, evaluate_proposals, report
 from tests.labelled import digits
 
-CLASSES = ["car", "cat", "<dog>"]  # the last one is no element of the page
+CLASSES = ["car", "cat", "<dog>"]  # the last one must not become an element of the page
 IMAGES = [f"{number:06d}" for number in range(8)]
 SPLITS = Splits(finetune="train", detectors="train", validation=None, train="train", test="test")
 
@@ -29,7 +29,7 @@ class Outputs:
     """A folder with dvc.yaml, params.yaml and all outputs; `build` writes its report."""
 
     def __init__(self, root: Path, *, nothing: bool = False, **more: str) -> None:
-        """With `nothing` no method finds any box. `more` are methods that dvc.yaml does not name: `detector="toy"`."""
+        """With `nothing`, no method finds any box. `more` adds methods that dvc.yaml lacks, as in `detector="toy"`."""
         self.nothing = nothing
         self.root, self.rng = root, np.random.default_rng(0)
         root.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class Outputs:
         return {"file": f"{name}.jpg", "height": 60, "width": 80, **truth}
 
     def _write(self, group: str, item: str, outs: list[Path]) -> None:
-        """What the stages behind the detections write is written by these stages themselves."""
+        """Write the outputs of a stage; the evaluation stages after the detections write their own."""
         if group == "evaluate_detections":
             params = evaluate_detections.Params(splits=SPLITS)
             found = self.root / f"data/detections/{item}"
@@ -123,7 +123,7 @@ class Outputs:
             out.write_bytes(b"something")
 
     def _detections(self, image_id: str) -> dict[str, np.ndarray]:
-        """The objects, moved a little and sometimes called something else, and one box that is nothing."""
+        """The objects, moved a little and sometimes with another label, and one box without an object."""
         target = self.images.target(image_id)
         boxes = np.concatenate([target["boxes"] + self.rng.integers(-5, 6, target["boxes"].shape), [[60, 40, 79, 59]]])
         other = self.rng.integers(1, len(CLASSES) + 1, len(boxes))

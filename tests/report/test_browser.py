@@ -1,4 +1,4 @@
-"""What a browser makes of the report: at two widths, in both colour schemes, by keyboard, and for axe."""
+"""The report in a browser: at two widths, in both colour schemes, by keyboard, and checked by axe."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def chromium() -> Iterator:
 
 @pytest.fixture
 def opened(chromium, built: Path):
-    """Open the page; what it says on the console and asks for is in `page.said` and `page.asked`."""
+    """Open the page; `page.said` has its console messages and `page.asked` the URLs that it requests."""
     contexts = []
 
     def opened(width: int = 1280, scheme: str = "light", path: Path = built):

@@ -17,7 +17,7 @@ def test_methods_are_those_whose_outputs_the_pipeline_declares(inputs: Inputs) -
 
 
 def test_a_file_that_no_stage_declares_is_not_read(outputs: Outputs) -> None:
-    """Such as the metrics of a detector that was taken out of the parameters, which git still holds."""
+    """For example the metrics of a detector that was removed from the parameters, but are still in git."""
     left = outputs.root / "metrics/plots/pr_former.csv"
     left.write_text("class,recall,precision\n")
     try:

@@ -1,4 +1,4 @@
-"""The whole page; what a section shows is tested in that section's file, what a browser makes of it in test_browser."""
+"""The whole page; each section has a test file of its own, and test_browser tests the page in a browser."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from stages import report
 from tests.report.outputs import CLASSES, Outputs
 
 COMMAND = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["cmd"].split()
-STAGE = dict(zip(COMMAND[3::2], COMMAND[4::2], strict=True))  # its options, as the pipeline gives them
+STAGE = dict(zip(COMMAND[3::2], COMMAND[4::2], strict=True))  # the options that the pipeline gives to the stage
 
 
 def text(path: Path) -> str:
@@ -42,7 +42,7 @@ def test_ids_are_unique_and_headings_in_order(built: Path) -> None:
 
 
 def test_nothing_on_the_page_is_outside_of_it(built: Path) -> None:
-    """But for names of XML's kinds, which nobody fetches."""
+    """XML namespaces are allowed, because no browser fetches them."""
     links = set(re.findall(r'(?:href|src)="([^"]{0,12})', text(built)))
     assert all(link.startswith(("#", "data:")) for link in links)
     assert "@import" not in text(built)
@@ -56,7 +56,7 @@ def test_names_from_the_data_are_text_and_no_markup(built: Path) -> None:
 
 
 def test_the_same_outputs_make_the_same_bytes_whatever_the_process(outputs: Outputs, built: Path) -> None:
-    """The order of sets is another one in each process, and a report that is there already is no input."""
+    """The order of sets differs between processes, and an earlier report is no input."""
     before = built.read_bytes()
     built.write_text("another page")
     options = STAGE | {"--results": str(ROOT / "docs/results")}

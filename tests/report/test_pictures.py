@@ -51,4 +51,4 @@ numbers = st.floats(-50, 150, width=32)
 @given(st.tuples(numbers, numbers, numbers, numbers), st.sampled_from(list(COLOURS)), st.text("abc é", max_size=40))
 def test_any_box_can_be_drawn(box, look, text) -> None:
     assert with_boxes(GREY, [Drawn(box, look, text)], side=60)[1] == (40, 60)
-    assert (GREY == 128).all()  # the image itself is left alone
+    assert (GREY == 128).all()  # the image itself is not changed

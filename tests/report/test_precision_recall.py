@@ -28,4 +28,4 @@ def test_many_classes_are_not_put_on_one_axis(inputs: Inputs) -> None:
 
     charts = section(dataclasses.replace(inputs, images=Many())).blocks[-1].blocks
     assert len(charts) == MOST_CLASSES + 1
-    assert "AP: R-CNN no, SSD no" in charts[0].alt  # a class without objects has none
+    assert "AP: R-CNN no, SSD no" in charts[0].alt  # a class without objects has no AP

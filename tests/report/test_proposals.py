@@ -7,7 +7,7 @@ def test_recall_by_iou_and_by_number_for_every_method_and_the_windows(inputs: In
     for chart in (by_iou, by_count):
         for name in ("selective search", "RPN", "RPN before training"):
             assert f">{name}</text>" in chart.svg
-        assert chart.svg.count(">... sliding window</text>") == 2  # none of the untrained RPN, a baseline itself
+        assert chart.svg.count(">... sliding window</text>") == 2  # none for the untrained RPN, itself a baseline
     assert by_iou.caption == "Recall against IoU"
     assert ">proposals an image, the first</text>" in by_count.svg
 

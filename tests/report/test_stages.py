@@ -49,7 +49,7 @@ def test_stages_are_those_that_dvc_runs(tmp_path: Path) -> None:
 def test_the_graph_joins_folders_and_what_is_in_them_and_leaves_out_what_follows(tmp_path: Path) -> None:
     found = graph(stages(tmp_path))
     assert list(found) == ["get", "train", "show", "alone"]
-    assert list(found.edges) == [("get", "train"), ("train", "show")]  # get -> show follows
+    assert list(found.edges) == [("get", "train"), ("train", "show")]  # get -> show is implied
 
 
 def test_a_variable_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_variable_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_repositorys_stages_are_those_of_dvc() -> None:
-    """As in dvc.lock, which DVC wrote; it may lack a stage that was not run yet, never have another one."""
+    """They are compared with dvc.lock, which DVC wrote. A stage that was not run yet may be missing there."""
     from ruamel.yaml import YAML
 
     locked = YAML(typ="safe").load((ROOT / "dvc.lock").read_text())["stages"]

@@ -1,4 +1,4 @@
-"""Colours of the style sheet by the Web Content Accessibility Guidelines 2.2, Sec. 1.4.3 and 1.4.11."""
+"""Contrast of the style sheet's colours (Web Content Accessibility Guidelines 2.2, Sec. 1.4.3 and 1.4.11)."""
 
 import re
 
@@ -13,13 +13,13 @@ SCHEMES = dict(
 
 
 def luminance(colour: str) -> float:
-    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    shares = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
     return sum(weight * share for weight, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
+def contrast(colour: str, other: str) -> float:
+    low, high = sorted((luminance(colour), luminance(other)))
     return (high + 0.05) / (low + 0.05)
 
 

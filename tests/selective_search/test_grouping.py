@@ -26,7 +26,7 @@ def shares(histogram: np.ndarray) -> list[Fraction]:
 
 
 def by_the_book(regions: Regions, measures: Measures) -> list[list[int]]:
-    """Algorithm 1 in exact fractions, with a search of all pairs for each merge."""
+    """Run Algorithm 1 in exact fractions, with a search of all pairs for each merge."""
     boxes, sizes = regions.boxes.tolist(), regions.sizes.tolist()
     colours, textures = list(regions.colours), list(regions.textures)
     near = {tuple(pair) for pair in regions.neighbours.tolist()}
@@ -88,7 +88,7 @@ def test_features_of_merged_regions_are_those_of_all_their_pixels() -> None:
     whole = describe(np.zeros_like(labels), colour, texture)
     for found, expected in zip((boxes, sizes, colours, textures), (whole.boxes, whole.sizes, *whole[3:]), strict=True):
         np.testing.assert_array_equal(found[-1], expected[0])
-    first = len(regions.sizes)  # the first merge: some two regions, alone behind all others, have its histograms
+    first = len(regions.sizes)  # row of the first merge: for some two regions, its histograms are those of their union
     assert any(
         (regions.colours[a] + regions.colours[b] == colours[first]).all()
         and (
@@ -100,7 +100,7 @@ def test_features_of_merged_regions_are_those_of_all_their_pixels() -> None:
 
 
 def test_by_hand() -> None:
-    """Three stripes of 2, 4 and 4 pixels: size joins the first two, fill has a tie that the lower numbers win."""
+    """Three stripes of 2, 4 and 4 pixels: size joins the first two; fill has a tie, so the lower numbers join."""
     labels = np.repeat(np.array([[0, 1, 1, 2, 2]], np.int32), 2, axis=0)
     assert group(regions_of(labels), SIZE)[3:].tolist() == [[0, 0, 3, 2], [0, 0, 5, 2]]
     assert group(regions_of(labels), FILL)[3:].tolist() == [[0, 0, 3, 2], [0, 0, 5, 2]]

@@ -14,7 +14,7 @@ def weights(image: np.ndarray) -> np.ndarray:
 
 
 def partition(labels: np.ndarray) -> np.ndarray:
-    """The labels, renamed in the order of their first pixels."""
+    """Renumber the labels in the order of their first pixels."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].reshape(labels.shape)
 
@@ -28,7 +28,7 @@ def test_regions_are_those_of_opencvs_graph_segmentation(space: str) -> None:
             opencv = cv2.ximgproc.segmentation.createGraphSegmentation(0.8, float(k), MIN_SIZE).processImage(channels)
             ours = segment(graph, k)
             np.testing.assert_array_equal(partition(ours), ours)
-            assert (partition(opencv) == ours).mean() > 0.99  # edges of equal weight come in another order
+            assert (partition(opencv) == ours).mean() > 0.99  # OpenCV orders edges of equal weight differently
 
 
 def test_the_blur_is_opencvs_up_to_rounding() -> None:
@@ -45,7 +45,7 @@ def test_edges_by_hand() -> None:
     assert (np.diff(found) >= 0).all()
     step = smooth(image)[0]
     np.testing.assert_allclose(found[-20:], np.linalg.norm(step[9] - step[10]), rtol=1e-6)
-    assert (found[: 20 * 19] == 0).all()  # none rises along a column
+    assert (found[: 20 * 19] == 0).all()  # no edge along a column has a weight
 
 
 def test_two_regions_by_hand() -> None:
@@ -56,7 +56,7 @@ def test_two_regions_by_hand() -> None:
     assert labels.dtype == np.int32
     assert labels[0, 0] == 0
     np.testing.assert_array_equal(labels, np.repeat([[0] * 30 + [1] * 30], 20, axis=0))
-    assert segment(pixel_graph(image), 1e6).max() == 0  # k / |C| is above every weight
+    assert segment(pixel_graph(image), 1e6).max() == 0  # k / |C| is larger than every weight
 
 
 def test_regions_are_connected_and_none_is_below_the_smallest_size() -> None:
@@ -64,7 +64,7 @@ def test_regions_are_connected_and_none_is_below_the_smallest_size() -> None:
     assert np.bincount(labels.ravel()).min() >= MIN_SIZE
     for region in range(labels.max() + 1):
         count, _ = cv2.connectedComponents((labels == region).astype(np.uint8), connectivity=4)
-        assert count == 2  # the region and what is around it
+        assert count == 2  # the region and the rest of the image
 
 
 @pytest.mark.parametrize(("height", "width"), SHAPES)

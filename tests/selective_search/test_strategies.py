@@ -16,10 +16,10 @@ PARTS = ("Color", "Fill", "Texture", "Size")
 
 
 def opencv(image: np.ndarray, mode: str) -> np.ndarray:
-    """The boxes of OpenCV's selective search [N, 4], in the colour spaces and scales of ours.
+    """Search with OpenCV in our colour spaces and scales, and return the boxes [N, 4].
 
-    OpenCV's own quality mode takes the blue channel for the hue: it keeps the hue in a buffer that it then splits the
-    image into (opencv_contrib, ximgproc, selectivesearchsegmentation.cpp). So the search is put together here.
+    OpenCV's quality mode uses the blue channel as the hue: it keeps the hue in a buffer, and then splits the image into
+    the same buffer (opencv_contrib, ximgproc, selectivesearchsegmentation.cpp). So its parts are put together here.
     """
     part = cv2.ximgproc.segmentation
     search = part.createSelectiveSearchSegmentation()
@@ -66,7 +66,8 @@ def test_any_shape_is_searched_up_to_the_whole_image(height: int, width: int) ->
 
 def test_another_process_finds_the_same_bytes() -> None:
     code = (
-        "import hashlib; from src.selective_search.strategies import search; from src.ingest.drawn.scenes import scene; "
+        "import hashlib; from src.selective_search.strategies import search; "
+        "from src.ingest.drawn.scenes import scene; "
         "print(hashlib.sha256(search(scene(0, 0)[0], 'fast').tobytes()).hexdigest())"
     )
     here = hashlib.sha256(search(scenes(1)[0], "fast").tobytes()).hexdigest()

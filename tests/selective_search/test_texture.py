@@ -47,7 +47,7 @@ def test_a_derivative_of_one_sign_is_0_in_the_other() -> None:
     parts = np.zeros((1, 2, 2, 10), np.uint32)
     parts[0, 0, 0, [0, 3]] = 5, 2  # seven pixels rise, four fall
     parts[0, 0, 1, [0, 9]] = 1, 3
-    parts[0, 1, 0, 0] = 11  # in the second direction none does
+    parts[0, 1, 0, 0] = 11  # in the second direction no pixel falls
     whole = both_signs(parts.reshape(1, -1)).reshape(parts.shape)
     assert (whole.sum(axis=3) == 11).all()
     assert whole[0, 0, 0].tolist() == [9, 0, 0, 2, 0, 0, 0, 0, 0, 0]

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.detection import running
+from src import plugins
+from src.detection.running import start
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
@@ -67,12 +68,12 @@ def test_the_detections_are_the_models_and_the_baseline_is_the_same_network_befo
 ) -> None:
     trained = detected(params)
     assert not same(trained["detections"], trained["untrained"])
-    module, section = running.section_of(params.detectors, "ssd300")
-    net, _ = running.start(module, section, 3, {}, params.seed)
+    module, section = plugins.section("detectors", params.detectors, "ssd300")
+    net, _ = start(module, section, 3, {}, params.seed)
     write_tensors(tmp_path / "start", net.state_dict())
-    start = detected(params, model=tmp_path / "start")
-    assert same(start["detections"], start["untrained"])
-    assert same(start["untrained"], trained["untrained"])
+    untrained = detected(params, model=tmp_path / "start")
+    assert same(untrained["detections"], untrained["untrained"])
+    assert same(untrained["untrained"], trained["untrained"])
 
 
 def test_seed_and_starting_weights_change_the_baseline_alone(

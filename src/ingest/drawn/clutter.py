@@ -1,7 +1,7 @@
 """The clutter of the drawn sample: things of no class, made of the shapes and materials of the classes.
 
-A crate has planks like a wall, the tyres are those of a car, a bush is the crown of a tree, and a tent looks like a roof
-or a sail. A detector must distinguish such things from whole objects.
+A crate has planks like a wall, the tyres are those of a car, a bush is the crown of a tree, and a tent looks like a
+roof or a sail. A detector must distinguish such things from whole objects.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """A sample in the form of handpose_x_gesture_v1, drawn instead of photographed (`src.ingest.drawn.hands`).
 
-There is one folder per class. The file name has the person whose hand it shows, `hand<person>_<number>.jpg`, so that the
-sample can be split by person as well as by image. The same seed gives the same bytes.
+There is one folder per class. The file name has the person whose hand it shows, `hand<person>_<number>.jpg`, so that
+the sample can be split by person as well as by image. The same seed gives the same bytes.
 """
 
 from collections.abc import Iterator

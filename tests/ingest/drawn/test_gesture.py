@@ -82,13 +82,13 @@ def test_the_hand_is_in_the_picture_in_one_piece(gesture: str, monkeypatch) -> N
         assert image.dtype == np.uint8
     for mask in masks:
         assert 0.06 < mask.mean() < 0.5
-        assert cv2.connectedComponents(mask)[0] == 2  # what is no hand, and the hand
+        assert cv2.connectedComponents(mask)[0] == 2  # the background and the hand
         border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
         assert border.mean() < 0.12
 
 
 def test_gestures_can_be_told_apart_by_their_outline(monkeypatch) -> None:
-    """Most outlines are nearest to another one of their class, however the hand is turned and mirrored."""
+    """Most outlines are nearest to another outline of their class, for any turn and mirroring of the hand."""
     masks: list[np.ndarray] = []
     monkeypatch.setattr(hands, "_arm", lambda rng, hand: masks.append(hand.mask))
     labels = [gesture for gesture in CLASSES for _ in range(16)]

@@ -16,7 +16,7 @@ from src.ingest.drawn.voc import CLASSES, ROOT, SPLITS, annotation, draw, flag
 from src.proposals.selective_search import propose
 
 SIZES = {"train": 6, "val": 2, "test": 3, "extra": 2}
-DEFAULT = {"train": 120, "val": 30, "test": 60, "extra": 40}  # of params.yaml, but fewer of the last
+DEFAULT = {"train": 120, "val": 30, "test": 60, "extra": 40}  # as in params.yaml, but with fewer of the last
 
 
 def read(path: Path) -> dict[str, bytes]:
@@ -132,8 +132,8 @@ def test_boxes_lie_inside_their_images_and_are_of_many_sizes(scenes: list[tuple[
 
 def test_the_box_is_the_extent_of_what_is_visible() -> None:
     visible = np.zeros((80, 100), bool)  # an image of 40 x 50
-    visible[20:61, 10:70] = True  # the last row covers half of its pixels, which count
-    visible[62, 30] = True  # a quarter of a pixel, which does not
+    visible[20:61, 10:70] = True  # the last row covers half of its pixels, so they count
+    visible[62, 30] = True  # a quarter of a pixel, which does not count
     whole = Patch(np.zeros((60, 60, 3), np.uint8), np.ones((60, 60), bool))
     item = module._object("car", visible, whole, mirror=True)
     assert item == Object("car", (5, 10, 35, 31), "Left", True, False)  # 41 of 60 rows: truncated, not difficult

@@ -33,7 +33,7 @@ def thing(name: str = "car", box: Sequence[object] = (5, 6, 15, 16), extra: str 
 
 
 def members(root: str = ROOT) -> dict[str, bytes]:
-    """Five images: one with two classes, one with a difficult object, one without any, two of the test list."""
+    """Make five images: one with two classes, one with a difficult object, one without objects, two for testing."""
     annotations = {
         "000001": xml(thing("car"), thing("dog", (1, 1, WIDTH, HEIGHT))),
         "000002": xml(thing("car", extra="<difficult>1</difficult>")),
@@ -57,7 +57,7 @@ def members(root: str = ROOT) -> dict[str, bytes]:
 
 
 def load(path: Path, content: Mapping[str, bytes | None], **options: object) -> voc.DataSet:
-    """The set with the members of `content`; those that are None are left out."""
+    """Load a set with the members of `content`; a member that is None is left out."""
     write_tar(path / "set.tar", {name: value for name, value in content.items() if value is not None})
     defaults = {"classes": None, "other_classes": "drop", "limit": None, "jobs": 1}
     return voc.load([open_archive(path / "set.tar")], **{**defaults, **options})  # type: ignore[arg-type]
@@ -181,9 +181,7 @@ def test_other_classes_can_be_an_error_that_names_file_and_class(tmp_path) -> No
     load(tmp_path, members(), classes=["car", "dog", "person"], other_classes="error")
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"), [("bus", "there are car, dog, person"), ("Car", "it is written 'car' there")]
-)
+@pytest.mark.parametrize(("name", "hint"), [("bus", "choose from car, dog, person"), ("Car", "write it as 'car'")])
 def test_a_class_that_the_data_lack_is_an_error(tmp_path, name, hint) -> None:
     with pytest.raises(InputError, match=f"data.voc.classes names '{name}'.*{hint}"):
         load(tmp_path, members(), classes=["dog", name])
@@ -216,7 +214,7 @@ BAD = {
     "no lists": ({f"{LIST}/Main/{name}.txt": None for name in ("train", "val", "trainval", "test")}, "write ImageSets"),
     "empty lists": (
         {f"{LIST}/Main/{name}.txt": b"\n" for name in ("train", "val", "trainval", "test")},
-        "one id a line",
+        "one image id per line",
     ),
     "another layout": ({name: None for name in members() if "Annotations" in name}, r"set\.tar has no Annotations"),
 }
@@ -233,7 +231,7 @@ def test_bad_input_is_one_error_that_names_file_and_remedy(tmp_path, case) -> No
 
 def test_no_object_in_any_image_is_an_error(tmp_path) -> None:
     empty = {name: xml() for name in members() if name.endswith(".xml")}
-    with pytest.raises(InputError, match="no image of any split has an object"):
+    with pytest.raises(InputError, match=r"set\.tar: no image of any split has an object"):
         load(tmp_path, {**members(), **empty})
 
 

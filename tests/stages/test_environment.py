@@ -1,0 +1,78 @@
+"""The environment variables of a run; GPUs are mocked."""
+
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+import torch
+
+from src.errors import InputError
+from stages.environment import computed_by, device, fabric, jobs, workers
+
+
+@pytest.fixture
+def two_gpus() -> Iterator[None]:
+    """A machine on which torch and Lightning see two GPUs; nothing may be computed on them."""
+    with (
+        mock.patch("torch.cuda.is_available", return_value=True),
+        mock.patch("torch.cuda.device_count", return_value=2),
+        mock.patch("torch.cuda.get_device_name", side_effect=lambda name: f"GPU of {name}"),
+        mock.patch("lightning_fabric.accelerators.cuda.num_cuda_devices", return_value=2),
+        mock.patch("lightning_fabric.accelerators.cuda._check_cuda_matmul_precision"),
+        mock.patch("torch.cuda.set_device"),
+    ):
+        yield
+
+
+@pytest.mark.parametrize(("value", "index"), [("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)])
+def test_a_training_runs_on_the_gpu_that_is_named(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, value: str, index: int
+) -> None:
+    monkeypatch.setenv("DEVICE", value)
+    assert device() == value
+    assert fabric("32-true").device == torch.device("cuda", index)
+    assert computed_by() == f"GPU of {value}"
+
+
+def test_a_gpu_is_used_if_there_is_one_and_nobody_names_a_device(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DEVICE", raising=False)
+    assert device() == "cuda"
+
+
+@pytest.mark.parametrize("value", ["cuda:2", "cuda:x", "cpu:1", "tpu", ""])
+def test_a_device_that_does_not_exist_is_refused_by_its_name(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("DEVICE", value)
+    with pytest.raises(InputError, match=f"DEVICE={value}, and there is no such device"):
+        device()
+
+
+def test_without_a_gpu_the_cpu_is_used_and_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mock.patch("torch.cuda.is_available", return_value=False):
+        monkeypatch.delenv("DEVICE", raising=False)
+        assert device() == "cpu"
+        assert fabric("32-true").device == torch.device("cpu")
+        monkeypatch.setenv("DEVICE", "cuda")
+        with pytest.raises(InputError, match="DEVICE=cuda"):
+            device()
+
+
+def test_jobs_are_as_many_as_cpus_also_on_systems_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOBS", raising=False)
+    assert jobs() >= 1
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)  # as on macOS and Windows
+    assert jobs() >= 1
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_a_number_of_processes_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("JOBS", value)
+    with pytest.raises(InputError, match=f"JOBS={value}"):
+        jobs()
+    if value != "0":
+        monkeypatch.setenv("WORKERS", value)
+        with pytest.raises(InputError, match=f"WORKERS={value}"):
+            workers()

@@ -1,0 +1,94 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.errors import InputError
+from src.files.boxed_images import BoxedImages
+from src.files.prepared import write_prepared
+from src.files.records import Record, read_records
+from src.params import read_params
+from src.splits import Splits
+from stages.propose import Params, run
+
+Proposed = Callable[[Params, str], dict[str, Record]]
+
+
+@pytest.fixture
+def params(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.setenv("JOBS", "1")
+    return read_params("params.yaml", Params)
+
+
+@pytest.fixture
+def proposed(checkout: Path, tmp_path: Path) -> Proposed:
+    """Run the stage; return the records of the file of this name."""
+
+    def proposed(params: Params, name: str = "proposals.npz") -> dict[str, Record]:
+        run(params, images=checkout / "data/prepared/voc.zip", out=tmp_path / name)
+        return read_records(tmp_path / name)
+
+    return proposed
+
+
+def search(params: Params, **changes: int) -> Params:
+    return params.model_copy(update={"selective_search": params.selective_search.model_copy(update=changes)})
+
+
+def test_the_images_of_r_cnn_have_proposals_inside_them_as_many_and_as_large_as_asked(
+    proposed: Proposed, params: Params, checkout: Path
+) -> None:
+    data, found = BoxedImages(checkout / "data/prepared/voc.zip"), proposed(params, "proposals.npz")
+    assert list(found) == data.ids("train", "test")  # not of splits.detectors, which these data lack
+    for image_id, record in found.items():
+        height, width = data.size(image_id)
+        assert record["boxes"].shape == (len(record["boxes"]), 4)
+        assert 1 < len(record["boxes"]) <= params.selective_search.max_proposals
+        assert (record["boxes"] >= 0).all()
+        assert (record["boxes"] <= [width, height, width, height]).all()
+        assert (record["boxes"][:, 2:] - record["boxes"][:, :2] >= params.selective_search.min_side).all()
+    only = {"finetune": "train", "validation": "train", "train": "train", "test": "train"}
+    chosen = params.model_copy(update={"splits": params.splits.model_copy(update=only)})
+    assert list(proposed(chosen, "train.npz")) == data.ids("train")
+
+
+def test_the_drawn_rectangle_is_found(proposed: Proposed, params: Params, checkout: Path) -> None:
+    """Of the scene in tests/trained.py, at the coordinates at which it is drawn."""
+    height, width = BoxedImages(checkout / "data/prepared/voc.zip").size("000001")
+    rectangle = np.array([width // 2, height // 4, width - 7, height - 9])
+    boxes = proposed(search(params, max_proposals=1000), "proposals.npz")["000001"]["boxes"]
+    assert np.abs(boxes - rectangle).max(axis=1).min() <= 4
+
+
+def test_the_bytes_depend_on_the_seed_and_not_on_the_number_of_processes(
+    proposed: Proposed, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposed(params, "one.npz")
+    proposed(params.model_copy(update={"seed": 1}), "other.npz")
+    monkeypatch.setenv("JOBS", "2")
+    proposed(params, "two.npz")
+    one, two, other = ((tmp_path / f"{name}.npz").read_bytes() for name in ("one", "two", "other"))
+    assert one == two
+    assert one != other
+
+
+def test_an_image_without_a_large_region_has_an_empty_record(proposed: Proposed, params: Params) -> None:
+    found = proposed(search(params, min_side=500), "proposals.npz")
+    assert [record["boxes"].shape for record in found.values()] == [(0, 4)] * 2
+
+
+def test_no_image_at_all_is_refused(params: Params, tmp_path: Path) -> None:
+    write_prepared(tmp_path / "voc.zip", ["car"], {"empty": []}, {}, [])
+    splits = Splits(finetune="empty", detectors="empty", validation=None, train="empty", test="empty")
+    with pytest.raises(InputError, match="there is no image"):
+        run(params.model_copy(update={"splits": splits}), images=tmp_path / "voc.zip", out=tmp_path / "out.npz")
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_a_number_of_processes_that_is_none_is_refused(
+    proposed: Proposed, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBS", "0")
+    with pytest.raises(InputError, match="JOBS=0"):
+        proposed(params, "proposals.npz")

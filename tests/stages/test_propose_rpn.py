@@ -1,0 +1,109 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from src import plugins
+from src.detection.running import start
+from src.errors import InputError
+from src.files.boxed_images import BoxedImages
+from src.files.records import read_records
+from src.files.weights import write_tensors
+from src.params import read_params
+from stages import detect
+from stages.propose_rpn import Params, run
+
+FIGURES = ("loss", "objectness_loss", "box_loss", "precision", "recall", "accuracy", "accuracy_always_background")
+Proposed = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def params(checkout: Path) -> Params:
+    return read_params("params.yaml", Params)
+
+
+@pytest.fixture
+def files(checkout: Path, no_weights: Path) -> dict[str, Path]:
+    voc, model = checkout / "data/prepared/voc.zip", checkout / "models/rpn.safetensors"
+    return {"images": voc, "weights": no_weights, "model": model}
+
+
+@pytest.fixture
+def proposed(files: dict[str, Path], tmp_path: Path) -> Proposed:
+    """Run the stage; return the proposals of both files, and the metrics."""
+
+    def proposed(params: Params, **changes: Path) -> dict[str, Any]:
+        outs = {name: tmp_path / name for name in ("out", "untrained", "metrics")}
+        run(params, **{**files, **outs, **changes})
+        metrics = json.loads(outs["metrics"].read_text())
+        return {**{name: read_records(outs[name]) for name in ("out", "untrained")}, "metrics": metrics}
+
+    return proposed
+
+
+def splits(params: Params, **changes: str) -> Params:
+    return params.model_copy(update={"splits": params.splits.model_copy(update=changes)})
+
+
+def test_all_images_that_r_cnn_looks_at_have_proposals_and_no_other_image_has(
+    proposed: Proposed, params: Params, files: dict[str, Path]
+) -> None:
+    data, found = BoxedImages(files["images"]), proposed(params)
+    only_train = proposed(splits(params, finetune="train", validation="train", train="train", test="train"))
+    for name in ("out", "untrained"):
+        assert list(found[name]) == data.ids("train", "test")  # not of splits.detectors, which these data lack
+        assert list(only_train[name]) == data.ids("train")
+        for image_id, record in found[name].items():
+            height, width = data.size(image_id)
+            assert set(record) == {"boxes"}
+            assert len(record["boxes"]) > 0
+            assert (record["boxes"] >= 0).all()
+            assert (record["boxes"] <= [width, height, width, height]).all()
+
+
+def test_the_best_proposals_come_first(
+    proposed: Proposed, params: Params, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """The stage `detect` writes the same boxes with their scores."""
+    found = proposed(params)
+    detect.run(detect.Params(**dict(params)), detector="rpn", **files, out=tmp_path / "scored")
+    for name, scored in (("out", "detections"), ("untrained", "untrained")):
+        for image_id, record in read_records(tmp_path / f"scored/{scored}.npz").items():
+            assert (np.diff(record["scores"]) <= 0).all()
+            np.testing.assert_array_equal(found[name][image_id]["boxes"], record["boxes"])
+
+
+def test_a_network_as_it_starts_proposes_and_scores_like_the_baseline_and_another_does_not(
+    proposed: Proposed, params: Params, tmp_path: Path
+) -> None:
+    module, section = plugins.section("detectors", params.detectors, "rpn")
+    net, _ = start(module, section, 3, {}, params.seed)
+    write_tensors(tmp_path / "start", net.state_dict())
+    for model, equal in (({"model": tmp_path / "start"}, True), ({}, False)):
+        found = proposed(params, **model)
+        before, after = found["metrics"].pop("untrained"), found["metrics"]
+        assert list(after) == list(before) == list(FIGURES)
+        assert (after == before) == equal
+        boxes, untrained = (found[name]["000001"]["boxes"] for name in ("out", "untrained"))
+        assert np.array_equal(boxes, untrained) == equal
+
+
+def test_figures_are_of_the_test_images_and_the_same_again(proposed: Proposed, params: Params) -> None:
+    first = proposed(params)["metrics"]
+    torch.rand(5)
+    assert proposed(params)["metrics"] == first
+    of_one = proposed(splits(params, test="train"))["metrics"]
+    assert of_one["loss"] != first["loss"]
+    assert proposed(splits(params, test="train", train="test"))["metrics"] == of_one
+
+
+def test_a_split_that_the_data_lack_is_refused_before_anything_is_written(
+    proposed: Proposed, params: Params, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"voc\.zip has no split 'held out'"):
+        proposed(splits(params, train="held out"))
+    assert not (tmp_path / "untrained").exists()
