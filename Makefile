@@ -22,7 +22,7 @@ setup: .venv/.compiled  ## create .venv with all packages, and compile the selec
 
 # A search in each mode compiles each kernel, and Numba keeps them in __pycache__ (src/selective_search/compiled.py).
 .venv/.compiled: .venv/.installed $(wildcard src/selective_search/*.py)
-	@echo "Compiling the selective search (half a minute, once)"
+	@echo "Compiling the selective search (some 20 seconds, once)"
 	@$(BIN)/python -c 'import numpy; from src.selective_search.strategies import MODES, search; [search(numpy.zeros((32, 32, 3), numpy.uint8), mode) for mode in MODES]'
 	@touch $@
 

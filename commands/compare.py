@@ -22,6 +22,7 @@ from commands.revisions import WORKSPACE, Revision, revisions
 from src.errors import InputError
 from src.evaluation.headline import Headline, of
 from src.evaluation.verdict import Change, band
+from src.files.versions import differences, installed
 from stages.command import command
 
 DEVIATIONS = Path("docs/results/deviation.json")
@@ -52,6 +53,8 @@ def run(
         return int(bool(outside))
     else:
         changes, notes = compared(before, after, deviations)
+        if new == WORKSPACE:
+            notes += differences(root / "metrics", installed())
         print(tables.comparison(changes, notes, markdown=md))
     return 0
 

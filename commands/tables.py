@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commands.nested import flatten
 from src.evaluation.bootstrap import RESAMPLES
 from src.evaluation.headline import Metrics
 from src.evaluation.verdict import WORDS, Change, word
-from commands.nested import flatten
 
 LEGEND = f"""\
 interval: 95 %, of the change with other test images: {RESAMPLES:,} draws of the test images, the same for both sides.

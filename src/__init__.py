@@ -1,1 +1,1 @@
-"""The detection lineage: what the DVC stages call. Imported from the repository root, never installed."""
+"""The library that the DVC stages call. It is imported from the repository root, never installed."""

@@ -1,5 +1,5 @@
-"""What is raised for something of the user's that is wrong: a file, a parameter, a machine without room."""
+"""The error for user mistakes: a bad file, a bad parameter, a full disk."""
 
 
 class InputError(Exception):
-    """One sentence that names the file, key or value and the remedy; a stage prints it without a traceback."""
+    """An error that names the file, key or value and the remedy; a stage prints its message without a traceback."""

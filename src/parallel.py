@@ -1,4 +1,4 @@
-"""The same function over many items, in several processes, results in order."""
+"""A function applied to many items in several processes, with the results in order."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -12,14 +12,14 @@ Result = TypeVar("Result")
 
 
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs: int, label: str) -> list[Result]:
-    """`[function(item) for item in items]` in `jobs` processes, with a progress bar.
+    """Compute `[function(item) for item in items]` in `jobs` processes, with a progress bar.
 
-    Send ids rather than images: what crosses to a worker costs more than to read it there.
+    Send ids rather than images: to send an image to a process takes longer than to read it there.
     """
-    bar = tqdm(items, desc=label, mininterval=1.0)  # counts what is handed out, a few items ahead of what is done
-    return list(Parallel(n_jobs=jobs)(delayed(_alone)(function, item) for item in bar))
+    bar = tqdm(items, desc=label, mininterval=1.0)  # counts items when they start, not when they are done
+    return list(Parallel(n_jobs=jobs)(delayed(_on_one_thread)(function, item) for item in bar))
 
 
-def _alone(function: Callable[[Item], Result], item: Item) -> Result:
-    cv2.setNumThreads(1)  # one process a CPU is faster than all threads of all processes on all CPUs
+def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
+    cv2.setNumThreads(1)  # one thread per process is faster than processes that each use all CPUs
     return function(item)

@@ -1,8 +1,8 @@
-"""What parameters are: strict, typed, frozen sections of `params.yaml`, and how they are read.
+"""Strict, typed, frozen sections of `params.yaml`, and the functions that read them.
 
-Each module declares the section that it uses, beside the code that uses it, and each stage the sections that it reads:
-a new method's numbers then make no other method's outputs stale. `stages/check.py` puts all of them together.
-The file is read as YAML 1.2: `dvc exp run -S train.lr=1e-5` writes `1e-05`, which YAML 1.1 readers take for a string.
+Each module declares the section that it uses, beside the code that uses it, and each stage declares the sections that
+it reads. So the parameters of a new method make no other method's outputs stale. `src/schema.py` puts all sections
+together. The file is read as YAML 1.2, because `dvc exp run -S train.lr=1e-5` writes `1e-05`: a string in YAML 1.1.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from src.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy, PyTorch and liblinear all take
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the range that NumPy, PyTorch and liblinear all accept
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -28,7 +28,7 @@ class Section(BaseModel):
 
 
 class Sections(BaseModel):
-    """The sections that one stage reads; those of other stages are passed over."""
+    """The sections that one stage reads; sections of other stages are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
@@ -37,30 +37,30 @@ Chosen = TypeVar("Chosen", bound=BaseModel)
 
 
 class ParamsError(InputError):
-    """Parameters that cannot be used: a line for each, with its key, its value and what was expected."""
+    """Parameters that cannot be used: one line per problem, with the key, the value and what was expected."""
 
 
 def read_params(path: str | Path, model: type[Chosen]) -> Chosen:
-    """The sections of a file that `model` names; `ParamsError` where it is no YAML or has a wrong key or value."""
+    """Read the sections of a file that `model` names; `ParamsError` if it is not YAML or has a wrong key or value."""
     try:
         content: Any = YAML(typ="safe").load(Path(path).read_text())
     except YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ParamsError(f"{path} must hold sections, such as `train:`, and holds {content!r}")
+        raise ParamsError(f"{path} must hold sections, such as `train:`, but it holds {content!r}")
     return validated(content, model, f"{path}: ")
 
 
-def validated(content: Any, model: type[Chosen], where: str) -> Chosen:
-    """What was read, as `model`; `ParamsError` where it has a wrong key or value, which is named behind `where`."""
+def validated(content: Any, model: type[Chosen], prefix: str) -> Chosen:
+    """Return `content` as `model`; a wrong key or value is a `ParamsError` that names it after `prefix`."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ParamsError("\n".join(_line(where, item) for item in error.errors())) from None
+        raise ParamsError("\n".join(_line(prefix, item) for item in error.errors())) from None
 
 
-def _line(where: str, item: Any) -> str:
-    key = (where + ".".join(str(part) for part in item["loc"])).rstrip(".")  # a section as a whole has no key in it
+def _line(prefix: str, item: Any) -> str:
+    key = (prefix + ".".join(str(part) for part in item["loc"])).rstrip(".")  # no key if the whole section is wrong
     if item["type"] == "missing":
         return f"{key} is missing"
     if item["type"] == "extra_forbidden":

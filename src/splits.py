@@ -4,7 +4,7 @@ from src.params import Section
 
 
 class Splits(Section):
-    """Names of the splits that each part sees."""
+    """The name of the split per part of the pipeline."""
 
     finetune: str
     detectors: str
@@ -13,5 +13,5 @@ class Splits(Section):
     test: str
 
     def of_regions(self) -> list[str]:
-        """Those whose images R-CNN looks at, region by region: they need proposals."""
+        """Return the splits whose images need proposals, because R-CNN processes them region by region."""
         return [self.finetune, *([self.validation] if self.validation else []), self.train, self.test]

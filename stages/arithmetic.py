@@ -19,7 +19,7 @@ SETTINGS = {
     "ATEN_CPU_CAPABILITY": "avx2",  # PyTorch's own kernels
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # convolutions
     "MKL_CBWR": "COMPATIBLE",  # matrix products; with AVX2, AMD's processors get other results than Intel's
-    "MKL_DYNAMIC": "FALSE",  # MKL keeps to the number of threads, also where there are fewer cores
+    "MKL_DYNAMIC": "FALSE",  # MKL keeps to the number of threads, even with fewer cores
     "NPY_ENABLE_CPU_FEATURES": "X86_V3",  # NumPy's exp, log and the like
     "OPENBLAS_CORETYPE": "Haswell",  # matrix products of NumPy and SciPy, and so liblinear's
     "OPENBLAS_NUM_THREADS": "1",
@@ -27,21 +27,21 @@ SETTINGS = {
     "OMP_NUM_THREADS": str(THREADS),
     "MKL_NUM_THREADS": str(THREADS),
 }
-NEEDED = {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe", "abm"}  # as Linux names them; together x86-64-v3
+NEEDED = {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe", "abm"}  # with the names of Linux; together x86-64-v3
 CPUINFO = Path("/proc/cpuinfo")
 
 
 def pin(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set the variables above, over what the user has set, unless `ARITHMETIC=native` or the processor lacks AVX2."""
-    # In both modes: threads that wait for others sleep instead of spinning. A step of SSD on two cores takes 5 % longer
-    # so (0.073 for 0.070 s), and 0.16 for 0.43 s where another program has one of them.
+    # In both modes, threads that wait for others sleep instead of spinning. On two cores, a step of SSD then takes 5 %
+    # longer (0.073 s instead of 0.070 s). If another program uses one of the cores, it takes 0.16 s instead of 0.43 s.
     environment.setdefault("OMP_WAIT_POLICY", "passive")
     if environment.get(VARIABLE, PINNED) != NATIVE and can_pin():
         environment.update(SETTINGS)
 
 
 def can_pin(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether the processor has the instructions that the pinned mode uses: x86-64 with AVX2 and FMA."""
+    """Tell whether the processor has the instructions that the pinned mode uses: x86-64 with AVX2 and FMA."""
     if not cpuinfo.exists():
         return False
     flags = next((line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), "")
@@ -49,7 +49,7 @@ def can_pin(cpuinfo: Path = CPUINFO) -> bool:
 
 
 def mode() -> str:
-    """How this process computes on a CPU: `pinned` or `native`; `InputError` for another word in the environment."""
+    """Return how this process computes on a CPU, `pinned` or `native`; another word in `ARITHMETIC` is an `InputError`."""
     value = os.environ.get(VARIABLE, PINNED)
     if value not in (PINNED, NATIVE):
         raise InputError(f"the environment has {VARIABLE}={value}, which must be {PINNED} or {NATIVE}, or unset")

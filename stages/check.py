@@ -8,17 +8,24 @@ from pathlib import Path
 
 from src.checks import check
 from src.files.storage import atomic
+from src.files.versions import differences, installed
 from src.schema import Params
 from stages.command import command
 from stages.environment import computed_by, device, jobs, workers
 
 
-def run(params: Params, *, out: Path) -> None:
-    """Raise an `InputError` for everything that would stop a later stage; else write `out`."""
+def run(params: Params, *, metrics: Path, out: Path) -> None:
+    """Raise an `InputError` for everything that would stop a later stage; else write `out`.
+
+    `metrics` is the folder of the metrics files. It is no dependency: the stage only prints which of them were made
+    with other versions of the libraries.
+    """
     check(params)
     with atomic(out) as path:
         path.write_text("passed\n")
     print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {device()}, arithmetic {computed_by()}")
+    for sentence in differences(metrics, installed()):
+        print(sentence)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from stages.environment import device
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml; of `detectors` the detector's own section."""
+    """The sections that this stage reads; of `detectors` it uses only the detector's own part."""
 
     seed: Seed
     splits: Splits
@@ -25,15 +25,15 @@ class Params(Sections):
 
 
 def run(params: Params, *, detector: str, images: Path, weights: Path, model: Path, out: Path) -> None:
-    """Write `detections.npz`, and `untrained.npz`: what the same network found before its training."""
+    """Write `detections.npz`, and `untrained.npz` with the detections of the same network before its training."""
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids = data.ids(params.splits.test)
     write_records(out / "untrained.npz", detect(module, net, section, data, ids, torch.device(device())))
     net.load_state_dict(read_tensors(model)[0])
-    found = detect(module, net, section, data, ids, torch.device(device()))
-    write_records(out / "detections.npz", found)
-    print(f"{sum(len(record['boxes']) for record in found.values())} detections in {len(found)} images")
+    detections = detect(module, net, section, data, ids, torch.device(device()))
+    write_records(out / "detections.npz", detections)
+    print(f"{sum(len(record['boxes']) for record in detections.values())} detections in {len(detections)} images")
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ class Params(Sections):
 
 def run(params: Params, *, images: Path, features: Path, regions: Path, svm: Path, bbox: Path, out: Path) -> None:
     """Write `detections.npz` and two variants: without box regression, and a random ranking of the same proposals."""
-    data, described = BoxedImages(images), np.load(features, mmap_mode="r")
+    data, vectors = BoxedImages(images), np.load(features, mmap_mode="r")
     sizes = {image_id: data.size(image_id) for image_id in data.ids(params.splits.test)}
     variants = detect_all(
-        described, read_records(regions), sizes, read_npz(svm), read_npz(bbox), params.detect_rcnn, params.seed
+        vectors, read_records(regions), sizes, read_npz(svm), read_npz(bbox), params.detect_rcnn, params.seed
     )
     for name, records in variants.items():
         write_records(out / f"{name}.npz", records)

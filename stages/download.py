@@ -1,4 +1,4 @@
-"""The archives of a data set, as they are published, given or drawn, in one folder."""
+"""Put the archives of a data set into one folder: published ones, the user's own, or drawn ones."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from stages.environment import jobs
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml; of `data` the data set's own section."""
+    """The sections that this stage reads; of `data` it uses only the data set's own part."""
 
     sample_seed: Seed
     data: dict[str, Any]
 
 
 def run(params: Params, *, dataset: str, out: Path) -> None:
-    """Put the files of the source in use into `out`; then, and only then, remove what another source left there."""
+    """Put the files of the chosen source into `out`, and only then remove the files that another source left there."""
     module, section = plugins.section("datasets", params.data, dataset)
     out.mkdir(parents=True, exist_ok=True)
     if section.source == "local":

@@ -1,4 +1,4 @@
-"""Fetch the weights that a network starts from, as one safetensors file: ImageNet's, a user's, our own, or none."""
+"""Write a network's starting weights to a safetensors file: from ImageNet, a user's file, our pretraining, or none."""
 
 import shutil
 from pathlib import Path
@@ -21,10 +21,10 @@ def run(params: Params, *, backbone: str, weights: str, out: Path, pretrained: P
     """Write the weights that `weights` names: imagenet, a path, pretrained, or none for a file without tensors."""
     if weights == "pretrained":
         if pretrained == NOTHING:
-            raise InputError("params.yaml: weights = pretrained is for finetune alone: give imagenet, a path or none")
+            raise InputError("params.yaml: weights = pretrained is for finetune alone; use imagenet, a path or none")
         with atomic(out) as path:
             shutil.copyfile(pretrained, path)
-        print(f"{pretrained}, as it is")
+        print(f"copied {pretrained}")
         return
     tensors, facts = read(weights, backbone)
     write_tensors(out, tensors, facts)

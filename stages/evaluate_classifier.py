@@ -1,4 +1,4 @@
-"""Measure a trained classifier on the test split: figures, confusions, and its prediction of each image."""
+"""Measure a trained classifier on the test split: figures, confusions, and its prediction for each image."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from stages.environment import device
 
 
 class Params(Sections):
-    """The sections that this stage reads; of `classifiers` the classifier's own."""
+    """The sections that this stage reads; of `classifiers` it uses only the classifier's own part."""
 
     classifiers: dict[str, Any]
 
@@ -26,13 +26,13 @@ class Params(Sections):
 def run(
     params: Params, *, classifier: str, images: Path, model: Path, out: Path, confusion: Path, predictions: Path
 ) -> None:
-    """Write the figures, beside those of always answering the most frequent class, and the two tables."""
+    """Write the figures, with the baseline of always predicting the most frequent class, and the two tables."""
     data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
-    ids, place = data.ids(TEST), torch.device(device())
+    ids, torch_device = data.ids(TEST), torch.device(device())
     net, _ = start(lambda: module.build(len(data.classes), section.model), {}, "", seed=0)
     net.load_state_dict(read_tensors(model)[0])
     batches = LabelledBatches(data, ids, section.input, batch_size=BATCH_SIZE)
-    labels, scores = predict(net.to(place).eval(), batches, place, flip=section.predict.flip)
+    labels, scores = predict(net.to(torch_device).eval(), batches, torch_device, flip=section.predict.flip)
     metrics = evaluation.measure(ids, labels, scores, data.classes)
     table = evaluation.predictions(ids, labels, scores, data.classes)
     write_json(out, metrics)

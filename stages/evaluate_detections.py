@@ -17,9 +17,9 @@ class Params(Sections):
 
 
 def run(params: Params, *, images: Path, detections: Path, out: Path, curves: Path) -> None:
-    """Write the metrics of `detections.npz` in a folder, one more mAP per other file there, and the curves.
+    """Write the metrics of the folder's `detections.npz`, one more mAP per other file there, and the curves.
 
-    The other files are variants of the same detector that its score is compared with, under their names.
+    The other files are variants of the same detector, for comparison; their names are part of the metrics' names.
     """
     data = BoxedImages(images)
     targets = {image_id: data.target(image_id) for image_id in data.ids(params.splits.test)}

@@ -1,4 +1,4 @@
-"""Measure how well proposals cover the objects of the test split, beside as many sliding windows."""
+"""Measure how well proposals cover the objects of the test split, compared with as many sliding windows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Describe every region once: proposals of all images, and the true boxes of the training images."""
+"""Compute the features of each region once: proposals, and ground-truth boxes of the training images."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from src.splits import Splits
 from stages.command import command
 from stages.environment import device, jobs
 
-BATCH_SIZE = 128  # no parameter: it changes the speed, not the features
+BATCH_SIZE = 128  # not a parameter, because it changes only the speed
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml."""
+    """The sections that this stage reads."""
 
     splits: Splits
     warp: Warp
@@ -29,7 +29,7 @@ class Params(Sections):
 
 
 def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Path, regions: Path, scale: Path) -> None:
-    """Write the features, the regions that they belong to, and the factors that bring their mean norm to 1."""
+    """Write the features, the regions that they belong to, and the factors that scale their mean norm to 1."""
     data = BoxedImages(images)
     train, test = data.ids(params.splits.train), data.ids(params.splits.test)
     table = table_of(data, proposals, train, test, params.features)
@@ -48,8 +48,8 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
         jobs=jobs(),
     )
     write_records(regions, table)
-    described, _ = read_first(out, regions, train)
-    write_npz(scale, {"scale": unit_scale(described, network.widths(model, params.features.layer))})
+    vectors, _ = read_first(out, regions, train)
+    write_npz(scale, {"scale": unit_scale(vectors, network.widths(model, params.features.layer))})
 
 
 if __name__ == "__main__":

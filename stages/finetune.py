@@ -14,7 +14,7 @@ from src.splits import Splits
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, fabric, workers
+from stages.environment import checkpoint, fabric, made_by, workers
 
 
 class Params(Sections):
@@ -42,7 +42,7 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
         ids = data.ids(params.splits.validation)
         num_batches = rules.batches_per_epoch // 8 + 1
         held_out = batches(ids, read_records(proposals, ids), num_batches=num_batches, flip=False)
-    print(f"{len(regions.objects)} object and {len(regions.backgrounds)} background regions to draw from")
+    print(f"{len(regions.objects)} object and {len(regions.backgrounds)} background regions to choose from")
     history = train(
         fabric(settings.precision),
         model,
@@ -62,7 +62,7 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
         history,
         settings,
         facts={"backbone": rules.backbone, "pool": rules.pool, "hidden": rules.hidden, "classes": data.classes},
-        figures={**counts, "arithmetic": computed_by()},
+        figures={**counts, **made_by()},
         columns=["epoch", "loss"],
         out=out,
         metrics=metrics,

@@ -1,4 +1,4 @@
-"""A data set, checked image by image, as one file with random access."""
+"""Check a data set image by image, and write it to one file with random access."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,21 +13,21 @@ from stages.environment import jobs
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml; of `data` the data set's own section."""
+    """The sections that this stage reads; of `data` it uses only the data set's own part."""
 
     data: dict[str, Any]
-    splits: Splits  # must be among those of the data, which shows here rather than hours later
+    splits: Splits  # compared with those of the data here, rather than hours later
 
 
 def run(params: Params, *, dataset: str, raw: Path, out: Path) -> None:
-    """Write the prepared data set from what lies in `raw`; where something is wrong, nothing is written."""
+    """Write the prepared data set from the files in `raw`; if something is wrong, nothing is written."""
     module, section = plugins.section("datasets", params.data, dataset)
     try:
         data = module.prepare(raw, section, jobs())
     except InputError as error:
-        again = f"; if you change the data, fetch them again with `dvc repro -f download@{dataset}`"
-        raise InputError(f"{error}{again if section.source == 'local' else ''}") from None
-    if module.TASK == "boxes":  # splits of a labelled set are train, val and test, always
+        remedy = f"; if you change the data, fetch them again with `dvc repro -f download@{dataset}`"
+        raise InputError(f"{error}{remedy if section.source == 'local' else ''}") from None
+    if module.TASK == "boxes":  # a labelled set always has the splits train, val and test
         _check_splits(params.splits, data.splits)
     data.write(out)
     print(data.summary())

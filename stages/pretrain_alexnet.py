@@ -1,6 +1,6 @@
-"""Pretrain R-CNN's network on labelled images, as a start where there are no ImageNet weights.
+"""Pretrain R-CNN's network on labelled images, as a start without ImageNet weights.
 
-The idea is that of a tutorial (yangxue0827/RCNN), which begins with 17 kinds of flowers. The stage does it only if
+The idea is from a tutorial (yangxue0827/RCNN), which begins with 17 kinds of flowers. The stage trains only if
 `finetune.weights` is `pretrained`; any other network of `finetune.backbone` is pretrained in the same way.
 """
 
@@ -19,7 +19,7 @@ from src.rcnn.warp import Warp
 from src.training.loop import kept_row
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, fabric, workers
+from stages.environment import checkpoint, fabric, made_by, workers
 
 
 class Params(Sections):
@@ -37,7 +37,7 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
     if params.finetune.weights != PRETRAINED:
         write_tensors(out, {}, {"source": "none"})
         write_json(metrics, {"epoch": 0})
-        print(f"not asked for: finetune.weights is {params.finetune.weights}")
+        print(f"nothing to do: finetune.weights is {params.finetune.weights}")
         return
     data, section = LabelledImages(images), params.pretrain_alexnet
     settings = section.train.over(params.train)
@@ -56,7 +56,7 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
         checkpoint=checkpoint("pretrain_alexnet", params.model_dump(), [images]),
     )
     write_tensors(out, pretraining.without_last(model), {"source": f"{PRETRAINED} on {section.data}"})
-    write_json(metrics, {**kept_row(history, settings), "arithmetic": computed_by()})
+    write_json(metrics, {**kept_row(history, settings), **made_by()})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Selective search over the images of the prepared data set that R-CNN looks at."""
+"""Propose regions by selective search on the images that R-CNN uses."""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from stages.environment import jobs
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml."""
+    """The sections that this stage reads."""
 
     seed: Seed
     splits: Splits
@@ -24,13 +24,13 @@ class Params(Sections):
 
 
 def run(params: Params, *, images: Path, out: Path) -> None:
-    """Write the proposals of all images that R-CNN looks at."""
+    """Write the proposals of all images that R-CNN uses."""
     data = BoxedImages(images)
     ids = data.ids(*params.splits.of_regions())
     propose = partial(_propose, data, params)
     boxes = parallel_map(propose, ids, jobs(), "selective search")
-    write_records(out, {image_id: {"boxes": found} for image_id, found in zip(ids, boxes, strict=True)})
-    print(f"{len(ids)} images, {sum(map(len, boxes)) / len(ids):.0f} proposals an image")
+    write_records(out, {image_id: {"boxes": values} for image_id, values in zip(ids, boxes, strict=True)})
+    print(f"{len(ids)} images, {sum(map(len, boxes)) / len(ids):.0f} proposals per image")
 
 
 def _propose(data: BoxedImages, params: Params, image_id: str) -> np.ndarray:

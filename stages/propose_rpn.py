@@ -1,4 +1,4 @@
-"""Proposals of the trained RPN in the form of selective search's, and how it labels the anchors."""
+"""Propose regions with the trained RPN, in the format of selective search, and measure its labels of the anchors."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from stages.environment import device
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml; of `detectors` the section `rpn`."""
+    """The sections that this stage reads; of `detectors` it uses only `rpn`."""
 
     seed: Seed
     splits: Splits
@@ -27,31 +27,30 @@ class Params(Sections):
 
 
 def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, untrained: Path, metrics: Path) -> None:
-    """Write the proposals, the best first, those of the same network before its training, and figures of the anchors.
+    """Write the proposals, best first, those of the same network before its training, and figures of the anchors.
 
-    The figures are of the test images: precision and recall of the anchors called objects, beside the accuracy.
+    The figures are those of the test images: precision and recall of the anchors labelled as objects, and the accuracy.
     """
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
-    ids, where = data.ids(*params.splits.of_regions()), torch.device(device())
+    ids, torch_device = data.ids(*params.splits.of_regions()), torch.device(device())
     test = DetectionBatches(data, data.ids(params.splits.test), section.model.size, batch_size=BATCH_SIZE)
 
     def proposals() -> tuple[dict[str, Record], dict[str, float]]:
-        found = detect(module, net, section, data, ids, where)
-        torch.manual_seed(params.seed)  # the loss draws the anchors that it looks at
+        detections = detect(module, net, section, data, ids, torch_device)
+        torch.manual_seed(params.seed)  # the loss chooses anchors at random
         with torch.inference_mode():
-            figures = measure(module, net, section, test, where)
-        return {image_id: {"boxes": record["boxes"]} for image_id, record in found.items()}, figures
+            figures = measure(module, net, section, test, torch_device)
+        return {image_id: {"boxes": record["boxes"]} for image_id, record in detections.items()}, figures
 
-    found, before = proposals()
-    write_records(untrained, found)
+    boxes, before = proposals()
+    write_records(untrained, boxes)
     net.load_state_dict(read_tensors(model)[0])
-    found, after = proposals()
-    write_records(out, found)
+    boxes, after = proposals()
+    write_records(out, boxes)
     write_json(metrics, {**after, "untrained": before})
-    print(
-        f"{len(ids)} images, {sum(len(record['boxes']) for record in found.values()) / len(ids):.0f} proposals an image"
-    )
+    count = sum(len(record["boxes"]) for record in boxes.values())
+    print(f"{len(ids)} images, {count / len(ids):.0f} proposals per image")
 
 
 if __name__ == "__main__":

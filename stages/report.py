@@ -1,4 +1,4 @@
-"""The report: one HTML page with the figures, the curves and pictures of what was detected and missed."""
+"""Write the report: one HTML page with figures, curves, and pictures of detected and missed objects."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ MOST_BYTES = 5_000_000
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml."""
+    """The sections that this stage reads."""
 
     profile: str
     splits: Splits
@@ -36,8 +36,8 @@ def run(
 ) -> None:
     """Write the page from the outputs that the pipeline declares: the same bytes for the same outputs.
 
-    `results` holds recorded runs on real photos. `times` is a table of seconds by stage; with it the page is another
-    one on each machine, so the pipeline gives none.
+    `results` holds recorded runs on real photos. `times` is a table of seconds per stage. The pipeline gives none,
+    because with it the page would differ between machines.
     """
     data = BoxedImages(images)
     inputs = Inputs(

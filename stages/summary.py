@@ -1,8 +1,8 @@
-"""The headline metrics alone, in one flat file: what `dvc metrics show`, `dvc metrics diff` and `dvc exp show` show.
+"""Write the headline metrics to one flat file, for `dvc metrics show`, `dvc metrics diff` and `dvc exp show`.
 
-Of detectors and proposals the stage reads the metrics files that its command names: a new detector, which joins
-`evaluate_detections` in dvc.yaml by its name, joins `summary` there by its file. A new classifier needs no edit: what
-every classifier said of its test images is one folder, and an accuracy follows from that.
+The stage reads the metrics files of detectors and proposals that its command names. In dvc.yaml, a new detector adds
+its name to `evaluate_detections` and its metrics file to `summary`. A new classifier needs no edit: the predictions of
+all classifiers are in one folder, and the accuracies are computed from them.
 """
 
 import json
@@ -18,14 +18,14 @@ from stages.command import command
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml: nothing."""
+    """No section: this stage reads no parameters."""
 
 
 def run(params: Params, *, detections: list[str], proposals: list[str], predictions: Path, out: Path) -> None:
     """Write NAME.KEY -> value for each headline metric.
 
     Args:
-        params: nothing.
+        params: no parameters.
         detections: metrics files of detectors.
         proposals: metrics files of proposals.
         predictions: a folder with a table `label`, `predicted` for each classifier.
@@ -38,9 +38,9 @@ def run(params: Params, *, detections: list[str], proposals: list[str], predicti
     for table in sorted(predictions.glob("*.csv")):
         names += headline.named(table.stem, "predictions")
         metrics[table.stem] = {CLASSIFIER_KEY: _accuracy(table)}
-    found = headline.summary(metrics, names)
-    write_json(out, found)
-    print(f"{len(found)} headline metrics")
+    values = headline.summary(metrics, names)
+    write_json(out, values)
+    print(f"{len(values)} headline metrics")
 
 
 def _accuracy(table: Path) -> float:

@@ -22,13 +22,13 @@ class Params(Sections):
 
 
 def run(params: Params, *, images: Path, features: Path, regions: Path, scale: Path, out: Path, metrics: Path) -> None:
-    """Write the regressions of all classes, and the errors that they leave."""
+    """Write the regressions of all classes, and the errors that remain."""
     data = BoxedImages(images)
     train = data.ids(params.splits.train)
-    described, seen = read_first(features, regions, train)
+    vectors, records = read_first(features, regions, train)
     targets = {image_id: data.target(image_id) for image_id in train}
     factors = read_npz(scale)["scale"] * np.float32(params.features.norm)
-    weights, biases, report = fit_all(described, factors, seen, targets, data.classes, params.train_bbox)
+    weights, biases, report = fit_all(vectors, factors, records, targets, data.classes, params.train_bbox)
     write_npz(out, {"weights": weights, "biases": biases, "scale": factors})
     write_json(metrics, {"pairs": sum(row["pairs"] for row in report.values()), "classes": report})
 

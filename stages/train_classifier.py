@@ -13,11 +13,11 @@ from src.params import Sections, Seed
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, fabric, workers
+from stages.environment import checkpoint, fabric, made_by, workers
 
 
 class Params(Sections):
-    """What this stage reads of params.yaml; of `classifiers` the classifier's own section."""
+    """The sections that this stage reads; of `classifiers` it uses only the classifier's own part."""
 
     seed: Seed
     train: Train
@@ -61,7 +61,7 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
         figures={
             "images": len(data.ids(TRAIN)),
             "val_images": len(data.ids(VALIDATION)),
-            "arithmetic": computed_by(),
+            **made_by(),
         },
         columns=["epoch", "loss", "val_accuracy"],
         out=out,

@@ -13,11 +13,11 @@ from src.splits import Splits
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, fabric, workers
+from stages.environment import checkpoint, fabric, made_by, workers
 
 
 class Params(Sections):
-    """The sections that this stage reads; of `detectors` the detector's own."""
+    """The sections that this stage reads; of `detectors` it uses only the detector's own part."""
 
     seed: Seed
     splits: Splits
@@ -54,7 +54,7 @@ def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path
         history,
         settings,
         facts={"detector": detector, "model": trained["model"], "classes": data.classes},
-        figures={"arithmetic": computed_by()},
+        figures=made_by(),
         columns=["epoch", "loss"],
         out=out,
         metrics=metrics,

@@ -6,6 +6,7 @@ import numpy as np
 
 from src.files.boxed_images import BoxedImages
 from src.files.storage import read_npz, write_csv, write_json, write_npz
+from src.files.versions import KEY, installed
 from src.params import Sections, Seed
 from src.rcnn.features import Features, read_first
 from src.rcnn.mining import Round, TrainSvm, candidates, check_candidates, mine, solver_of
@@ -31,21 +32,21 @@ def run(
     """Write the planes of all classes, and the figures of each round of mining."""
     data, rules = BoxedImages(images), params.train_svm
     train = data.ids(params.splits.train)
-    described, seen = read_first(features, regions, train)
+    vectors, records = read_first(features, regions, train)
     targets = {image_id: data.target(image_id) for image_id in train}
-    classes = [candidates(seen, targets, label, rules) for label in range(1, data.num_classes)]
+    classes = [candidates(records, targets, label, rules) for label in range(1, data.num_classes)]
     check_candidates(classes, data.classes)
     factors = read_npz(scale)["scale"] * np.float32(params.features.norm)
     solver = solver_of(rules, params.seed)
     history: list[Round] = []
     planes: list[Plane] = []
-    for fitted, rows in mine(described, factors, classes, solver, rules, seed=params.seed, jobs=jobs()):
+    for fitted, rows in mine(vectors, factors, classes, solver, rules, seed=params.seed, jobs=jobs()):
         planes, history = fitted, history + rows
         print(f"round {rows[0].round}: {sum(row.newly_hard for row in rows)} newly hard negatives")
     weights = np.stack([plane.weight for plane in planes])
     write_npz(out, {"weights": weights, "biases": np.array([p.bias for p in planes]), "scale": factors})
     write_csv(rounds, table(history, data.classes))
-    write_json(metrics, summary(history, data.classes))
+    write_json(metrics, {**summary(history, data.classes), KEY: installed()})
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from src.training.epoch_batches import EpochBatches, Kept
 
 
 class LabelledBatches(EpochBatches):
-    """Images [B, 3, H, W] with their labels [B], or their shares of the classes [B, C] where images are mixed.
+    """Images [B, 3, H, W] with their labels [B], or with class shares [B, C] if images are mixed.
 
-    Shuffled where there is `augment`.
+    The images are shuffled if there is `augment`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What classifiers see of an image, of torchvision's transforms v2: its size, its augmentation, its normalisation."""
+"""The inputs of classifiers: size, augmentation and normalisation of images, made of torchvision's transforms v2."""
 
 from torchvision.transforms import v2
 
@@ -7,15 +7,15 @@ from src.networks.imagenet import normalise
 
 
 def fixed_steps(inputs: Input, augment: Augment | None) -> v2.Transform:
-    """What each image goes through once, whatever the epoch: the resizing, where no crop comes before it."""
+    """Return the step that is the same in every epoch: the resizing, unless a crop comes before it."""
     return v2.Identity() if _crops(augment) else v2.Resize(inputs.size, antialias=True)
 
 
 def random_steps(inputs: Input, augment: Augment | None) -> v2.Transform:
-    """What is drawn anew for each image of each batch; None for images that are not trained on, and nothing is drawn.
+    """Return the random steps for an image of a batch; without `augment` (validation, test) there are none.
 
-    A crop keeps a share of the area between `crop` and 1 and a ratio of the sides between 3:4 and 4:3 (Szegedy et al.
-    2015), and is resized. What comes into the image by a rotation, shift, shear or shrinking is black.
+    A crop keeps a share of the area between `crop` and 1 and has a ratio of sides between 3:4 and 4:3 (Szegedy et al.
+    2015); it is then resized. Pixels that a rotation, shift, shear or shrinking brings into the image are black.
     """
     if augment is None:
         return v2.Identity()
@@ -42,9 +42,9 @@ def transform(inputs: Input) -> v2.Transform:
 
 
 def mix(augment: Augment | None, num_classes: int) -> v2.Transform | None:
-    """Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019), or one of both for each batch; None where neither is on.
+    """Return Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019), or a random choice of both per batch; None if both are 0.
 
-    It takes images and labels [B] of a batch and gives images and shares of the classes [B, C].
+    The transform takes the images and labels [B] of a batch, and returns images and class shares [B, C].
     """
     if augment is None:
         return None

@@ -1,4 +1,4 @@
-"""What classifiers learn from: cross entropy, with smoothed or mixed labels, class weights and a focus on hard images.
+"""The loss of classifiers: cross entropy, with smoothed or mixed labels, class weights and a focus on hard images.
 
 B images, C classes.
 """
@@ -15,10 +15,10 @@ from src.errors import InputError
 
 
 def class_weights(rules: Loss, classes: Sequence[str], labels: Sequence[int]) -> Tensor | None:
-    """How much the images of each class count, [C]; None where all count the same.
+    """Compute the weights of the classes, [C]; None if the rules ask for none.
 
-    With `balanced` all classes count the same altogether, as in scikit-learn: images / (classes x images of the class);
-    a class without any image keeps weight 1. `class_weights` multiplies that for the classes that it names.
+    `balanced` gives all classes the same total weight, as in scikit-learn: images / (classes x images of the class). A
+    class without images keeps weight 1. `class_weights` multiplies the weights of the classes that it names.
     """
     if unknown := [name for name in rules.class_weights if name not in classes]:
         raise InputError(f"loss.class_weights: there is no class {unknown[0]!r}; the data have {', '.join(classes)}")
@@ -33,13 +33,13 @@ def class_weights(rules: Loss, classes: Sequence[str], labels: Sequence[int]) ->
 
 
 def loss(logits: Tensor, labels: Tensor, rules: Loss, weights: Tensor | None = None) -> Tensor:
-    """The mean over the images of one batch.
+    """Compute the mean loss over the images of a batch.
 
     Args:
         logits: [B, C].
-        labels: [B], or shares of the classes [B, C], of mixed images.
+        labels: [B], or class shares [B, C] of mixed images.
         rules: `label_smoothing`, and `focal_gamma` of the focal loss (Lin et al. 2017, Eq. 4), any number from 0.
-        weights: of the classes, [C]; as in torch, the mean over labels [B] is a weighted mean.
+        weights: weights of the classes, [C]; as in torch, the mean over labels [B] is a weighted mean.
     """
     if rules.focal_gamma == 0:
         return functional.cross_entropy(logits, labels, weight=weights, label_smoothing=rules.label_smoothing)
@@ -47,7 +47,7 @@ def loss(logits: Tensor, labels: Tensor, rules: Loss, weights: Tensor | None = N
     shares = functional.one_hot(labels, num_classes).to(logits.dtype) if labels.ndim == 1 else labels
     shares = shares * (1 - rules.label_smoothing) + rules.label_smoothing / num_classes
     log_p = functional.log_softmax(logits, dim=1)
-    # At p = 1 the slope of a power below 1 is infinite; so near to it the loss is 0 anyhow.
+    # At p = 1 a power below 1 has an infinite slope. The clamp avoids it, where the loss is about 0 anyway.
     missing = (-torch.expm1(log_p)).clamp(min=1e-6)
     each = -shares * missing**rules.focal_gamma * log_p
     if weights is None:

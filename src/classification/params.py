@@ -1,4 +1,4 @@
-"""What every classifier has in its section of params.yaml, beside its own `model`."""
+"""The keys that every classifier has in its section of params.yaml, besides its own `model`."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ Degrees = Annotated[float, Field(ge=0, le=180)]
 
 
 class Input(Section):
-    """What the network sees of an image."""
+    """The input of the network."""
 
     size: Annotated[list[Count], Field(min_length=2, max_length=2)]  # height, width
     mean: Colours | None
@@ -26,7 +26,7 @@ class Input(Section):
 
 
 class Augment(Section):
-    """What happens to training images; 0, and of `crop` 1, is nothing."""
+    """The augmentation of training images; 0 turns a key off, and 1 turns `crop` off."""
 
     crop: Annotated[float, Field(gt=0, le=1)]
     rotate: Degrees
@@ -40,7 +40,7 @@ class Augment(Section):
 
 
 class Loss(Section):
-    """What the network learns from."""
+    """The loss of the training."""
 
     label_smoothing: Fraction
     focal_gamma: NonNegative
@@ -49,13 +49,13 @@ class Loss(Section):
 
 
 class Predict(Section):
-    """What is made of its outputs; nothing is trained again for these."""
+    """Post-processing; changing these parameters never retrains."""
 
     flip: bool
 
 
 class Recipe(Section):
-    """How a classifier learns, whatever network it is."""
+    """The training recipe of a classifier, for any network."""
 
     input: Input
     augment: Augment
@@ -65,7 +65,7 @@ class Recipe(Section):
 
 
 class Classifier(Recipe):
-    """The keys of a section of `classifiers`, but for `model`."""
+    """The keys of a section of `classifiers`, except `model`."""
 
     data: str
     weights: str
@@ -75,12 +75,12 @@ class Classifier(Recipe):
     @model_validator(mode="after")
     def _taught(self) -> "Classifier":
         if self.weights == "none" and self.freeze_epochs:
-            raise ValueError("freeze_epochs holds layers at random with weights: none; name weights, or set it to 0")
+            raise ValueError("freeze_epochs holds layers at random values with weights: none; name weights, or set it to 0")
         return self
 
 
 class Pretrain(Section):
-    """What R-CNN's network learns from before it sees any region; the rest is that of `warp` and `finetune`."""
+    """The section `pretrain_alexnet`; all other settings are those of `warp` and `finetune`."""
 
     data: str
     dropout: Fraction

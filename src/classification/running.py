@@ -1,4 +1,4 @@
-"""A classifier, whatever its network: how it starts, and what it says of images.
+"""Start a classifier of any network, and predict the classes of images.
 
 N images of a split, C classes.
 """
@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from src.classification.batches import LabelledBatches
 from src.networks import starting_weights
 
-TRAIN, VALIDATION, TEST = "train", "val", "test"  # splits of a prepared set
-BATCH_SIZE = 64  # no parameter: it changes the speed, not the scores
+TRAIN, VALIDATION, TEST = "train", "val", "test"  # splits of a prepared data set
+BATCH_SIZE = 64  # not a parameter: it changes the speed, not the scores
 
 
 def start(net: Callable[[], nn.Module], weights: dict[str, Tensor], key: str, seed: int) -> tuple[nn.Module, list[str]]:
-    """The untrained network, and the layers that start at random although others do not.
+    """Build the network, and list the layers that start at random while others are pretrained.
 
     Args:
-        net: builds it with random weights.
-        weights: by name; none leaves all at random, those that do not fit are left out.
-        key: the parameter that named them, for the error.
-        seed: of the random values.
+        net: builds the network with random weights.
+        weights: weights by name; weights that do not fit are left out. Without any, all layers start at random.
+        key: the parameter that names the weights, for the error message.
+        seed: seed of the random values.
     """
     torch.manual_seed(seed)
     model = net().to(memory_format=torch.channels_last)  # faster on a CPU
@@ -34,11 +34,12 @@ def start(net: Callable[[], nn.Module], weights: dict[str, Tensor], key: str, se
 def predict(
     net: nn.Module, batches: LabelledBatches, device: torch.device, *, flip: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels [N] and probabilities [N, C] of images, in their order.
+    """Return the ground-truth labels [N] and the predicted probabilities [N, C] of images, in their order.
 
     Args:
-        net: in eval mode on `device`.
-        batches: not augmented.
+        net: the network, in eval mode on `device`.
+        batches: the images, not augmented.
+        device: the network's device.
         flip: take the mean with the probabilities of the mirror images.
     """
     labels, scores = [], []
@@ -54,8 +55,8 @@ def probabilities(net: nn.Module, images: Tensor, *, flip: bool = False) -> np.n
     """Return the probabilities [B, C] of normalised images [B, 3, H, W].
 
     Args:
-        net: in eval mode, on the device of the images.
-        images: of the network's size.
+        net: the network, in eval mode on the device of the images.
+        images: images of the network's input size.
         flip: take the mean with the probabilities of the mirror images.
     """
     scores = net(images).double().softmax(1)

@@ -1,4 +1,4 @@
-"""How a classifier learns: its batches, its loss, its validation, and what of it stands still at first."""
+"""Training of a classifier: batches, loss, validation, and layers frozen at first."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,24 +35,30 @@ def train(
     workers: int = 0,
     checkpoint: Path | None = None,
 ) -> list[Row]:
-    """Train the network in place; one row of figures an epoch, `val_` before those of validation.
+    """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
 
     Args:
-        fresh: layers that start at random although others do not; they learn at `new_layer_lr` times the rate.
-        image_ids: of the images that it learns from.
-        held_out: of those that the best epoch is chosen by; none keeps the last epoch.
-        recipe: what it sees and learns from, and for how many epochs all but its last layer stand still.
-        workers: processes that prepare the batches.
+        fabric: the device and the precision.
+        model: the network.
+        fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
+        data: the images.
+        image_ids: the images to train on.
+        held_out: the images to validate on; without any, the last epoch's weights are kept.
+        recipe: input, augmentation and loss, and the number of epochs at the start in which only `fresh` and the last
+            layer learn.
+        settings: settings of the training.
+        seed: seed of order, augmentation and dropout.
+        workers: processes that prepare batches.
         checkpoint: as in `src.training.loop.fit`.
     """
-    seen = LabelledBatches(data, image_ids, recipe.input, recipe.augment, batch_size=settings.batch_size, seed=seed)
+    training = LabelledBatches(data, image_ids, recipe.input, recipe.augment, batch_size=settings.batch_size, seed=seed)
     labels = [data.label(image_id) for image_id in image_ids]
     weights = class_weights(recipe.loss, data.classes, labels)
     weights = None if weights is None else weights.to(fabric.device)
     validation = LabelledBatches(data, held_out, recipe.input, batch_size=BATCH_SIZE) if held_out else None
 
     def batches(epoch: int) -> Batches:
-        return DataLoader(Subset(seen, seen.epoch(epoch)), batch_size=None, num_workers=workers)
+        return DataLoader(Subset(training, training.epoch(epoch)), batch_size=None, num_workers=workers)
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         return {"loss": loss(net(batch["images"]), batch["labels"], recipe.loss, weights)}
@@ -82,10 +88,10 @@ def train(
 
 
 def freeze(net: nn.Module, learning: Sequence[str]) -> None:
-    """Let nothing but the layers `learning` change: of all others neither weights nor BatchNorm's statistics do.
+    """Freeze all layers except `learning`: their weights and BatchNorm's statistics do not change.
 
     Setting `requires_grad` alone would let the statistics drift away from the weights that they belong to. The network
-    is in train mode, and dropout acts.
+    stays in train mode, so dropout is on.
     """
     for name, layer in net.named_modules():
         if name in learning:
@@ -97,4 +103,4 @@ def freeze(net: nn.Module, learning: Sequence[str]) -> None:
 
 
 def _name_of(net: nn.Module, layer: nn.Module) -> str:
-    return next(name for name, found in net.named_modules() if found is layer)
+    return next(name for name, module in net.named_modules() if module is layer)

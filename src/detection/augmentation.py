@@ -1,7 +1,7 @@
-"""What detectors see of an image: SSD's augmentation (Liu et al. 2016, Sec. 2.2, 3.6), of torchvision's transforms v2.
+"""SSD's augmentation (Liu et al. 2016, Sec. 2.2, 3.6), made of torchvision's transforms v2.
 
-The published code's crop never applies its condition on the overlap (ssd.pytorch#68); torchvision's does: a crop must
-have the drawn IoU with at least one object, and keeps the objects whose centre lies in it.
+The published code's crop never applies its condition on the overlap (ssd.pytorch#68). torchvision's crop does: it must
+have the randomly chosen IoU with at least one object, and keeps the objects whose centre lies in it.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from src.params import Fraction, Section
 
 
 class Augment(Section):
-    """What happens to training images, each with its probability or not at all."""
+    """The augmentation of training images: each step has a probability, or is on or off."""
 
     photometric: bool
     zoom_out: Fraction
@@ -35,7 +35,7 @@ def fixed_steps(size: int, augment: Augment | None = None) -> v2.Transform:
 
 
 def random_steps(size: int, augment: Augment | None = None) -> v2.Transform:
-    """Return the random steps of an image of a batch; without `augment` (validation, test) there are none.
+    """Return the random steps for an image of a batch; without `augment` (validation, test) there are none.
 
     Differs: colours are distorted last, on the small image; the published code does it first, on many more pixels.
     """
@@ -52,7 +52,7 @@ def random_steps(size: int, augment: Augment | None = None) -> v2.Transform:
 
 
 def transform(size: int) -> v2.Transform:
-    """The steps from an image with its boxes to the network's square input, for images that are not trained on."""
+    """Return the steps from an image with its boxes to the network's square input, without augmentation."""
     return v2.Compose([fixed_steps(size), normalise()])
 
 
@@ -61,15 +61,15 @@ def _moves(augment: Augment | None) -> bool:
 
 
 def _resize(size: int) -> v2.Transform:
-    return v2.Compose([v2.Resize((size, size), antialias=True), v2.SanitizeBoundingBoxes(labels_getter=_others)])
+    return v2.Compose([v2.Resize((size, size), antialias=True), v2.SanitizeBoundingBoxes(labels_getter=_labels)])
 
 
-def _others(inputs: Any) -> Tensor:
+def _labels(inputs: Any) -> Tensor:
     return inputs[1]["labels"]
 
 
 def pair(image: np.ndarray, target: Mapping[str, np.ndarray]) -> Pair:
-    """One image and its objects, as the steps take them.
+    """Wrap an image and its objects as the steps take them.
 
     Args:
         image: RGB, uint8 [H, W, 3].
@@ -80,13 +80,13 @@ def pair(image: np.ndarray, target: Mapping[str, np.ndarray]) -> Pair:
     return picture, {"boxes": boxes, "labels": torch.from_numpy(target["labels"])}
 
 
-def plain_tensors(seen: Pair) -> Pair:
-    """Return image [3, S, S] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, for a crop may lose objects."""
-    image, found = seen
-    boxes = found["boxes"].as_subclass(Tensor).float()
-    return image.as_subclass(Tensor), {"boxes": boxes, "labels": found["labels"]}
+def plain_tensors(augmented: Pair) -> Pair:
+    """Return image [3, S, S] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, since a crop may lose objects."""
+    image, objects = augmented
+    boxes = objects["boxes"].as_subclass(Tensor).float()
+    return image.as_subclass(Tensor), {"boxes": boxes, "labels": objects["labels"]}
 
 
 def apply(steps: v2.Transform, image: np.ndarray, target: Mapping[str, np.ndarray]) -> Pair:
-    """One image and its objects through the steps."""
+    """Apply the steps to an image and its objects."""
     return plain_tensors(steps(*pair(image, target)))

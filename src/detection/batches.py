@@ -15,7 +15,7 @@ from src.training.epoch_batches import EpochBatches, Kept
 class DetectionBatches(EpochBatches):
     """Images [B, 3, S, S] with their targets; difficult objects are left out, images without objects are not.
 
-    Shuffled if there is `augment`.
+    The images are shuffled if there is `augment`.
     """
 
     def __init__(
@@ -31,19 +31,19 @@ class DetectionBatches(EpochBatches):
         super().__init__(data.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
         self.data = data
         self.fixed, self.random, self.normalise = fixed_steps(size, augment), random_steps(size, augment), normalise()
-        self._kept = Kept(self._load, lambda sample: sample[0].numel())
+        self._kept = Kept(self._load, lambda pair: pair[0].numel())
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         ids = self.ids(index)
         with self.drawing(index):
-            seen = [plain_tensors(self.random(*self._kept[image_id])) for image_id in ids]
-        images = self.normalise(torch.stack([image for image, _ in seen]))
+            pairs = [plain_tensors(self.random(*self._kept[image_id])) for image_id in ids]
+        images = self.normalise(torch.stack([image for image, _ in pairs]))
         return {
             "ids": ids,
             "images": images.contiguous(memory_format=torch.channels_last),
-            "targets": [target for _, target in seen],
+            "targets": [target for _, target in pairs],
         }
 
     def _load(self, image_id: str) -> Pair:
-        seen: Pair = self.fixed(*pair(self.data.image(image_id), without_difficult(self.data.target(image_id))))
-        return seen
+        resized: Pair = self.fixed(*pair(self.data.image(image_id), without_difficult(self.data.target(image_id))))
+        return resized

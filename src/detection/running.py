@@ -1,4 +1,4 @@
-"""A dense detector from its file and its section: how it starts, and what it finds on images."""
+"""Start, measure and run a dense detector, given its file and its section of params.yaml."""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -16,25 +16,25 @@ from src.files.records import Record
 from src.networks import starting_weights
 from src.params import Section
 
-BATCH_SIZE = 32  # no parameter: it changes the speed, not the detections
+BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections
 
 
 def class_agnostic(name: str) -> bool:
-    """Whether the detector's label 1 is any object, whatever the classes of the data: its file then says so."""
+    """Check if label 1 of the detector is any object, whatever the classes of the data; its file declares this."""
     return getattr(plugins.load("detectors", name), "CLASS_AGNOSTIC", False)
 
 
 def start(
     module: ModuleType, section: Any, num_classes: int, weights: dict[str, torch.Tensor], seed: int
 ) -> tuple[nn.Module, list[str]]:
-    """The untrained network, and the layers that start at random although others do not.
+    """Build the network, and list the layers that start at random while others are pretrained.
 
     Args:
         module: the detector's file.
-        section: its parameters.
-        num_classes: with background.
-        weights: of the backbone, by torchvision's names; none leaves all at random.
-        seed: of the random values.
+        section: the detector's parameters.
+        num_classes: including background.
+        weights: weights of the backbone by torchvision's names. Without any, all layers start at random.
+        seed: seed of the random values.
     """
     torch.manual_seed(seed)
     model: nn.Module = module.build(num_classes, section.model)
@@ -50,17 +50,17 @@ def start(
 def measure(
     module: ModuleType, model: nn.Module, section: Any, data: DetectionBatches, device: torch.device
 ) -> dict[str, float]:
-    """Losses on images, and what the detector's `count` and `figures` make of them where it has these.
+    """Compute the losses on images, and the detector's own `figures` if it has them.
 
     Args:
         module: the detector's file.
         model: the network, in eval mode on `device`.
-        section: its parameters.
-        data: the images, none of them left out, and not augmented.
-        device: where the network is.
+        section: the detector's parameters.
+        data: the images, not augmented; none of them is left out.
+        device: the network's device.
 
     Returns:
-        `loss`, the sum; each loss by its name, the mean over the images; the figures by their names.
+        `loss`, the sum of all losses; each loss by its name, as a mean over the images; the figures by their names.
     """
     losses: dict[str, float] = {}
     counts: dict[str, float] = {}
@@ -79,16 +79,16 @@ def measure(
 def detect(
     module: ModuleType, model: nn.Module, section: Any, data: BoxedImages, ids: Sequence[str], device: torch.device
 ) -> dict[str, Record]:
-    """Detections of images: {boxes [K, 4], labels [K], scores [K]} by image id, in the images' own pixels."""
+    """Detect objects in images: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0."""
     rules: Section = section.decode
     batches = DetectionBatches(data, ids, section.model.size, batch_size=BATCH_SIZE)
     model = model.to(device).eval()
-    found: dict[str, Record] = {}
+    detections: dict[str, Record] = {}
     with torch.inference_mode():
         for index in tqdm(batches.epoch(0), desc="detect", mininterval=1.0):
             batch = batches[index]
             outputs = model(batch["images"].to(device))
             sizes = [data.size(image_id) for image_id in batch["ids"]]
             for image_id, record in zip(batch["ids"], module.decode(outputs, sizes, rules), strict=True):
-                found[image_id] = {name: value.cpu().numpy() for name, value in record.items()}
-    return found
+                detections[image_id] = {name: value.cpu().numpy() for name, value in record.items()}
+    return detections

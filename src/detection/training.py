@@ -1,4 +1,4 @@
-"""Train a dense detector: batches, loss, validation."""
+"""Training of a dense detector: batches, loss, validation."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,23 +37,23 @@ def train(
     Args:
         fabric: the device and the precision.
         model: the network.
-        fresh: layers that start at random although others do not; they learn at `new_layer_lr` times the rate.
+        fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
         data: the images.
         image_ids: the images to train on.
-        held_out: the images to validate on; none keeps the last epoch.
+        held_out: the images to validate on; without any, the last epoch's weights are kept.
         module: the detector's file.
-        section: its parameters.
-        settings: the training's.
-        seed: of order, augmentation and dropout.
+        section: the detector's parameters.
+        settings: settings of the training.
+        seed: seed of order, augmentation and dropout.
         workers: processes that prepare batches.
         checkpoint: as in `src.training.loop.fit`.
     """
     size, batch_size = section.model.size, settings.batch_size
-    seen = DetectionBatches(data, image_ids, size, section.augment, batch_size=batch_size, seed=seed)
+    training = DetectionBatches(data, image_ids, size, section.augment, batch_size=batch_size, seed=seed)
     validation = DetectionBatches(data, held_out, size, batch_size=batch_size, seed=seed) if held_out else None
 
     def batches(epoch: int) -> Batches:
-        return DataLoader(Subset(seen, seen.epoch(epoch)), batch_size=None, num_workers=workers)
+        return DataLoader(Subset(training, training.epoch(epoch)), batch_size=None, num_workers=workers)
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         named: dict[str, Tensor] = module.loss(net(batch["images"]), batch["targets"], section.loss)

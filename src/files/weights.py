@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 def write_tensors(path: str | Path, tensors: Mapping[str, "Tensor"], facts: Mapping[str, Any] | None = None) -> None:
     """Write weights as safetensors, with `facts` about them as JSON in the header."""
-    # Only one metadata key: the library of the format does not fix the order of several keys.
-    metadata = {"facts": json.dumps(facts or {}, sort_keys=True)}
+    metadata = {"format": "pt", "facts": json.dumps(facts or {}, sort_keys=True)}  # other libraries look for `format`
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:
-        temporary.write_bytes(_serialised(content, metadata))
+        temporary.write_bytes(_ordered(_serialised(content, metadata)))
 
 
 def _serialised(content: dict[str, "Tensor"], metadata: dict[str, str]) -> bytes:
@@ -32,6 +31,19 @@ def _serialised(content: dict[str, "Tensor"], metadata: dict[str, str]) -> bytes
     from safetensors.torch import save  # not at the top, because it imports torch
 
     return save(content, metadata)
+
+
+def _ordered(content: bytes) -> bytes:
+    """Sort the metadata of a safetensors file: its library writes several keys in a random order.
+
+    A file is the length of its header (8 bytes), the header as JSON, padded with spaces to whole 8 bytes, and the data.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:

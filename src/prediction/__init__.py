@@ -1,5 +1,5 @@
-"""Trained methods on photos that are in no data set, by the very functions of the pipeline's stages.
+"""Predictions of trained methods for photos that are in no data set, with the functions of the pipeline's stages.
 
-One file a kind of method: it is loaded from its model files once, `detect(image, image_id)` or `probabilities(image)`
-is what it says of one image, and what takes long is apart from what a threshold changes.
+There is one file per kind of method. A method is loaded from its model files once, and `detect(image, image_id)` or
+`probabilities(image)` returns its result for one image. Slow steps are separate from those that a threshold changes.
 """

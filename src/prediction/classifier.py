@@ -1,6 +1,6 @@
-"""A classifier on one image, whatever its network.
+"""A classifier for one image, with any network of src/classifiers.
 
-From the model file: the network's own settings and the classes. From params.yaml: `classifiers.NAME.input` and
+The model file gives the network's own settings and the classes. params.yaml gives `classifiers.NAME.input` and
 `classifiers.NAME.predict`, which the file does not hold.
 """
 
@@ -34,14 +34,14 @@ class Classifier:
         self.steps = transform(self.section.input)
 
     def input(self, image: np.ndarray) -> Tensor:
-        """Return the network's input [3, S, T] of an RGB image, uint8 [H, W, 3]."""
+        """Return the network's input [3, S, T] for an RGB image, uint8 [H, W, 3]."""
         pixels: Tensor = self.steps(torch.from_numpy(image).permute(2, 0, 1))
         return pixels
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Return the probabilities [C], of sum 1, of an RGB image [H, W, 3].
+        """Return the probabilities [C], with sum 1, for an RGB image [H, W, 3].
 
-        Those of a test image are the ones of the stage `evaluate_classifier`.
+        For a test image, they are those of the stage `evaluate_classifier`.
         """
         batch = self.input(image)[None].contiguous(memory_format=torch.channels_last).to(self.device)
         return probabilities(self.net, batch, flip=self.section.predict.flip)[0]

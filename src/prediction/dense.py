@@ -1,6 +1,6 @@
-"""A dense detector on one image: SSD, the RPN, or any other file in src/detectors.
+"""A dense detector for one image: SSD, the RPN, or any other file in src/detectors.
 
-From the model file: the network's own settings and the classes. From params.yaml: `detectors.NAME.decode`.
+The model file gives the network's own settings and the classes. params.yaml gives `detectors.NAME.decode`.
 """
 
 from collections.abc import Mapping
@@ -39,22 +39,22 @@ class Dense:
         self.steps = transform(trained.size)
 
     def input(self, image: np.ndarray) -> Tensor:
-        """Return the network's input [3, S, S] of an RGB image, uint8 [H, W, 3]."""
+        """Return the network's input [3, S, S] for an RGB image, uint8 [H, W, 3]."""
         return apply(self.steps, image, NO_OBJECTS)[0]
 
     def outputs(self, image: np.ndarray) -> dict[str, Tensor]:
-        """Return the network's outputs of an RGB image [H, W, 3]; every threshold comes after it."""
+        """Return the network's outputs for an RGB image [H, W, 3], before any threshold."""
         with torch.inference_mode():
             batch = self.input(image)[None].contiguous(memory_format=torch.channels_last).to(self.device)
             return {name: value.cpu() for name, value in self.net(batch).items()}
 
     def finish(self, outputs: Mapping[str, Tensor], size: tuple[int, int], **changes: float) -> Record:
-        """Detections: {boxes [K, 4], labels [K] from 1, scores [K]} by falling score, in pixels of the image.
+        """Return detections {boxes [K, 4], labels [K] from 1, scores [K]} by descending score, in pixels of the image.
 
         Args:
-            outputs: of `outputs`.
+            outputs: the result of the method `outputs`.
             size: (height, width) of the image.
-            changes: keys of `detectors.NAME.decode` with other values than the pipeline's.
+            changes: values for keys of `detectors.NAME.decode` that replace the pipeline's.
         """
         rules = self.section.decode.model_copy(update=changes)
         with torch.inference_mode():
@@ -62,5 +62,5 @@ class Dense:
         return {name: value.numpy() for name, value in record.items()}
 
     def detect(self, image: np.ndarray, image_id: str) -> Record:
-        """Detections of an RGB image [H, W, 3]; of an image of the test split, those of the pipeline's stage."""
+        """Return the detections in an RGB image [H, W, 3]; for a test image, they are those of the pipeline's stage."""
         return self.finish(self.outputs(image), image.shape[:2])

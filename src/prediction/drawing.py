@@ -1,4 +1,4 @@
-"""Boxes and classes drawn into pictures; N boxes."""
+"""Annotated pictures: an image with its boxes, classes and scores. N is the number of boxes."""
 
 from collections.abc import Sequence
 
@@ -7,25 +7,25 @@ import numpy as np
 
 from src.files.records import Record
 
-# Okabe and Ito 2008: told apart by people who see colours differently; RGB
+# RGB; people with colour blindness can tell these apart (Okabe and Ito 2008)
 PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 INK, PAPER = (0, 0, 0), (255, 255, 255)
 
 
 def colour(label: int) -> tuple[int, int, int]:
-    """RGB of a label, which is 1 or more; they come round again after the last."""
+    """Return the RGB colour of a label, which is 1 or more; after the last colour, the first comes again."""
     return PALETTE[(label - 1) % len(PALETTE)]
 
 
 def above(record: Record, score_thresh: float) -> Record:
-    """The detections of a score above `score_thresh`."""
+    """Return the detections with a score above `score_thresh`."""
     kept = record["scores"] > score_thresh
     return {name: values[kept] for name, values in record.items()}
 
 
 def draw_detections(image: np.ndarray, record: Record, classes: Sequence[str]) -> np.ndarray:
-    """A copy of an RGB image [H, W, 3] with boxes, classes and scores; the best is drawn last, on top.
+    """Return a copy of an RGB image [H, W, 3] with boxes, classes and scores, the best on top.
 
     Args:
         image: uint8.
@@ -43,7 +43,10 @@ def draw_detections(image: np.ndarray, record: Record, classes: Sequence[str]) -
 
 
 def draw_classes(image: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], count: int = 3) -> np.ndarray:
-    """A copy of an RGB image [H, W, 3] above a white strip with its `count` likeliest classes; at least 160 wide."""
+    """Return a copy of an RGB image [H, W, 3] above a white strip with the `count` most probable classes.
+
+    A copy of an image narrower than 160 pixels is enlarged by a whole factor to at least that width.
+    """
     factor = max(1, -(-160 // image.shape[1]))
     picture = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
     _, size = _pens(picture)
@@ -56,13 +59,13 @@ def draw_classes(image: np.ndarray, probabilities: np.ndarray, classes: Sequence
 
 
 def _pens(image: np.ndarray) -> tuple[int, float]:
-    """Thickness of lines in pixels and size of letters, by the longer side."""
+    """Return the thickness of lines in pixels and the scale of the letters, both from the longer side."""
     longest = max(image.shape[:2])
     return max(1, round(longest / 300)), max(0.4, longest / 1000)
 
 
 def _write(picture: np.ndarray, text: str, corner: tuple[int, int], size: float, paper: tuple[int, int, int]) -> None:
-    """A line of text on `paper`, its lower left corner at `corner`, moved into the picture where it would leave it."""
+    """Write text on `paper` with its lower left corner at `corner`, or moved so that it lies within the picture."""
     (width, height), below = cv2.getTextSize(text, FONT, size, 1)
     x = max(0, min(corner[0], picture.shape[1] - width))
     y = max(height + 2, min(corner[1] - below, picture.shape[0] - below))

@@ -1,4 +1,4 @@
-"""Photos that a user hands over: found, decoded upright, and made no larger than the methods are quick on."""
+"""Photos of a user: their files are found, decoded upright, and shrunk to a size that the methods process quickly."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -12,27 +12,30 @@ from PIL import Image
 from src.errors import InputError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-MAX_PIXELS = 100_000_000  # a larger one takes gigabytes before anything is seen of it
+MAX_PIXELS = 100_000_000  # a larger image takes gigabytes of memory before there is any result
 
 
 def find(inputs: Sequence[Path]) -> dict[str, Path]:
-    """Photos by their ids, in the order given; those of a folder, and of the folders in it, are sorted.
+    """Find photos by id, in the order given; those of a folder, with its subfolders, are sorted.
 
-    A file that is named is taken whatever its suffix, a folder's files where it is one of `SUFFIXES`. An id is the path
-    below the folder, or the file's name, without suffix where that is not taken yet. No path comes twice.
+    A file that is named may have any suffix. From a folder, only files with one of `SUFFIXES` are used. An id is the
+    path below the folder, or the file's name, without the suffix if that id is still free. No path occurs twice.
 
     Returns:
-        id -> path; empty where the folders hold no photo. A path that is not there is an `InputError`.
+        id -> path; empty if the folders hold no photo.
+
+    Raises:
+        InputError: a path does not exist.
     """
-    found: dict[str, Path] = {}
-    seen: set[Path] = set()
+    photos: dict[str, Path] = {}
+    paths: set[Path] = set()
     for path, name in (item for given in inputs for item in _files(given)):
-        if path in seen:
+        if path in paths:
             continue
-        seen.add(path)
-        free = chain([name.with_suffix("").as_posix(), name.as_posix()], (f"{name.as_posix()}-{n}" for n in count(2)))
-        found[next(candidate for candidate in free if candidate not in found)] = path
-    return found
+        paths.add(path)
+        names = chain([name.with_suffix("").as_posix(), name.as_posix()], (f"{name.as_posix()}-{n}" for n in count(2)))
+        photos[next(candidate for candidate in names if candidate not in photos)] = path
+    return photos
 
 
 def _files(given: Path) -> Iterator[tuple[Path, Path]]:
@@ -47,32 +50,32 @@ def _files(given: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Encoded bytes as an upright RGB image, uint8 [H, W, 3].
+    """Decode the bytes of a file into an upright RGB image, uint8 [H, W, 3].
 
-    Differs: `src.files.prepared.decode_image` ignores the EXIF rotation, for boxes of data sets lie on the stored pixels.
-    A photo of a telephone is turned upright here, as its owner sees it.
+    This function applies the EXIF rotation of a phone's photo, so that it is upright, as its owner sees it.
+    `src.files.prepared.decode_image` ignores the rotation, because boxes of data sets refer to the stored pixels.
 
     Raises:
-        InputError: no image, one that breaks off in its header, or one of more than `max_pixels`. The size is read from
-            the header before anything is decoded.
+        InputError: the bytes are not an image, its header is incomplete, or it has more than `max_pixels`. The size is
+            read from the header before anything is decoded.
     """
     try:
-        with Image.open(io.BytesIO(content)) as header:  # OpenCV reads no header alone
+        with Image.open(io.BytesIO(content)) as header:  # OpenCV cannot read the header alone
             width, height = header.size
     except Image.DecompressionBombError:
         raise InputError(f"the image has more than {max_pixels / 1e6:.0f} million pixels") from None
-    except Exception:  # Pillow's readers raise what they like at broken files: OSError, ValueError, SyntaxError, ...
-        raise InputError("this is no image that can be read: JPEG, PNG, WebP, TIFF or BMP will do") from None
+    except Exception:  # for broken files, Pillow raises OSError, ValueError, SyntaxError and others
+        raise InputError("this is not a readable image; use JPEG, PNG, WebP, TIFF or BMP") from None
     if width * height > max_pixels:
-        raise InputError(f"the image has {width} x {height} pixels, and {max_pixels / 1e6:.0f} million is the most")
+        raise InputError(f"the image has {width} x {height} pixels; at most {max_pixels / 1e6:.0f} million are allowed")
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise InputError("this is no image that can be read: its header is one, what follows is not")
+        raise InputError("this is not a readable image: its header is valid, but its content cannot be decoded")
     return image
 
 
 def shrink(image: np.ndarray, max_side: int) -> np.ndarray:
-    """The image, or where a side is longer than `max_side` pixels, the image made smaller, its shape kept."""
+    """Return the image; if a side is longer than `max_side` pixels, it is scaled down with its aspect ratio kept."""
     height, width = image.shape[:2]
     longest = max(height, width)
     if longest <= max_side:
@@ -81,8 +84,14 @@ def shrink(image: np.ndarray, max_side: int) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def enlarge(boxes: np.ndarray, seen: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Boxes [N, 4] of an image of `seen` (height, width) in the pixels of the photo of `size` that it was made from."""
-    if seen == size:
+def enlarge(boxes: np.ndarray, shrunk: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Convert boxes [N, 4] from pixels of a shrunk image to pixels of its photo; N may be 0.
+
+    Args:
+        boxes: in the shrunk image.
+        shrunk: (height, width) of the shrunk image.
+        size: (height, width) of the photo.
+    """
+    if shrunk == size:
         return boxes
-    return boxes * np.array([size[1] / seen[1], size[0] / seen[0]] * 2, np.float32)
+    return boxes * np.array([size[1] / shrunk[1], size[0] / shrunk[0]] * 2, np.float32)

@@ -1,8 +1,8 @@
-"""R-CNN on one image: proposals, warped regions, features, SVMs, box regression, non-maximum suppression.
+"""R-CNN for one image: proposals, warped regions, features, SVMs, box regression, non-maximum suppression.
 
-From the model files: the network's backbone, width and classes, the planes, the regression and the factors of the
-features. From params.yaml: `selective_search` and `seed` (through `propose`), `warp`, `features.layer`, `detect_rcnn`.
-N proposals, C classes without background, D numbers a region.
+The model files give the network's backbone, width and classes, the planes, the regression and the factors of the
+features. params.yaml gives `selective_search` and `seed` (through `propose`), `warp`, `features.layer` and
+`detect_rcnn`. N proposals, C classes without background, D numbers per region.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ from src.rcnn.detect import DetectRcnn, corrections, detect
 from src.rcnn.planes import Plane, scores
 from src.rcnn.warp import Warp, normalize, warp
 
-BATCH_SIZE = 128  # regions at once; no parameter: it changes the speed, not the features
+BATCH_SIZE = 128  # regions; not a parameter, because it changes only the speed
 Propose = Callable[[np.ndarray, str], np.ndarray]  # (RGB image [H, W, 3], image id) -> boxes [N, 4]
 
 
 class Scored(NamedTuple):
-    """What the networks and the planes say of an image; every threshold comes after it."""
+    """The proposals of an image with their scores and box corrections, before any threshold."""
 
     boxes: np.ndarray  # [N, 4], the proposals
-    scores: np.ndarray  # [N, C], of the SVMs: above 0 is the class's side of its plane
+    scores: np.ndarray  # [N, C], of the SVMs; a score above 0 means the class
     deltas: np.ndarray  # [N, C, 4], of the box regression
     size: tuple[int, int]  # height, width of the image
 
@@ -55,47 +55,47 @@ class Rcnn:
         net.load_state_dict(tensors)
         self.net = net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.propose, self.settings, self.layer, self.rules, self.device = propose, settings, layer, rules, device
-        learnt, self.regression = read_npz(svm), read_npz(bbox)
-        self.planes = [Plane(weight, bias) for weight, bias in zip(learnt["weights"], learnt["biases"], strict=True)]
-        self.scale = learnt["scale"]
+        svms, self.regression = read_npz(svm), read_npz(bbox)
+        self.planes = [Plane(weight, bias) for weight, bias in zip(svms["weights"], svms["biases"], strict=True)]
+        self.scale = svms["scale"]
         width = sum(network.widths(net, layer))
         if len(self.scale) != width:
             raise InputError(
-                f"{svm} knows features of {len(self.scale)} numbers, and features.layer = {layer} of params.yaml has "
-                f"{width}: run `dvc repro`"
+                f"{svm} was trained on features of {len(self.scale)} numbers, but features.layer = {layer} in "
+                f"params.yaml gives {width}: run `dvc repro`"
             )
 
     def describe(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """Features [N, D] of regions [N, 4] of an image [H, W, 3], in half precision as the stage keeps them."""
+        """Return features [N, D] of regions [N, 4] of an image [H, W, 3], in half precision as the stage saves them."""
         pixels = normalize(torch.from_numpy(image).permute(2, 0, 1).to(self.device))
-        found = [np.zeros((0, len(self.scale)), np.float16)]
+        features = [np.zeros((0, len(self.scale)), np.float16)]
         with torch.inference_mode():
-            for some in torch.from_numpy(boxes).to(self.device).split(BATCH_SIZE):
-                crops = warp(pixels, some, size=self.settings.size, context=self.settings.context)
+            for regions in torch.from_numpy(boxes).to(self.device).split(BATCH_SIZE):
+                crops = warp(pixels, regions, size=self.settings.size, context=self.settings.context)
                 crops = crops.contiguous(memory_format=torch.channels_last)
-                found.append(network.describe(self.net, crops, self.layer).half().cpu().numpy())
-        return np.concatenate(found)
+                features.append(network.describe(self.net, crops, self.layer).half().cpu().numpy())
+        return np.concatenate(features)
 
     def score(self, image: np.ndarray, boxes: np.ndarray) -> Scored:
-        """Scores and corrections of proposals [N, 4]; N may be 0."""
+        """Compute the scores and the box corrections of proposals [N, 4]; N may be 0."""
         features = self.describe(image, boxes)
-        said = scores(features, self.planes, self.scale)
-        return Scored(boxes, said, corrections(features, self.regression), image.shape[:2])
+        svm_scores = scores(features, self.planes, self.scale)
+        return Scored(boxes, svm_scores, corrections(features, self.regression), image.shape[:2])
 
     def finish(self, scored: Scored, rules: DetectRcnn | None = None, *, regress: bool = True) -> Record:
-        """Detections: {boxes [K, 4], labels [K] from 1, scores [K]}, by class and falling score.
+        """Return detections {boxes [K, 4], labels [K] from 1, scores [K]}, by class and descending score.
 
         Args:
-            scored: of an image.
+            scored: the result of the method `score` for an image.
             rules: None for those of the pipeline.
-            regress: False leaves the proposals where they are.
+            regress: False leaves out the box regression.
         """
         deltas = scored.deltas if regress else None
         return detect(scored.boxes, scored.scores, rules or self.rules, size=scored.size, deltas=deltas)
 
     def detect(self, image: np.ndarray, image_id: str) -> Record:
-        """Detections of an RGB image [H, W, 3]; of an image of the test split, those of the stage `detect_rcnn`.
+        """Return the detections in an RGB image [H, W, 3]; for a test image, they are those of the stage `detect_rcnn`.
 
-        The id seeds the order of selective search's proposals, and so which of them a cap keeps.
+        The id seeds the order of selective search's proposals, and so decides which of them a limit keeps.
         """
         return self.finish(self.score(image, self.propose(image, image_id)))

@@ -1,4 +1,4 @@
-"""What was found, as files: COCO's result format for detections, and tables for people."""
+"""Predictions as files: COCO's result format for detections, and tables for people."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +11,12 @@ import pandas as pd
 from src.files.records import Record
 from src.files.storage import atomic
 
-DIGITS = 4  # of scores and pixels: more than either is worth
+DIGITS = 4  # of scores and pixels; neither is more precise than that
 DETECTION_COLUMNS = ["image_id", "image", "category_id", "class", "score", "x1", "y1", "x2", "y2"]
 
 
 class Detected(NamedTuple):
-    """What was found in an image."""
+    """The detections in one image."""
 
     file: str  # its name, for people
     size: tuple[int, int]  # height, width in pixels
@@ -24,10 +24,10 @@ class Detected(NamedTuple):
 
 
 def numbered(names: Iterable[str]) -> dict[str, int]:
-    """COCO's image ids, which are whole numbers, by the names of images.
+    """Return COCO's image ids, which are whole numbers, by the names of the images.
 
-    A set whose images are named by numbers, each its own, keeps these (COCO's 000000397133.jpg is image 397133); any
-    other is counted from 1.
+    If all names are numbers and no two numbers are equal, these are the ids (COCO's 000000397133.jpg is image 397133).
+    Otherwise the images are counted from 1.
     """
     listed = list(names)
     own = [int(name) for name in listed if name.isascii() and name.isdigit()]
@@ -35,65 +35,67 @@ def numbered(names: Iterable[str]) -> dict[str, int]:
     return dict(zip(listed, numbers, strict=True))
 
 
-def coco_results(found: Mapping[str, Detected]) -> list[dict[str, Any]]:
-    """COCO's result format: {image_id, category_id, bbox, score}, `bbox` being [x, y, width, height] in pixels."""
+def coco_results(detections: Mapping[str, Detected]) -> list[dict[str, Any]]:
+    """Return one {image_id, category_id, bbox [x, y, width, height] in pixels, score} per detection: COCO's format."""
     return [
         {"image_id": number, "category_id": label, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score}
-        for number, _, label, score, (x1, y1, x2, y2) in _rows(found)
+        for number, _, label, score, (x1, y1, x2, y2) in _rows(detections)
     ]
 
 
-def coco_images(found: Mapping[str, Detected], classes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """What the numbers of `coco_results` stand for: a file in COCO's format without annotations."""
+def coco_images(detections: Mapping[str, Detected], classes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the images and classes that `coco_results` refers to, in COCO's format without annotations."""
     return {
         "images": [
-            {"id": number, "file_name": found[name].file, "height": found[name].size[0], "width": found[name].size[1]}
-            for name, number in numbered(found).items()
+            {"id": number, "file_name": image.file, "height": image.size[0], "width": image.size[1]}
+            for image, number in zip(detections.values(), numbered(detections).values(), strict=True)
         ],
         "annotations": [],
         "categories": [{"id": label, "name": name} for label, name in enumerate(classes, start=1)],
     }
 
 
-def detection_table(found: Mapping[str, Detected], classes: Sequence[str]) -> pd.DataFrame:
-    """A row a detection, with `DETECTION_COLUMNS`; x2 and y2 lie just outside the box."""
-    rows = [(number, name, label, classes[label - 1], score, *box) for number, name, label, score, box in _rows(found)]
+def detection_table(detections: Mapping[str, Detected], classes: Sequence[str]) -> pd.DataFrame:
+    """Return a table with a row per detection and `DETECTION_COLUMNS`; x2 and y2 lie just outside the box."""
+    rows = [
+        (number, name, label, classes[label - 1], score, *box) for number, name, label, score, box in _rows(detections)
+    ]
     return pd.DataFrame(rows, columns=DETECTION_COLUMNS)
 
 
-def _rows(found: Mapping[str, Detected]) -> list[tuple[int, str, int, float, list[float]]]:
-    ids = numbered(found)
+def _rows(detections: Mapping[str, Detected]) -> list[tuple[int, str, int, float, list[float]]]:
+    ids = numbered(detections)
     return [
         (ids[name], name, int(label), float(score), box.tolist())
-        for name, (_, _, record) in found.items()
+        for name, (_, _, record) in detections.items()
         for box, label, score in zip(record["boxes"], record["labels"], record["scores"], strict=True)
     ]
 
 
 def class_table(probabilities: Mapping[str, np.ndarray], classes: Sequence[str]) -> pd.DataFrame:
-    """A row an image: the likeliest class, its score, and the probability of each class in a column of its name."""
+    """Return a table with a row per image: the most probable class, its score, and the probability of each class."""
     rows = [
-        (name, classes[int(found.argmax())], float(found.max()), *found.tolist())
-        for name, found in probabilities.items()
+        (name, classes[int(values.argmax())], float(values.max()), *values.tolist())
+        for name, values in probabilities.items()
     ]
     return pd.DataFrame(rows, columns=["image", "predicted", "score", *(f"p_{name}" for name in classes)])
 
 
 def class_results(probabilities: Mapping[str, np.ndarray], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The same for programs: {image, predicted, score, probabilities by class}."""
+    """Return the content of `class_table` for programs: {image, predicted, score, probabilities by class} per image."""
     return [
         {
             "image": name,
-            "predicted": classes[int(found.argmax())],
-            "score": float(found.max()),
-            "probabilities": dict(zip(classes, found.tolist(), strict=True)),
+            "predicted": classes[int(values.argmax())],
+            "score": float(values.max()),
+            "probabilities": dict(zip(classes, values.tolist(), strict=True)),
         }
-        for name, found in probabilities.items()
+        for name, values in probabilities.items()
     ]
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write numbers with four digits behind the point, on one line; `src.files.storage.write_json` indents every number."""
+    """Write JSON on one line, with four decimals; `src.files.storage.write_json` puts every number on its own line."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(_rounded(content), allow_nan=False) + "\n")
 

@@ -1,4 +1,4 @@
-"""Frames of a camera or of a video file, and the annotated video made of them, through OpenCV."""
+"""Frames of a camera or a video file, and the annotated video made of them, with OpenCV."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,62 +11,62 @@ import numpy as np
 from src.errors import InputError
 
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
-FPS = 25.0  # of the written video where a camera or a file does not say its own
+FPS = 25.0  # frames per second of the written video if the source does not state its own
 
 
 class Frames:
-    """The frames of a source, one after the other."""
+    """The frames of a camera or a video file, in order."""
 
     def __init__(self, name: str, source: Path | int) -> None:
-        """Open a video file, or the camera of a number; one that does not open is an `InputError`.
+        """Open a video file, or the camera with a number; a source that does not open is an `InputError`.
 
         Args:
-            name: what the frames' ids begin with.
-            source: the file or the number.
+            name: the beginning of the frames' ids.
+            source: the file, or the number of the camera.
         """
         self.capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         self.name = name
         if not self.capture.isOpened():
-            what = f"camera {source}" if isinstance(source, int) else f"{source}"
+            label = f"camera {source}" if isinstance(source, int) else f"{source}"
             raise InputError(
-                f"{what} cannot be opened: it is not there, in use, or of a kind that OpenCV does not read"
+                f"{label} cannot be opened: it does not exist, is in use, or has a format that OpenCV does not read"
             )
-        said = self.capture.get(cv2.CAP_PROP_FPS)
-        self.fps = said if 1 <= said <= 1000 else FPS
-        self.length = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))) or None  # a camera has no end
+        stated = self.capture.get(cv2.CAP_PROP_FPS)
+        self.fps = stated if 1 <= stated <= 1000 else FPS
+        self.length = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))) or None  # None for a camera
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        """(id, RGB image [H, W, 3]) of each frame; the id is the source's name and the frame's number from 0."""
+        """Yield (id, RGB image [H, W, 3]) per frame; the id is the source's name and the frame's number from 0."""
         for number in count():
-            there, frame = self.capture.read()
-            if not there:
+            is_read, frame = self.capture.read()
+            if not is_read:
                 return
             yield f"{self.name}_{number:06d}", cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
-        """Give the camera or the file back."""
+        """Release the camera or the file."""
         self.capture.release()
 
 
 @contextlib.contextmanager
 def writer(path: Path, fps: float) -> Iterator["Writer"]:
-    """An MP4 file that pictures are added to; it is playable however the block ends."""
-    made = Writer(path, fps)
+    """Open an MP4 file for pictures; it is playable even if the block ends with an error."""
+    video = Writer(path, fps)
     try:
-        yield made
+        yield video
     finally:
-        made.close()
+        video.close()
 
 
 class Writer:
-    """An MP4 file that takes its size from its first picture."""
+    """An MP4 file with the size of its first picture."""
 
     def __init__(self, path: Path, fps: float) -> None:
         self.path, self.fps = path, fps
         self._file: cv2.VideoWriter | None = None
 
     def add(self, picture: np.ndarray) -> None:
-        """Append an RGB picture [H, W, 3], all of one size."""
+        """Append an RGB picture [H, W, 3]; all must have the same size."""
         if self._file is None:
             height, width = picture.shape[:2]
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Box regression (R-CNN App. C): for each class, ridge regression from a region's features to the deltas of its object.
 
-P pairs, D numbers a region.
+P is the number of pairs, D the number of features of a region.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,24 +17,24 @@ from src.params import Fraction, Positive, Section
 
 
 class TrainBbox(Section):
-    """Ridge regression of boxes."""
+    """The section `train_bbox`: ridge regression of boxes."""
 
     iou_thresh: Fraction
     ridge_lambda: Positive
 
 
 class Pairs(NamedTuple):
-    """What one class's regression learns from."""
+    """The training pairs of one class."""
 
     rows: np.ndarray  # [P], rows of the features
     deltas: np.ndarray  # [P, 4]
 
 
 def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: int, iou_thresh: float) -> Pairs:
-    """Proposals whose IoU with an object of the class is above `iou_thresh`, each with the deltas to its nearest one.
+    """Pair each proposal near an object of the class with the deltas to the object that it overlaps most.
 
-    True boxes themselves are left out: they have nothing to learn. A mirrored region has to move the other way along x.
-    P may be 0.
+    A proposal is near if its IoU with an object is above `iou_thresh`. Ground-truth boxes are left out: their deltas
+    are 0. The x delta of a mirrored region is negated. P may be 0.
     """
     rows, deltas = [np.zeros(0, int)], [np.zeros((0, 4), np.float32)]
     start = 0
@@ -53,9 +53,9 @@ def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: i
 
 
 def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [D, T] and intercept [T] that minimise |y - x w - b|^2 + penalty |w|^2; the intercept is not held down.
+    """Compute the weights w [D, T] and the intercept b [T] that minimise |y - x w - b|^2 + penalty |w|^2.
 
-    Solved in whichever space is smaller: with fewer pairs than features, through the P x P Gram matrix.
+    The intercept has no penalty. The smaller space is used: with fewer pairs than features, the P x P Gram matrix.
 
     Args:
         x: [P, D], P at least 1.
@@ -72,10 +72,10 @@ def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, np.
 
 
 def fit(x: np.ndarray, deltas: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-    """One class's regression: weights [D, 4] and intercept [4]; zeros where there is no pair.
+    """Fit the regression of one class: weights [D, 4] and intercept [4], all 0 without pairs.
 
-    Differs: rcnn's `rcnn_train_bbox_regressor.m` whitens the four targets first. Ridge with one penalty for all is
-    linear in its targets, so that changes nothing but the rounding, and is left out.
+    Differs: rcnn's `rcnn_train_bbox_regressor.m` whitens the four targets first. Ridge regression with one penalty is
+    linear in its targets, so whitening would change only the rounding, and is left out.
     """
     if len(x) == 0:
         return np.zeros((x.shape[1], 4), np.float32), np.zeros(4, np.float32)
@@ -94,16 +94,16 @@ def fit_all(
     """Fit the regression of every class.
 
     Args:
-        features: [R, D], half precision, maybe a memory map.
-        factors: [D], of the features.
-        regions: by image, in the order of the features' rows.
-        targets: by image.
+        features: [R, D], half precision, possibly a memory map.
+        factors: [D], by which the features are multiplied.
+        regions: records by image, in the order of the features' rows.
+        targets: targets by image.
         classes: C names.
         rules: the section `train_bbox`.
 
     Returns:
-        weights [C, D, 4], biases [C, 4], and per class the number of pairs, the mean square error that is left, and
-        that of always answering the mean delta; None without pairs.
+        weights [C, D, 4], biases [C, 4], and a report per class: the number of pairs, the mean square error of the fit,
+        and that of the mean delta as a constant answer. Both errors are None without pairs.
     """
     weights, biases, report = [], [], {}
     for label, name in enumerate(classes, start=1):

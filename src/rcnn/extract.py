@@ -1,6 +1,6 @@
-"""Describe every region of every image with a network, once.
+"""Extraction of features: a network describes every region of every image, once.
 
-The array of features is written as a memory map: memory stays bounded for any number of images.
+The array of features is written as a memory map, so memory stays bounded for any number of images.
 """
 
 import shutil
@@ -21,19 +21,19 @@ from src.rcnn import network
 from src.rcnn.features import rows
 from src.rcnn.warp import Warp, normalize, warp
 
-CHUNK = 8  # images that one process takes at a time
-BYTES = 2  # of a half-precision number
+CHUNK = 8  # images per process at a time
+BYTES = 2  # per half-precision number
 
 
 def check_space(folder: Path, num_regions: int, width: int) -> None:
-    """Refuse, before hours of work, features that the disk would not hold."""
+    """Raise an `InputError`, before hours of work, if the disk has too little space for the features."""
     folder.mkdir(parents=True, exist_ok=True)
     needed, free = num_regions * width * BYTES, shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
             f"{folder} needs {needed / 1e9:.1f} GB for {num_regions} regions of {width} numbers and has "
-            f"{free / 1e9:.1f} GB free: make room, or in params.yaml set features.layer to fc7 or lower "
-            "selective_search.max_proposals"
+            f"{free / 1e9:.1f} GB free: make room, set features.layer to fc7 in params.yaml, or "
+            "lower selective_search.max_proposals"
         )
 
 
@@ -49,21 +49,21 @@ def extract(
     device: torch.device,
     jobs: int = 1,
 ) -> None:
-    """Write the features of all regions, in their order, as float16 [R, D].
+    """Write the features of all regions as float16 [R, D], in the order of the regions.
 
-    On a CPU, `jobs` processes take `CHUNK` images at a time on one thread each: nothing then waits for the slowest
-    thread of an operator, and the features do not depend on the number of processes. On another device there is one
-    process. Crops of neighbouring images fill a batch together.
+    On a CPU, `jobs` processes take `CHUNK` images at a time and use one thread each. So no process waits for the
+    slowest thread of an operator, and the features do not depend on the number of processes. On another device there
+    is one process. A batch may hold crops of several images.
     """
     total, width = sum(len(record["boxes"]) for record in regions.values()), sum(network.widths(model, layer))
     check_space(path.parent, total, width)
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    at, ids = rows(regions), list(regions)
+    slices, ids = rows(regions), list(regions)
     with atomic(path) as temporary:
         np.lib.format.open_memmap(temporary, "w+", np.float16, (total, width)).flush()
         describe = partial(_describe, model, data, temporary, layer, settings, batch_size, device)
         chunks = [
-            (at[part[0]].start, {image_id: regions[image_id] for image_id in part})
+            (slices[part[0]].start, {image_id: regions[image_id] for image_id in part})
             for part in (ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK))
         ]
         parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {CHUNK} images at a time")
@@ -79,7 +79,7 @@ def _describe(
     device: torch.device,
     chunk: tuple[int, Mapping[str, Record]],
 ) -> None:
-    """Fill in the rows of a chunk: the first of them, and the regions by image."""
+    """Fill in the features of a chunk, which is (first row, regions by image)."""
     row, regions = chunk
     features = np.load(path, mmap_mode="r+")
     threads = torch.get_num_threads()
@@ -87,9 +87,9 @@ def _describe(
     try:
         with torch.inference_mode():
             for crops in _batches(data, regions, settings, batch_size, device):
-                found = network.describe(model, crops, layer).half().cpu().numpy()
-                features[row : row + len(found)] = found
-                row += len(found)
+                described = network.describe(model, crops, layer).half().cpu().numpy()
+                features[row : row + len(described)] = described
+                row += len(described)
     finally:
         torch.set_num_threads(threads)
 
@@ -102,9 +102,9 @@ def _batches(
     for image_id, record in regions.items():
         image = normalize(torch.from_numpy(data.image(image_id)).permute(2, 0, 1).to(device))
         boxes, flipped = (torch.from_numpy(record[name]).to(device) for name in ("boxes", "flipped"))
-        for some, mirrored in zip(boxes.split(batch_size), flipped.split(batch_size), strict=True):
-            waiting.append(warp(image, some, size=settings.size, context=settings.context, flipped=mirrored))
-            count += len(some)
+        for part, mirrored in zip(boxes.split(batch_size), flipped.split(batch_size), strict=True):
+            waiting.append(warp(image, part, size=settings.size, context=settings.context, flipped=mirrored))
+            count += len(part)
             while count >= batch_size:
                 full = torch.cat(waiting)
                 yield full[:batch_size].contiguous(memory_format=torch.channels_last)

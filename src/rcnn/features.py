@@ -1,8 +1,8 @@
-"""Features of every region of every image, computed once: what the SVMs and the box regression learn from.
+"""Features of every region of every image, computed once for the SVMs and the box regression.
 
-Two files: the regions (records of `boxes`, `is_gt` and `flipped` for each image) and one array of half precision [R, D]
-whose rows follow them in order. src/rcnn/extract.py writes the array. Here it is read, as a memory map: memory stays
-bounded for any number of images, and no network is imported.
+There are two files: the regions (records of `boxes`, `is_gt` and `flipped` per image) and one half-precision array
+[R, D] with one row per region, in the same order. src/rcnn/extract.py writes the array. This module reads it as a
+memory map, so memory stays bounded for any number of images. It imports no network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ SCALE_ROWS = 10_000
 
 
 class Features(Section):
-    """Which regions are described, and by which layer."""
+    """The section `features`: the regions to describe, and the layer that describes them."""
 
     proposals: str
     layer: str
@@ -39,34 +39,34 @@ class Features(Section):
 
 
 def to_describe(proposals: np.ndarray, target: Target | None, flip_iou_thresh: float | None) -> Record:
-    """The regions of an image whose features are wanted.
+    """Select the regions of an image to describe.
 
     Args:
         proposals: [P, 4].
-        target: of an image that is trained on; None for any other, whose true boxes would be an answer in the question.
-        flip_iou_thresh: IoU with an object from which on a region is wanted mirrored too; None for no region.
+        target: target of a training image; None for any other image, whose ground-truth boxes would reveal the answer.
+        flip_iou_thresh: a region with this IoU or more with an object is also described mirrored; None mirrors none.
 
     Returns:
-        {boxes [N, 4], is_gt [N], flipped [N]}: first the true boxes that are not difficult, then the proposals, then
-        the mirrored ones in the same order. A mirrored region has the box in the image as it is.
+        {boxes [N, 4], is_gt [N], flipped [N]}: first the ground-truth boxes that are not difficult, then the proposals,
+        then the mirrored regions in the same order. A mirrored region keeps its box in the original image.
     """
     gt_boxes = np.zeros((0, 4), np.float32) if target is None else without_difficult(target)["boxes"]
     boxes = np.concatenate([gt_boxes, proposals])
     is_gt = np.arange(len(boxes)) < len(gt_boxes)
-    again = np.zeros(0, int)
+    mirrored = np.zeros(0, int)
     if flip_iou_thresh is not None and len(gt_boxes):
-        again = np.flatnonzero(best_match(boxes, gt_boxes)[0] >= flip_iou_thresh)
+        mirrored = np.flatnonzero(best_match(boxes, gt_boxes)[0] >= flip_iou_thresh)
     return {
-        "boxes": np.concatenate([boxes, boxes[again]]),
-        "is_gt": np.concatenate([is_gt, is_gt[again]]),
-        "flipped": np.arange(len(boxes) + len(again)) >= len(boxes),
+        "boxes": np.concatenate([boxes, boxes[mirrored]]),
+        "is_gt": np.concatenate([is_gt, is_gt[mirrored]]),
+        "flipped": np.arange(len(boxes) + len(mirrored)) >= len(boxes),
     }
 
 
 def table_of(
     data: BoxedImages, proposals: Path, train: Sequence[str], test: Sequence[str], rules: Features
 ) -> dict[str, Record]:
-    """Return the regions of all images to describe, those for training first; only these have ground-truth boxes."""
+    """Return the regions to describe by image. Training images come first, and only they have ground-truth boxes."""
     ids, trained = list(dict.fromkeys([*train, *test])), set(train)
     proposed = read_records(proposals, ids)
     return {
@@ -78,7 +78,7 @@ def table_of(
 
 
 def rows(regions: Mapping[str, Record]) -> dict[str, slice]:
-    """Where each image's regions lie in the array of features."""
+    """Return the slice of each image's regions in the array of features."""
     ends = np.cumsum([len(record["boxes"]) for record in regions.values()])
     return {
         image_id: slice(int(end) - len(record["boxes"]), int(end))
@@ -87,7 +87,7 @@ def rows(regions: Mapping[str, Record]) -> dict[str, slice]:
 
 
 def read_first(features: Path, regions: Path, image_ids: Sequence[str]) -> tuple[np.ndarray, dict[str, Record]]:
-    """The features [R, D] (a memory map) and regions of the images that were written first: those for training."""
+    """Read the features [R, D] (a memory map) and the regions of the training images, which come first in the files."""
     table = read_records(regions)
     if list(table)[: len(image_ids)] != list(image_ids):
         raise InputError(f"{regions} does not begin with the training images: run `dvc repro extract_features`")
@@ -96,16 +96,16 @@ def read_first(features: Path, regions: Path, image_ids: Sequence[str]) -> tuple
 
 
 def unit_scale(features: np.ndarray, widths: Sequence[int]) -> np.ndarray:
-    """Factors [D] that bring the mean norm of the features to about 1, with an equal share for each layer.
+    """Compute factors [D] that bring the mean norm of the features to about 1, with an equal share per layer.
 
-    Measured on `SCALE_ROWS` rows, evenly spread; norms vary so much that a thousand would leave an error of 2 %.
-    Without the shares, the layer with the larger numbers would drown the other.
+    The norms are measured on `SCALE_ROWS` evenly spread rows. They vary so much that 1,000 rows would leave an error of
+    2 %. Without equal shares, the layer with the larger numbers would dominate.
 
     Args:
-        features: [R, D], R may be 0.
-        widths: numbers of each layer, of sum D.
+        features: [R, D]; R may be 0.
+        widths: number of features per layer; the sum is D.
     """
-    some = features[np.linspace(0, len(features) - 1, min(len(features), SCALE_ROWS)).astype(int)].astype(np.float32)
-    parts = np.split(some, np.cumsum(widths)[:-1], axis=1)
+    subset = features[np.linspace(0, len(features) - 1, min(len(features), SCALE_ROWS)).astype(int)].astype(np.float32)
+    parts = np.split(subset, np.cumsum(widths)[:-1], axis=1)
     norms = [max(float(np.linalg.norm(part, axis=1).mean()), 1e-6) if len(part) else 1.0 for part in parts]
     return np.repeat(1 / (np.array(norms) * len(widths) ** 0.5), widths).astype(np.float32)

@@ -17,11 +17,11 @@ from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn.warp import Warp, normalize, warp
 from src.training.settings import TrainOverrides
 
-PRETRAINED = "pretrained"  # of `weights`: what the stage pretrain_alexnet taught
+PRETRAINED = "pretrained"  # value of `weights` for the network of the stage pretrain_alexnet
 
 
 class Finetune(Section):
-    """The network that R-CNN takes its features from."""
+    """The section `finetune`: the network that computes R-CNN's features, and its fine-tuning."""
 
     backbone: str
     weights: str
@@ -44,22 +44,23 @@ class Finetune(Section):
     @model_validator(mode="after")
     def _taught(self) -> "Finetune":
         if self.weights == "none" and not self.train_convolutions:
-            raise ValueError("train_convolutions: false leaves them at random with weights: none; name weights")
+            raise ValueError("train_convolutions: false leaves convolutions at random with weights: none; name weights")
         return self
 
 
 def label_regions(boxes: np.ndarray, target: Target, rules: Finetune) -> np.ndarray:
-    """What each region teaches the network.
+    """Label regions with their class, 0 for background, or -1 for ignored.
 
-    A region takes the class of the object it overlaps most where that is `fg_iou_thresh` or more; it is background as
-    `is_background` says; all else, and what covers a difficult object, is left out.
+    A region gets the class of the object that it overlaps most, if that IoU is `fg_iou_thresh` or more. Otherwise it is
+    background by the rule of `is_background`, unless it covers a difficult object. All other regions are ignored.
 
     Args:
         boxes: [N, 4].
-        target: of the image; without objects all regions are background.
+        target: the image's target; without objects all regions are background.
+        rules: the section `finetune`.
 
     Returns:
-        labels [N]: class, 0 background, -1 left out.
+        labels [N].
     """
     clear = without_difficult(target)
     best, matched = best_match(boxes, clear["boxes"])
@@ -80,10 +81,10 @@ def label_regions(boxes: np.ndarray, target: Target, rules: Finetune) -> np.ndar
 
 
 class RegionBatches(Dataset[dict[str, Any]]):
-    """Batches of regions; item i is a whole batch, drawn with a generator that (seed, i) alone seeds.
+    """Batches of regions. Item i is a whole batch, and (seed, i) alone determines it.
 
-    So a batch does not depend on the number of workers or on the batches before it, and a resumed training sees the
-    batches that an uninterrupted one would have seen. Regions repeat across batches, not within one.
+    So a batch does not depend on the number of workers or on earlier batches, and a resumed training sees the same
+    batches as an uninterrupted one. A region may come in several batches, but only once in a batch.
     """
 
     def __init__(
@@ -109,10 +110,10 @@ class RegionBatches(Dataset[dict[str, Any]]):
             gt_boxes = without_difficult(targets[image_id])["boxes"][: None if rules.include_gt else 0]
             boxes.append(np.concatenate([gt_boxes, proposals[image_id]["boxes"]]))
         labels = [
-            label_regions(found, targets[image_id], rules)
-            for image_id, found in zip(self.image_ids, boxes, strict=True)
+            label_regions(image_boxes, targets[image_id], rules)
+            for image_id, image_boxes in zip(self.image_ids, boxes, strict=True)
         ]
-        self.image_index = np.repeat(np.arange(len(boxes)), [len(found) for found in boxes])
+        self.image_index = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
         self.boxes = np.concatenate([np.zeros((0, 4), np.float32), *boxes])
         self.labels = np.concatenate([np.zeros(0, int), *labels])
         self.objects = np.flatnonzero(self.labels > BACKGROUND)
@@ -139,7 +140,7 @@ class RegionBatches(Dataset[dict[str, Any]]):
         )
         flipped = rng.random(len(rows)) < 0.5 if self.flip else np.zeros(len(rows), bool)
         images, inverse = np.unique(self.image_index[rows], return_inverse=True)
-        order = np.argsort(inverse, kind="stable")  # regions of one image lie together
+        order = np.argsort(inverse, kind="stable")  # puts the regions of one image side by side
         rows, counts = rows[order], np.bincount(inverse)
         return {
             "ids": [self.image_ids[image] for image in images],
@@ -151,7 +152,7 @@ class RegionBatches(Dataset[dict[str, Any]]):
 
 
 def crops(batch: Mapping[str, Any], settings: Warp) -> Tensor:
-    """The crops of a batch, [B, 3, size, size], warped on the device where its images lie."""
+    """Warp the crops of a batch, [B, 3, size, size], on the device of its images."""
     parts = zip(batch["images"], batch["boxes"], batch["flipped"], strict=True)
     warped = [
         warp(normalize(image), boxes, size=settings.size, context=settings.context, flipped=flipped)
@@ -161,5 +162,5 @@ def crops(batch: Mapping[str, Any], settings: Warp) -> Tensor:
 
 
 def region_loss(model: nn.Module, batch: Mapping[str, Any], settings: Warp) -> dict[str, Tensor]:
-    """Cross entropy over the classes and background."""
+    """Compute the cross entropy over the classes and background."""
     return {"loss": nn.functional.cross_entropy(model(crops(batch, settings)), batch["labels"])}

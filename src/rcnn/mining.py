@@ -1,9 +1,9 @@
-"""Rounds of hard-negative mining (R-CNN Sec. 2.3, App. B; Felzenszwalb et al. 2010), all classes side by side.
+"""Rounds of hard-negative mining (R-CNN Sec. 2.3, App. B; Felzenszwalb et al. 2010), for all classes in parallel.
 
-Each round fits a plane to the positives and the negatives that are held, scores the whole pool, adds what comes too
-close to the positive side, and drops what lies far on its own. A region is known by its row among the features, that
-is by image *and* box: the same rectangle in another image is another negative. The pool is scored in blocks, to its
-last row, and may be larger than memory.
+Each round fits a plane to the positives and the held negatives, scores the whole pool, adds the negatives with a high
+score, and drops those with a low one. A region is identified by its row in the features, that is by image *and* box:
+the same rectangle in another image is another negative. The pool is scored in blocks, including the last partial one,
+and may be larger than memory.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ Solver = Callable[[np.ndarray, np.ndarray], Plane]
 
 
 class TrainSvm(Section):
-    """Linear SVMs with hard-negative mining."""
+    """The section `train_svm`: linear SVMs with hard-negative mining."""
 
     solver: Literal["liblinear", "sgd"]
     c: Positive
@@ -48,7 +48,7 @@ class TrainSvm(Section):
     @model_validator(mode="after")
     def _margins(self) -> "TrainSvm":
         if self.easy_margin > self.hard_margin:
-            raise ValueError("easy_margin must not be above hard_margin, or a negative is hard and easy at once")
+            raise ValueError("easy_margin must not be above hard_margin, or a negative could be both hard and easy")
         return self
 
 
@@ -56,18 +56,18 @@ class TrainSvm(Section):
 class Candidates:
     """Rows of the features that one class may learn from."""
 
-    positives: np.ndarray  # rows of the class's true boxes
+    positives: np.ndarray  # rows of the class's ground-truth boxes
     pool: np.ndarray  # rows of all its negatives
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one class did in one round; the fields are the columns of metrics/rounds.csv."""
+    """The results of one class in one round; the fields are the columns of metrics/rounds.csv."""
 
     round: int
     label: int
     positives: int
-    negatives: int  # held, in this round's fit
+    negatives: int  # held negatives in this round's fit
     newly_hard: int
     evicted: int
     pool_accuracy: float  # share of the pool that the plane puts on the negative side
@@ -75,14 +75,17 @@ class Round:
 
 
 def candidates(regions: Mapping[str, Record], targets: Mapping[str, Target], label: int, rules: TrainSvm) -> Candidates:
-    """Positives are the true boxes of the class alone, negatives the regions with IoU < 0.3 with all of them.
+    """Find the rows that a class may learn from.
+
+    The positives are only the ground-truth boxes of the class. The negatives are the regions whose IoU with all of them
+    is below `neg_iou_thresh` (0.3 in the paper).
 
     Args:
-        regions: by image, in the order of the features' rows: `boxes` [N, 4], `is_gt` [N], of which there may be twice
-            as many as true boxes, for these come again where they are mirrored.
-        targets: by image.
+        regions: records by image, in the order of the features' rows: `boxes` [N, 4] and `is_gt` [N], which may mark
+            each ground-truth box twice, once for its mirrored region.
+        targets: targets by image.
         label: the class, from 1.
-        rules: which negatives count; regions upon difficult objects of the class never do.
+        rules: the section `train_svm`. A region that covers a difficult object of the class is never a negative.
     """
     positives, pool = [], []
     start = 0
@@ -119,34 +122,38 @@ def mine(
     seed: int,
     jobs: int = 1,
 ) -> Iterator[tuple[list[Plane], list[Round]]]:
-    """Rounds of fitting and mining.
+    """Fit and mine in rounds.
 
     Args:
-        features: [R, D], half precision, maybe a memory map.
-        scale: factors [D] of the features.
-        classes: candidates of class 1, 2, ...; each with a positive and a negative.
+        features: [R, D], half precision, possibly a memory map.
+        scale: [D], by which the features are multiplied.
+        classes: candidates of class 1, 2, ...; each has at least one positive and one negative.
         solver: (positives [P, D], negatives [N, D]) -> plane.
-        jobs: processes that fit side by side, a class each. Not threads: liblinear has one random generator a process,
-            for whose numbers threads race. A memory map is handed to them by its file's name.
+        rules: the section `train_svm`.
+        seed: seed of the choice of the first negatives.
+        jobs: parallel processes, one class each. Not threads: liblinear's random generator is global to a process. A
+            memory map is passed to the processes by its file name.
 
     Yields:
-        After each round the planes of all classes and a row for each. `rules.rounds` rounds of mining, fewer if one
-        finds nothing, and a last fit to what is held then, whose `newly_hard` is what another round would have added.
+        After each round, the planes of all classes and a `Round` per class. There are `rules.rounds` rounds of mining,
+        or fewer if a round finds nothing new, and then a last fit to all held negatives. The `newly_hard` of this fit
+        counts the negatives that another round would have added.
     """
     rng = np.random.default_rng(seed)
-    held = [np.sort(rng.permutation(kind.pool)[: rules.first_negatives]) for kind in classes]
+    held = [np.sort(rng.permutation(class_rows.pool)[: rules.first_negatives]) for class_rows in classes]
 
     for number in range(1, rules.rounds + 2):
-        rows = [(kind.positives, index) for kind, index in zip(classes, held, strict=True)]
+        rows = [(class_rows.positives, index) for class_rows, index in zip(classes, held, strict=True)]
         fits = parallel_map(partial(_fit, features, scale, solver, rules), rows, jobs, f"SVMs, round {number}")
         planes, objectives = zip(*fits, strict=True)
         pool_scores = scores(features, planes, scale)
         table = []
-        for column, (kind, value) in enumerate(zip(classes, objectives, strict=True)):
-            now = held[column]
-            held[column], newly_hard, evicted = update(now, kind.pool, pool_scores[:, column], rules)
-            accuracy = float((pool_scores[kind.pool, column] < 0).mean())
-            table.append(Round(number, column + 1, len(kind.positives), len(now), newly_hard, evicted, accuracy, value))
+        for column, (class_rows, value) in enumerate(zip(classes, objectives, strict=True)):
+            fitted = held[column]
+            held[column], newly_hard, evicted = update(fitted, class_rows.pool, pool_scores[:, column], rules)
+            accuracy = float((pool_scores[class_rows.pool, column] < 0).mean())
+            counts = len(class_rows.positives), len(fitted), newly_hard, evicted
+            table.append(Round(number, column + 1, *counts, accuracy, value))
         yield list(planes), table
         if not any(row.newly_hard for row in table):
             return
@@ -161,27 +168,28 @@ def _fit(
 
 
 def update(held: np.ndarray, pool: np.ndarray, row_scores: np.ndarray, rules: TrainSvm) -> tuple[np.ndarray, int, int]:
-    """The negatives to hold next: without the easy ones, with the hard ones of the pool.
+    """Drop the easy negatives from the held ones, and add the hard ones of the pool.
 
     Args:
-        held: rows, sorted.
+        held: rows of the held negatives, sorted.
         pool: rows of all negatives.
         row_scores: [R], score of every row.
+        rules: the section `train_svm`.
 
     Returns:
-        (rows, how many are new, how many were dropped). A row is held once, however often it is hard.
+        (rows to hold next, number of new ones, number of dropped ones). Each row is held only once.
     """
     kept = held[row_scores[held] >= rules.easy_margin]
     hard = np.setdiff1d(pool[row_scores[pool] > rules.hard_margin], held)
     if rules.max_new is not None and len(hard) > rules.max_new:
         hard = hard[np.argsort(-row_scores[hard], kind="stable")[: rules.max_new]]
-    if not len(kept) and not len(hard):  # a plane needs something on its other side
+    if not len(kept) and not len(hard):  # the solver needs at least one negative
         kept = held[:1]
     return np.union1d(kept, hard), len(hard), len(held) - len(kept)
 
 
 def solver_of(rules: TrainSvm, seed: int) -> Solver:
-    """Return the solver that the section `train_svm` names, with its numbers."""
+    """Return the solver that the section `train_svm` names, with its settings."""
     if rules.solver == "sgd":
         return partial(solvers.sgd, c=rules.c, weight=rules.positive_weight, schedule=rules.sgd, seed=seed)
     return partial(
@@ -193,12 +201,13 @@ def solver_of(rules: TrainSvm, seed: int) -> Solver:
     )
 
 
-def check_candidates(found: Sequence[Candidates], classes: Sequence[str]) -> None:
-    """`InputError` that names the first class without a positive or without a negative."""
-    for name, kind in zip(classes, found, strict=True):
-        if not len(kind.positives) or not len(kind.pool):
+def check_candidates(rows: Sequence[Candidates], classes: Sequence[str]) -> None:
+    """Raise an `InputError` that names the first class without a positive or without a negative."""
+    for name, class_rows in zip(classes, rows, strict=True):
+        positives, negatives = len(class_rows.positives), len(class_rows.pool)
+        if not positives or not negatives:
             raise InputError(
-                f"class {name} has {len(kind.positives)} objects that are not difficult and {len(kind.pool)} negative "
-                "regions in the training split, and its SVM needs both: check splits.train, data.voc.limit and "
-                "data.voc.classes in params.yaml"
+                f"class {name} has {positives} objects that are not difficult and {negatives} negative regions in the "
+                "training split, and its SVM needs both: check splits.train, data.voc.limit and data.voc.classes in "
+                "params.yaml"
             )

@@ -1,7 +1,7 @@
 """The network that describes a region: a torchvision classifier with layers pool5, fc6 and fc7.
 
-AlexNet (Krizhevsky et al. 2012) or a VGG (Simonyan and Zisserman 2015): any torchvision model made of `features`,
-`avgpool` and a `classifier` with three linear layers will do.
+It is AlexNet (Krizhevsky et al. 2012), a VGG (Simonyan and Zisserman 2015), or any other torchvision model that
+consists of `features`, `avgpool` and a `classifier` with three linear layers.
 """
 
 import math
@@ -17,25 +17,25 @@ from src.errors import InputError
 def build(
     backbone: str, num_classes: int, *, pool: int | None = None, hidden: int = 4096, dropout: float = 0.5
 ) -> nn.Module:
-    """The network with random weights.
+    """Build the network with random weights.
 
     Args:
-        backbone: a torchvision model's name, such as `alexnet` or `vgg16`.
-        num_classes: with background.
-        pool: side of the map pool5; None is the backbone's own, AlexNet's 6 and VGG's 7. A smaller one fits small
-            crops: AlexNet makes one cell of 67 pixels, and a pool5 of 6 would hand fc6 36 copies of it.
+        backbone: name of a torchvision model, such as `alexnet` or `vgg16`.
+        num_classes: including background.
+        pool: side of the map pool5; None keeps the backbone's own, 6 for AlexNet and 7 for a VGG. A smaller side fits
+            small crops: AlexNet turns 67 pixels into one cell, and a side of 6 would give fc6 36 copies of it.
         hidden: width of fc6 and fc7.
-        dropout: share of fc6's and fc7's inputs that training drops.
+        dropout: share of the inputs of fc6 and fc7 that training drops.
     """
     try:
         if backbone not in torchvision.models.list_models(module=torchvision.models):
-            raise ValueError  # a detector or a segmentation network, which would begin to download a backbone
+            raise ValueError  # such as a detector or a segmentation network, which would download a backbone
         model = torchvision.models.get_model(backbone, weights=None, num_classes=num_classes)
         first, second, last = (layer for layer in model.classifier if isinstance(layer, nn.Linear))
     except (ValueError, AttributeError, TypeError):
         raise InputError(
             f"backbone = {backbone!r} is not a torchvision model with `features` and three "
-            "linear layers, as alexnet, vgg11, vgg16 and vgg16_bn are"
+            "linear layers, such as alexnet, vgg11, vgg16 or vgg16_bn"
         ) from None
     inputs = first.in_features
     if pool is not None:
@@ -48,7 +48,7 @@ def build(
         elif isinstance(layer, nn.Dropout):
             layer.p = dropout
     model.apply(_initialise)
-    nn.init.normal_(model.classifier[-1].weight, std=0.01)  # R-CNN's fc8: no class is favoured at the start
+    nn.init.normal_(model.classifier[-1].weight, std=0.01)  # R-CNN's fc8: at the start no class is favoured
     return cast(nn.Module, model)
 
 
@@ -61,27 +61,28 @@ def _initialise(layer: nn.Module) -> None:
 
 
 def describe(model: nn.Module, crops: Tensor, layer: str) -> Tensor:
-    """Features of crops: pool5 (flattened), or fc6 or fc7 after their ReLU (R-CNN Sec. 3.2).
+    """Compute the features of crops: pool5 (flattened), or fc6 or fc7 after their ReLU (R-CNN Sec. 3.2).
 
     Args:
-        crops: [N, 3, S, S]; the network is in eval mode, or dropout would act.
-        layer: one of `src.rcnn.features.LAYERS`, or several side by side, as `pool5+fc7`.
+        model: the network, in eval mode so that dropout is off.
+        crops: [N, 3, S, S].
+        layer: one of `src.rcnn.features.LAYERS`, or several joined by `+`, such as `pool5+fc7`.
 
     Returns:
-        [N, D].
+        [N, D]; the features of several layers are concatenated.
     """
     features = model.avgpool(model.features(crops)).flatten(1)  # type: ignore[operator]
     return torch.cat([head(model, name)(features) for name in layer.split("+")], dim=1)
 
 
 def head(model: nn.Module, layer: str) -> nn.Sequential:
-    """The part of the classifier that leads from pool5 to a layer; empty for pool5."""
+    """Return the part of the classifier from pool5 to a layer; it is empty for pool5."""
     classifier = cast(nn.Sequential, model.classifier)
     ends = [index + 2 for index, part in enumerate(classifier) if isinstance(part, nn.Linear)]  # with the ReLU
     return classifier[: {"pool5": 0, "fc6": ends[0], "fc7": ends[1]}[layer]]
 
 
 def widths(model: nn.Module, layer: str) -> list[int]:
-    """Numbers that a region has of `layer`, or of each of the layers that it joins."""
+    """Return the number of features of a region, for each of the layers that `layer` joins."""
     linear = next(part for part in cast(nn.Sequential, model.classifier) if isinstance(part, nn.Linear))
     return [linear.in_features if name == "pool5" else linear.out_features for name in layer.split("+")]

@@ -1,11 +1,14 @@
-"""Separating planes of the classes, and the scores that they give to regions. R regions, C classes, D numbers each."""
+"""Separating planes of the classes, and the scores of regions.
+
+R is the number of regions, C of classes, D of features of a region.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-BLOCK = 8192  # rows that are scored at once
+BLOCK = 8192  # rows per matrix product
 
 
 class Plane(NamedTuple):
@@ -16,11 +19,11 @@ class Plane(NamedTuple):
 
 
 def scores(features: np.ndarray, planes: Sequence[Plane], scale: np.ndarray) -> np.ndarray:
-    """Scores [R, C] of all rows, block by block; `features` [R, D] may be a memory map of half precision."""
+    """Compute the scores [R, C] block by block; `features` [R, D] may be a memory map of half precision."""
     weights = np.stack([plane.weight for plane in planes], axis=1).astype(np.float32) * scale[:, None]
     biases = np.array([plane.bias for plane in planes], np.float32)
-    found = np.empty((len(features), len(planes)), np.float32)
+    result = np.empty((len(features), len(planes)), np.float32)
     for start in range(0, len(features), BLOCK):
         block = slice(start, start + BLOCK)
-        found[block] = features[block].astype(np.float32) @ weights + biases
-    return found
+        result[block] = features[block].astype(np.float32) @ weights + biases
+    return result

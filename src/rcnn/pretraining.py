@@ -1,4 +1,4 @@
-"""Pretrain R-CNN's network on whole labelled images: its start, what it learns, and which weights are kept."""
+"""Pretraining of R-CNN's network on whole labelled images: its start, its recipe, and the weights to keep."""
 
 from torch import Tensor, nn
 
@@ -19,7 +19,7 @@ def start(rules: Finetune, section: Pretrain, num_classes: int, seed: int) -> nn
 
 
 def recipe(section: Pretrain, warp: Warp) -> Recipe:
-    """Return how the network learns; images have the size of the regions that come later, to which fc6 is fitted."""
+    """Return the training recipe; images have the size of warped regions, so that fc6 learns on maps of that size."""
     return Recipe(
         input=Input(size=[warp.size, warp.size], mean=None, std=None),
         augment=section.augment,
@@ -30,6 +30,6 @@ def recipe(section: Pretrain, warp: Warp) -> Recipe:
 
 
 def without_last(model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights by name, without fc8's: they would fit other classes of the same number."""
+    """Return the weights by name without those of fc8, which would also load for other classes of the same number."""
     last = f"classifier.{len(model.get_submodule('classifier')) - 1}."  # type: ignore[arg-type]
     return {name: value for name, value in model.state_dict().items() if not name.startswith(last)}

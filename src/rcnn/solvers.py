@@ -1,9 +1,10 @@
-"""Linear SVMs: the hinge loss with L2, and two ways to minimise it. R regions, D numbers each.
+"""Linear SVMs: the hinge loss with an L2 penalty, and two solvers that minimise it.
 
     objective = |w|^2 / 2 + C * sum_i weight_i * max(0, 1 - y_i (w x_i + b)),   y_i = +1 or -1
 
-The published tutorial code takes the maximum over *all* classes, the true one with its constant margin term included:
-its loss never falls below 1 and has no gradient once a sample is merely correct. That is a perceptron, not an SVM.
+D is the number of features of a region. The published tutorial code takes the maximum over *all* classes, including
+the true one with its constant margin of 1. So its loss never falls below 1, and has no gradient as soon as a region is
+on the correct side. That is a perceptron, not an SVM.
 """
 
 from typing import NamedTuple
@@ -32,17 +33,17 @@ class Objective(NamedTuple):
 
     @property
     def total(self) -> float:
-        """What the solver minimises."""
+        """The value that the solver minimises."""
         return self.positives + self.negatives + self.regularizer
 
 
 def hinge(margins: np.ndarray) -> np.ndarray:
-    """max(0, 1 - margin) of margins `y * score`: 0 at a margin of 1 or more, 0.7 for a sample correct by 0.3."""
+    """Compute max(0, 1 - margin) for margins `y * score`: 0 at a margin of 1 or more, 0.7 at a margin of 0.3."""
     return np.maximum(0, 1 - margins)
 
 
 def objective(plane: Plane, positives: np.ndarray, negatives: np.ndarray, *, c: float, weight: float) -> Objective:
-    """The objective's parts at a plane, for positives [P, D] and negatives [N, D]; `weight` is the positives'."""
+    """Compute the objective for positives [P, D] and negatives [N, D]; `weight` is the weight of the positives."""
     return Objective(
         c * weight * float(hinge(positives @ plane.weight + plane.bias).sum()),
         c * float(hinge(-(negatives @ plane.weight + plane.bias)).sum()),
@@ -53,15 +54,18 @@ def objective(plane: Plane, positives: np.ndarray, negatives: np.ndarray, *, c: 
 def liblinear(
     positives: np.ndarray, negatives: np.ndarray, *, c: float, weight: float, bias_multiplier: float, seed: int
 ) -> Plane:
-    """The plane of liblinear's dual solver (Fan et al. 2008), with rcnn's settings as the parameters' defaults.
+    """Fit a plane with liblinear's dual solver (Fan et al. 2008); params.yaml has rcnn's settings.
 
     Args:
         positives: [P, D], at least one.
         negatives: [N, D], at least one.
-        bias_multiplier: value of the constant feature that stands for the bias; the larger, the less the bias is
-            held down by the regulariser.
+        c: C of the objective.
+        weight: weight of the positives.
+        bias_multiplier: value of the constant feature that stands for the bias; the larger it is, the less the
+            regulariser shrinks the bias.
+        seed: seed of liblinear's random numbers.
     """
-    from sklearn.svm import LinearSVC  # here, not above: it takes a second, which those who only score do without
+    from sklearn.svm import LinearSVC  # imported here: it takes a second, and code that only scores does not need it
 
     solver = LinearSVC(
         loss="hinge",
@@ -87,12 +91,13 @@ def sgd(
     num_objects: int = 32,
     num_backgrounds: int = 96,
 ) -> Plane:
-    """The plane after the tutorial's schedule: batches of 32 + 96, SGD with momentum 0.9, a step down every few epochs.
+    """Fit a plane with the tutorial's schedule: batches of 32 + 96, SGD with momentum 0.9, steps of the learning rate.
 
-    A batch's mean hinge loss and |w|^2 / (2 C n) are summed: the objective divided by C n, but with positives and
-    negatives weighed 1:3 whatever their numbers, as in the tutorial. An epoch draws as many regions as there are.
+    The loss of a batch is its mean hinge loss plus |w|^2 / (2 C n). This is the objective divided by C n, but positives
+    and negatives count 1:3 whatever their numbers, as in the tutorial. An epoch takes as many random regions as there
+    are regions.
     """
-    import torch  # here, not above: it takes two seconds, which liblinear does without
+    import torch  # imported here: it takes two seconds, and liblinear does not need it
 
     x = torch.from_numpy(np.concatenate([positives, negatives]).astype(np.float32))
     sign = torch.cat([torch.ones(len(positives)), -torch.ones(len(negatives))])
@@ -111,5 +116,5 @@ def sgd(
             optimizer.zero_grad()
             (losses.mean() + w @ w / (2 * c * len(x))).backward()
             optimizer.step()
-        scheduler.step()  # once an epoch: stepped per batch the rate is 0 before anything is learnt
+        scheduler.step()  # per epoch: with a step per batch, the rate is 0 before anything is learnt
     return Plane(w.detach().numpy(), float(b.detach()))

@@ -1,4 +1,4 @@
-"""Train R-CNN's network on warped regions (R-CNN Sec. 2.3): start, batches, loss, validation."""
+"""Training of R-CNN's network on warped regions (R-CNN Sec. 2.3): start, batches, loss, validation."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ from src.training.settings import Train
 
 
 def start(rules: Finetune, num_classes: int, weights: dict[str, Tensor], seed: int) -> tuple[nn.Module, list[str]]:
-    """Build the network, and list the layers that start at random although others do not.
+    """Build the network, and list the layers that start at random while others are pretrained.
 
     Args:
         rules: the section `finetune`.
-        num_classes: with background.
-        weights: by name; none leaves all layers at random, those that do not fit are left out.
-        seed: of the random values.
+        num_classes: including background.
+        weights: weights by name; weights that do not fit are left out. Without any, all layers start at random.
+        seed: seed of the random values.
     """
     torch.manual_seed(seed)
     model = network.build(rules.backbone, num_classes, pool=rules.pool, hidden=rules.hidden, dropout=rules.dropout)
@@ -52,13 +52,13 @@ def train(
     Args:
         fabric: the device and the precision.
         model: the network.
-        fresh: layers that start at random although others do not; they learn at `new_layer_lr` times the rate.
-        regions: `batches_per_epoch` batches for each epoch.
-        held_out: the batches to validate on; none keeps the last epoch.
+        fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
+        regions: `batches_per_epoch` batches per epoch.
+        held_out: the batches to validate on; None keeps the last epoch's weights.
         rules: the section `finetune`.
-        warp: how a region becomes an input.
-        settings: the training's.
-        seed: of dropout; the batches have their own.
+        warp: the section `warp`.
+        settings: settings of the training.
+        seed: seed of dropout; the batches have their own.
         workers: processes that prepare batches.
         checkpoint: as in `src.training.loop.fit`.
     """
@@ -82,7 +82,7 @@ def train(
 
 
 def _accuracy(fabric: Fabric, model: nn.Module, data: RegionBatches, warp: Warp) -> Iterator[tuple[str, float]]:
-    """Yield the accuracy on fixed batches of validation images, and that of always answering background."""
+    """Yield the accuracy on fixed batches of validation images, and that of background as a constant answer."""
     right = background = total = 0
     for index in range(len(data)):
         batch = fabric.to_device(data[index])

@@ -1,7 +1,8 @@
-"""Regions warped to the network's square input (R-CNN App. A, "warp" with context), a batch at a time on any device.
+"""Warping of regions to the network's square input (R-CNN App. A, "warp" with context), in batches on any device.
 
-Each region is stretched, whatever its shape, to `size - 2 * context` pixels a side, with `context` pixels of what
-surrounds it on each side. Beyond the image's border lies the mean colour, which is 0 in a normalised image.
+Each region is stretched, whatever its shape, to `size - 2 * context` pixels per side, and surrounded by `context`
+pixels of the image on each side. Pixels beyond the image's border have the mean colour, which is 0 in a normalised
+image.
 """
 
 from typing import Annotated
@@ -16,9 +17,9 @@ from src.params import Section
 
 
 class Warp(Section):
-    """How a region becomes the network's input."""
+    """The section `warp`: the size and the context of a warped region, in pixels."""
 
-    size: Annotated[int, Field(ge=63)]  # AlexNet's last pooling has nothing left of less
+    size: Annotated[int, Field(ge=63)]  # a smaller input leaves nothing for AlexNet's last pooling
     context: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
@@ -29,24 +30,24 @@ class Warp(Section):
 
 
 def normalize(image: Tensor) -> Tensor:
-    """RGB uint8 [3, H, W] as float with ImageNet's mean and deviation, so that the mean colour is 0."""
+    """Normalise RGB uint8 [3, H, W] to floats with ImageNet's mean and deviation, so that the mean colour is 0."""
     mean, std = (torch.tensor(values, device=image.device)[:, None, None] for values in (MEAN, STD))
-    # (image / 255 - mean) / std in two passes instead of three: a batch of crops spends a tenth of its time here.
+    # (image / 255 - mean) / std in two passes instead of three: warping a batch spends a tenth of its time here.
     return (image * (1 / (255 * std))).sub_(mean / std)
 
 
 def warp(image: Tensor, boxes: Tensor, *, size: int, context: int = 0, flipped: Tensor | None = None) -> Tensor:
-    """Crops of the boxes, sampled bilinearly without antialiasing, as in rcnn's `rcnn_im_crop.m`.
+    """Crop the boxes with bilinear interpolation and without antialiasing, as rcnn's `rcnn_im_crop.m` does.
 
     Args:
         image: [3, H, W], normalised.
         boxes: [N, 4], pixels of the image.
         size: side of the crops.
-        context: pixels of a crop, on each side, that lie around the box.
-        flipped: True [N] for crops to be mirrored.
+        context: pixels around the box, on each side of a crop.
+        flipped: bool [N], True for crops to mirror; None mirrors none.
 
     Returns:
-        [N, 3, size, size]; [0, 3, size, size] for no box.
+        [N, 3, size, size]; N may be 0.
     """
     if len(boxes) == 0:
         return image.new_zeros(0, 3, size, size)

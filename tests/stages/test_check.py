@@ -24,7 +24,7 @@ def check(out: Path, changes: dict[str, object]) -> None:
             del section[last]
         else:
             section[last] = value
-    run(Params.model_validate(content), out=out)
+    run(Params.model_validate(content), metrics=out.parent / "metrics", out=out)
 
 
 def test_the_committed_parameters_pass_and_the_output_is_always_the_same(tmp_path: Path) -> None:
@@ -64,3 +64,23 @@ def test_a_figure_that_a_trainer_inherits_is_named_where_it_stands(tmp_path: Pat
 
 def test_a_detector_with_weights_that_torchvision_has_is_accepted(tmp_path: Path) -> None:
     check(tmp_path / "checked", {"detectors.rpn.weights": "imagenet", "detectors.rpn.model.backbone": "mobilenet_v2"})
+
+
+def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
+    changes = {
+        "features.proposals": "edge_boxes",
+        "finetune.weights": "/no/such.pth",
+        "classifiers.resnet50.data": "voc",
+    }
+    with pytest.raises(InputError) as error:
+        check(tmp_path / "checked", changes)
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(changes)
+    assert {line.split(" = ")[0] for line in lines} == {f"params.yaml: {key}" for key in changes}
+
+
+def test_outputs_of_other_versions_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics/ssd300_training.json").write_text('{"versions": {"torch": "1.0"}}')
+    check(tmp_path / "checked", {})
+    assert "but ssd300_training.json and their models were made with 1.0" in capsys.readouterr().out
