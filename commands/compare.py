@@ -1,13 +1,13 @@
-"""The headline metrics of two revisions side by side, and whether a difference means anything.
+"""Compare the headline metrics of two revisions, and tell which differences mean something.
 
     python -m commands.compare [OLD] [NEW]      # HEAD and the workspace, if not named
 
 OLD and NEW are commits, branches, tags, names of experiments (`dvc exp save -n mine`) or `workspace`. The interval is
-that of the difference, over 1,000 draws of the test images, the same for both; `seed` is the standard deviation between
-trainings that differ in their seed alone (docs/results/deviation.json). src/evaluation/verdict.py holds the rule for the
-word: in short, a change is better or worse if 0 lies outside the interval and two trainings do not differ as much by
-chance. Nothing is written or checked out. The exit status is 2 where there is nothing to compare, and
-with `--gate` it is 1 where a metric lies outside its band (docs/comparing.md).
+that of the difference, over 1,000 resamplings of the test images, the same for both sides. `seed` is the standard
+deviation between trainings that differ in their seed alone (docs/results/deviation.json). In short, a change is better
+or worse if 0 lies outside the interval and two trainings do not differ as much by chance; src/evaluation/verdict.py
+holds the exact rule. Nothing is written or checked out. The exit status is 2 if there is nothing to compare. With
+`--gate` it is 1 if a metric lies outside its band (docs/comparing.md).
 """
 
 import json
@@ -37,7 +37,7 @@ def run(
     gate: Annotated[bool, "exit with 1 if a metric lies outside its band"] = False,
     md: Annotated[bool, "Markdown, for a pull request"] = False,
 ) -> int:
-    """Print the comparison; return 1 if `gate` finds a metric outside its band."""
+    """Print the comparison; return 1 if `gate` is set and a metric lies outside its band."""
     if all and gate:
         raise InputError("--all and --gate cannot be used together: leave one out")
     root = Path()
@@ -65,7 +65,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def read_deviations(path: Path) -> Deviations:
-    """The committed deviations by metric; empty where the file is not there. What is no JSON is an `InputError`."""
+    """Read the committed deviations by metric; empty if there is no file. Invalid JSON is an `InputError`."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -75,10 +75,10 @@ def read_deviations(path: Path) -> Deviations:
 
 
 def compared(old: Revision, new: Revision, deviations: Deviations) -> tuple[dict[str, Change], list[str]]:
-    """Each headline metric of either side, by name, and sentences on what could not be compared as it should be."""
+    """Compare each headline metric of either side, by name; the sentences say for which there is no paired interval."""
     changes: dict[str, Change] = {}
     reasons: dict[str, list[str]] = {}
-    for (method, _), group in groupby(of([*old.summary, *new.summary]), key=lambda one: (one.method, one.kind)):
+    for (method, _), group in groupby(of([*old.summary, *new.summary]), key=lambda item: (item.method, item.kind)):
         metrics = list(group)
         intervals, reason = _intervals(metrics, old, new)
         if reason:
@@ -99,7 +99,7 @@ def compared(old: Revision, new: Revision, deviations: Deviations) -> tuple[dict
 def _intervals(
     metrics: Sequence[Headline], old: Revision, new: Revision
 ) -> tuple[dict[str, tuple[float, float]], str | None]:
-    """The intervals of one method's metrics; without any, and of outputs that differ, the reason."""
+    """Return the intervals of one method's metrics; if the outputs differ and there is no interval, the reason."""
     both = [metric for metric in metrics if metric.name in old.summary and metric.name in new.summary]
     if not both:
         return {}, None
@@ -118,7 +118,7 @@ def _computed_of(metric: Headline) -> list[str]:
 
 
 def _same(old: Revision, new: Revision, outputs: Iterable[str]) -> bool:
-    """Tell if both sides have the same files; a side whose files are not known counts as different."""
+    """Tell whether both sides have the same files; a side whose files are not known counts as different."""
     return all(output in old.digests and old.digests[output] == new.digests.get(output) for output in outputs)
 
 

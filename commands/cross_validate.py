@@ -1,6 +1,6 @@
-"""Stratified k-fold cross-validation of a classifier: how much its figures depend on which images are held out.
+"""Cross-validate a classifier with stratified folds, to see how much its figures depend on the images held out.
 
-No stage of the pipeline, for it trains as often as there are folds and nothing stands on its figures:
+This is not a stage of the pipeline, because it trains once per fold and nothing depends on its figures:
 
 python -m commands.cross_validate --classifier mobilenet_v3 --images data/prepared/mnist.zip \
     --weights models/pretrained/mobilenet_v3.safetensors --out mobilenet_v3_folds.json
@@ -22,14 +22,14 @@ from src.files.labelled_images import LabelledImages
 from src.files.storage import write_json
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
-from src.training.loop import LAST
+from src.training.loop import LAST, Run
 from src.training.settings import Train
 from stages.command import command
 from stages.environment import fabric, workers
 
 
 class Params(Sections):
-    """What this command reads of params.yaml; of `classifiers` the classifier's own section."""
+    """The sections that this command reads; of `classifiers` it uses only the classifier's own part."""
 
     seed: Seed
     train: Train
@@ -37,16 +37,16 @@ class Params(Sections):
 
 
 def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Path, folds: int = 5) -> None:
-    """Write the figures of each fold, their mean and their deviation.
+    """Write the figures of each fold, their mean and their standard deviation.
 
-    The folds are of the training and validation images together; the test images stay out of it. Every fold is held out
-    once, and its figures are those of the last epoch: chosen by the images that they are of, they would be too good.
+    The folds divide the training and validation images together; the test images are not used. Each fold is held out
+    once. Its figures are those of the last epoch, because an epoch chosen by the fold's images would look too good.
     """
     data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
     settings = section.train.over(params.train).model_copy(update={"best_by": LAST, "patience": None})
-    runs_on = fabric(settings.precision)
+    training = Run(fabric(settings.precision), settings, params.seed, workers())
     ids = np.array(data.ids(TRAIN, VALIDATION))
-    found = []
+    results = []
     for number, (kept, held_out) in enumerate(split(data, ids, folds, params.seed), start=1):
         model, fresh = start(
             lambda: module.build(len(data.classes), section.model),
@@ -54,25 +54,23 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
             f"classifiers.{classifier}.weights",
             params.seed,
         )
-        train(
-            runs_on, model, fresh, data, ids[kept].tolist(), [], section, settings, seed=params.seed, workers=workers()
-        )
+        train(training, model, fresh, data, ids[kept].tolist(), [], section)
         batches = LabelledBatches(data, ids[held_out].tolist(), section.input, batch_size=BATCH_SIZE)
-        place = runs_on.device
-        found.append(figures(*predict(model.to(place).eval(), batches, place, flip=section.predict.flip)))
-        print(f"fold {number} of {folds}: accuracy {found[-1]['accuracy']:.3f}")
-    summary = {name: [fold[name] for fold in found] for name in found[0]}
+        device = training.fabric.device
+        results.append(figures(*predict(model.to(device).eval(), batches, device, flip=section.predict.flip)))
+        print(f"fold {number} of {folds}: accuracy {results[-1]['accuracy']:.3f}")
+    summary = {name: [fold[name] for fold in results] for name in results[0]}
     mean = {name: float(np.mean(values)) for name, values in summary.items()}
     deviation = {name: float(np.std(values, ddof=1)) for name, values in summary.items()}
-    write_json(out, {"folds": folds, "images": len(ids), "mean": mean, "deviation": deviation, "each": found})
+    write_json(out, {"folds": folds, "images": len(ids), "mean": mean, "deviation": deviation, "each": results})
 
 
 def split(data: LabelledImages, ids: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions in `ids` to learn from and to hold out, of each fold; every class is shared out evenly."""
+    """Return, per fold, the positions in `ids` to train on and to hold out; the folds share each class evenly."""
     labels = [data.label(image_id) for image_id in ids]
     smallest = int(np.unique(labels, return_counts=True)[1].min(initial=len(ids)))
     if not 2 <= folds <= smallest:
-        raise InputError(f"--folds {folds}: it must be between 2 and {smallest}, the images of the smallest class")
+        raise InputError(f"--folds {folds}: it must be between 2 and {smallest}, the size of the smallest class")
     return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(ids, labels))
 
 

@@ -1,7 +1,7 @@
-"""A page on this machine on which to try the trained methods on photos: `make demo`, or `python -m commands.demo`.
+"""Serve a page on this machine to try the trained methods on photos: `make demo`, or `python -m commands.demo`.
 
-Nothing leaves the machine: the page listens on the loopback address, fetches nothing from elsewhere, and sends no
-figures about its use. Uploads lie in memory (/dev/shm, where the system has it) until they are decoded.
+Nothing leaves the machine: the page listens on the loopback address, fetches nothing from elsewhere, and sends no usage
+statistics. Uploads are kept in memory (/dev/shm, if the system has it) until they are decoded.
 """
 
 import os
@@ -28,12 +28,12 @@ from stages.environment import device
 
 MEMORY = Path("/dev/shm")
 PREPARED = Path("data/prepared")
-NUM_SCENES, NUM_IMAGES = 12, 6  # examples of the detectors' set and of each classifier's
+NUM_SCENES, NUM_IMAGES = 12, 6  # examples from the detectors' data set, and from each classifier's
 TITLES = {"ssd300": "SSD", "rpn": "RPN"}
 
 
 class Params(trained.Params):
-    """What the page reads of params.yaml."""
+    """The sections that this command reads."""
 
     splits: Splits
     data: dict[str, Any]
@@ -48,22 +48,22 @@ def run(
 ) -> None:
     """Serve the page until Ctrl-C."""
     panels, pictures = panels_of(params), examples(params)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # or the folder would stay behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # otherwise the folder would not be removed
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         note = about(params, panels)
         serve(panels, pictures, Path(folder), note=note, host=host, port=port, open_browser=open)
 
 
 def panels_of(params: trained.Params) -> dict[str, Panel | str]:
-    """Every method of params.yaml; in place of one whose model is missing, the sentence that says so."""
-    where = torch.device(device())
-    found: dict[str, Panel | str] = {}
+    """Return a panel per method of params.yaml, or for a method whose model is missing, the sentence that says so."""
+    torch_device = torch.device(device())
+    panels: dict[str, Panel | str] = {}
     for name in params.names():
         try:
-            found[name] = _panel(params, name, trained.load(params, name, where))
+            panels[name] = _panel(params, name, trained.load(params, name, torch_device))
         except InputError as error:
-            found[name] = f"{error}."
-    return found
+            panels[name] = f"{error}."
+    return panels
 
 
 def _panel(params: trained.Params, name: str, method: Any) -> Panel:
@@ -75,31 +75,32 @@ def _panel(params: trained.Params, name: str, method: Any) -> Panel:
 
 
 def about(params: Params, panels: dict[str, Panel | str]) -> str:
-    """What the detectors know, so that nobody wonders why they find nothing; empty where none is there."""
+    """Return a sentence on the classes that the detectors know, for the page; empty if there is no detector."""
     named = [panel.names for panel in panels.values() if isinstance(panel, DensePanel) and any(panel.names)]
     named += [panel.method.classes for panel in panels.values() if isinstance(panel, RcnnPanel)]
     if not named:
         return ""
-    drawn = params.data[SCENES]["source"] == "sample"
-    learnt = " They learnt from drawn scenes, and find little in photos of the real world." if drawn else ""
+    is_drawn = params.data[SCENES]["source"] == "sample"
+    learnt = " They learnt from drawn scenes, and find little in photos of the real world." if is_drawn else ""
     return f"The detectors know {', '.join(named[0])}.{learnt}"
 
 
 def examples(params: Params) -> list[Example]:
-    """Test images of the prepared sets that are there, evenly spread over each test split."""
-    found: list[Example] = []
+    """Return test images of those prepared sets that exist, evenly spread over each test split."""
+    pictures: list[Example] = []
     if (path := PREPARED / f"{SCENES}.zip").exists():
         scenes = BoxedImages(path)
         ids = scenes.ids(params.splits.test)
-        found += [Example(image_id, scenes.image(image_id), SCENES) for image_id in _some(ids, NUM_SCENES)]
+        pictures += [Example(image_id, scenes.image(image_id), SCENES) for image_id in _spread(ids, NUM_SCENES)]
     for name in dict.fromkeys(section["data"] for section in params.classifiers.values()):
         if (path := PREPARED / f"{name}.zip").exists():
             images = LabelledImages(path)
-            found += [Example(one, images.image(one), name) for one in _some(images.ids("test"), NUM_IMAGES)]
-    return found
+            ids = _spread(images.ids("test"), NUM_IMAGES)
+            pictures += [Example(image_id, images.image(image_id), name) for image_id in ids]
+    return pictures
 
 
-def _some(ids: list[str], count: int) -> list[str]:
+def _spread(ids: list[str], count: int) -> list[str]:
     return [ids[row] for row in np.linspace(0, len(ids) - 1, min(count, len(ids))).astype(int)]
 
 
@@ -114,17 +115,17 @@ def serve(
     open_browser: bool = False,
     wait: bool = True,
 ) -> Any:
-    """Serve the page until Ctrl-C, or where `wait` is False return (page, its address) at once.
+    """Serve the page until Ctrl-C; if `wait` is False, return (page, its address) at once.
 
     Args:
         panels: by method.
-        pictures: test images to pick from.
-        folder: where gradio may put uploads and the pictures of the gallery.
-        note: what the visitor should know of the methods.
+        pictures: test images to choose from.
+        folder: the folder for gradio's uploads and the pictures of the gallery.
+        note: a remark on the methods, for the page.
     """
-    # gradio asks the network for a newer version and counts its users unless it is told not to, before it is imported.
+    # Set before gradio is imported; otherwise it looks for newer versions on the network and counts its users.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder))
-    tempfile.tempdir = str(folder)  # where an upload lies before gradio has all of it
+    tempfile.tempdir = str(folder)  # gradio puts unfinished uploads there
     from src.demo.page import CSS, build
 
     page = build(panels, pictures, note)

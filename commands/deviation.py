@@ -2,12 +2,12 @@
 
     python -m commands.deviation /big/folder      # the runs, then docs/results/deviation.json and the table
     python -m commands.deviation /big/folder --seeds 1 2 3 --arithmetic "ARITHMETIC=native OMP_NUM_THREADS=4"
-    python -m commands.deviation                  # the table alone, of the figures that are there
+    python -m commands.deviation                  # the table alone, from the existing figures
 
-Each run is a clone of HEAD in the folder, with a cache of its own, in which DVC makes `summary` from the images in this
-workspace's cache; so all runs see the same. A run whose summary is there is not made again: an interrupted
-measurement goes on. The seeds run side by side, in native arithmetic with one thread each, which keeps all cores busy;
-beside the workspace, which is pinned, stand runs of its own seed in other arithmetic.
+Each run is a clone of HEAD in the folder, with its own cache. DVC makes `summary` there from the images in this
+workspace's cache, so all runs use the same images. A run whose summary exists is not repeated, so an interrupted
+measurement resumes. The seeds run in parallel, in native arithmetic with one thread each, which keeps all cores busy.
+The deviation over arithmetics compares the workspace, which is pinned, with runs of its own seed in other arithmetic.
 """
 
 import fcntl
@@ -35,10 +35,10 @@ from stages.command import command
 SUMMARY = Path("metrics/summary.json")
 RESULT = Path("docs/results/deviation.json")
 CACHE = Path(".dvc/cache")
-IMAGES = ("download", "prepare")  # stages whose outputs no seed and no arithmetic may change
+IMAGES = ("download", "prepare")  # stages whose outputs depend neither on the seed nor on the arithmetic
 SEEDS = [0, 1, 2, 3, 4]
 ONE_THREAD = "ARITHMETIC=native OMP_NUM_THREADS=1"
-ARITHMETIC = [  # what machines that are not pinned may do
+ARITHMETIC = [  # settings of machines that are not pinned
     ONE_THREAD,
     "ARITHMETIC=native OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2",
     "ARITHMETIC=native OMP_NUM_THREADS=2",
@@ -50,11 +50,11 @@ Summary = Mapping[str, float]
 
 
 def run(
-    folder: Annotated[Path | None, "where the runs are kept, some 300 MB each"] = None,
+    folder: Annotated[Path | None, "folder for the runs, some 300 MB each"] = None,
     *,
-    seeds: Annotated[list[int], "of the runs side by side"] = SEEDS,  # noqa: B006
-    arithmetic: Annotated[list[str], "variables, for a run of the first seed each"] = ARITHMETIC,  # noqa: B006
-    jobs: Annotated[Count | None, "runs side by side [one per CPU]"] = None,
+    seeds: Annotated[list[int], "seeds of the runs"] = SEEDS,  # noqa: B006
+    arithmetic: Annotated[list[str], "variables; per argument, one run with the first seed"] = ARITHMETIC,  # noqa: B006
+    jobs: Annotated[Count | None, "runs in parallel [one per CPU]"] = None,
 ) -> None:
     """Make the runs that are missing, write their figures and the deviations, and print the table."""
     if folder:
@@ -63,38 +63,38 @@ def run(
 
 
 def all_runs(folder: Path, seeds: list[int], arithmetic: list[str], jobs: int) -> dict[str, Summary]:
-    """The headline metrics of the workspace and of every run, by name: `seed N`, or its variables."""
+    """Return the headline metrics of the workspace and of each run, by name: `seed N`, or its variables."""
     wanted = {f"seed {seed}": (seed, variables_of(ONE_THREAD)) for seed in seeds}
     wanted |= {words: (seeds[0], variables_of(words)) for words in arithmetic}
-    made = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *asked) for asked in wanted.values())
-    return {WORKSPACE: read(SUMMARY), **dict(zip(wanted, made, strict=True))}
+    summaries = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *run) for run in wanted.values())
+    return {WORKSPACE: read(SUMMARY), **dict(zip(wanted, summaries, strict=True))}
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a JSON file; `InputError` if it is missing."""
+    """Return the content of a JSON file; a missing file is an `InputError`."""
     if not path.exists():
         raise InputError(f"{path} is missing: run `make repro`, then this command with a folder for its runs")
     return json.loads(path.read_text())
 
 
 def variables_of(words: str) -> dict[str, str]:
-    """The variables of `NAME=VALUE NAME=VALUE`.
+    """Return the variables in `NAME=VALUE NAME=VALUE`; other words are an `InputError`.
 
     >>> variables_of("ARITHMETIC=native OMP_NUM_THREADS=1")
     {'ARITHMETIC': 'native', 'OMP_NUM_THREADS': '1'}
     """
     pairs = [word.partition("=") for word in words.split()]
     if not pairs or not all(name and sign for name, sign, _ in pairs):
-        raise InputError(f"--arithmetic {words!r} must be NAME=VALUE, or several of them in one word")
+        raise InputError(f"--arithmetic {words!r} must be NAME=VALUE, or several of them in one quoted argument")
     return {name: value for name, _, value in pairs}
 
 
 def make(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:
-    """The headline metrics of a run in a clone below `folder`, which is made where it is missing."""
+    """Return the headline metrics of a run in a clone below `folder`; make the run if it is missing."""
     name = "_".join([f"seed={seed}", *(f"{key}={value}" for key, value in variables.items())])
     clone, done = folder / name, folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:  # two names may be the same run, side by side
+    with (folder / f"{name}.lock").open("w") as lock:  # two names may be the same run, at the same time
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
             _make(clone, seed, variables)
@@ -113,7 +113,7 @@ def _make(clone: Path, seed: int, variables: Mapping[str, str]) -> None:
 
 
 def set_seed(params: Path, seed: int) -> None:
-    """Change `seed` in a params.yaml; its comments stay."""
+    """Change `seed` in a params.yaml, and keep its comments."""
     yaml = YAML()
     content = yaml.load(params.read_text())
     content["seed"] = seed
@@ -135,39 +135,39 @@ def dvc(clone: Path, words: list[str], variables: Mapping[str, str] = MappingPro
 
 
 def deviations(runs: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
-    """For each metric its figure in every run, and the standard deviations over seeds and over arithmetics.
+    """Return, per metric, its figure in each run, and the standard deviations over seeds and over arithmetics.
 
     Args:
-        runs: as `all_runs`.
+        runs: the result of `all_runs`.
     """
     seeded = [name for name in runs if name.startswith("seed ")]
     others = [name for name in runs if name not in seeded]
-    found: dict[str, dict[str, Any]] = {}
+    by_metric: dict[str, dict[str, Any]] = {}
     for metric in runs[WORKSPACE]:
         figures = {name: summary[metric] for name, summary in runs.items()}
-        found[metric] = {
+        by_metric[metric] = {
             "seed": _deviation([figures[name] for name in seeded]),
             "arithmetic": _deviation([figures[name] for name in others]),
             "runs": figures,
         }
-    return found
+    return by_metric
 
 
 def _deviation(figures: list[float]) -> float | None:
     return statistics.stdev(figures) if len(figures) > 1 else None
 
 
-def table(found: Mapping[str, Mapping[str, Any]], metrics: Path) -> str:
-    """A Markdown table: each headline metric, its standard error over test images, and the deviations.
+def table(by_metric: Mapping[str, Mapping[str, Any]], metrics: Path) -> str:
+    """Return a Markdown table: each headline metric, its standard error over test images, and the deviations.
 
     Args:
-        found: as `deviations`.
+        by_metric: the result of `deviations`.
         metrics: folder of the metrics files, which hold the standard errors.
     """
     head = ["metric", "value", "error over images", "deviation over seeds", "over arithmetics", "lowest to highest"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for headline in of(found):
-        row = found[headline.name]
+    for headline in of(by_metric):
+        row = by_metric[headline.name]
         file = json.loads((metrics / f"{headline.file}.json").read_text())
         figures = row["runs"].values()
         cells = [

@@ -21,25 +21,25 @@ ROUNDING = 1e-4  # of the numbers in a metrics file
 
 
 class Missing(Exception):
-    """A sentence that says why there is no interval."""
+    """The reason why there is no interval, as a sentence."""
 
 
 class Evidence(NamedTuple):
-    """A method on the test images of a revision."""
+    """The outputs of a method for the test images of a revision."""
 
-    test_set: Any  # the images, and what is to be found in them: equal where two figures may be paired
+    test_set: Any  # the images and their ground truth; two figures may be paired if these are equal
     images: int
     resample: Callable[[np.ndarray], dict[str, np.ndarray]]  # counts [B, I] -> each metric [B], by its key
 
 
 def paired(metrics: Sequence[Headline], old: Revision, new: Revision) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of new - old of each metric of one method, by its name, over the same draws of test images.
+    """Return the 95 % interval of new - old per metric of one method, by name, over the same resampled test images.
 
     A metric that one side does not have, or that has no value, is left out.
 
     Raises:
-        Missing: the outputs of a side are not at hand, the test images are others, or the outputs of a side do not give
-            the figures that it states: it was run in part, or older code evaluated them otherwise.
+        Missing: the outputs of a side are not available, the test images differ, or the outputs of a side do not give
+            the figures that it states, because it was run in part or older code evaluated them differently.
     """
     try:
         sides = [_evidence(metrics, revision) for revision in (old, new)]
@@ -50,7 +50,7 @@ def paired(metrics: Sequence[Headline], old: Revision, new: Revision) -> dict[st
     counts = draws(sides[0].images)
     once = np.ones((1, sides[0].images))
     values = [side.resample(np.concatenate([once, counts])) for side in sides]
-    found = {}
+    intervals = {}
     for metric in metrics:
         pair = [side.get(metric.key) for side in values]
         if pair[0] is None or pair[1] is None or np.isnan([pair[0][0], pair[1][0]]).any():
@@ -61,8 +61,8 @@ def paired(metrics: Sequence[Headline], old: Revision, new: Revision) -> dict[st
                 raise Missing(
                     f"{revision.label} has other figures than data/{metric.output} gives, or gave to older code"
                 )
-        found[metric.name] = interval((pair[1] - pair[0])[1:])
-    return found
+        intervals[metric.name] = interval((pair[1] - pair[0])[1:])
+    return intervals
 
 
 def _evidence(metrics: Sequence[Headline], revision: Revision) -> Evidence:

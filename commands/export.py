@@ -1,7 +1,7 @@
-"""A trained network as a file that runs without this project: `python -m commands.export ssd300 --format onnx`.
+"""Export a trained network to a file that runs without this project: `python -m commands.export ssd300 --format onnx`.
 
-NAME is a section of `detectors` or `classifiers` in params.yaml; written is --out/NAME.onnx or --out/NAME.pt2. It is
-run beside PyTorch on images first, and there is no file where the two differ (docs/export.md).
+NAME is a section of `detectors` or `classifiers` in params.yaml; the file is --out/NAME.onnx or --out/NAME.pt2. Its
+outputs are first compared with those of PyTorch on images. If they differ, no file is written (docs/export.md).
 """
 
 import hashlib
@@ -33,7 +33,7 @@ IMAGES = 9  # of the test split: three batches of three
 
 
 class Params(trained.Params):
-    """What an exported file depends on in params.yaml, and the split that it is compared on."""
+    """The sections that an exported file depends on, and the splits, because it is compared on the test split."""
 
     splits: Splits
 
@@ -46,9 +46,9 @@ def run(
     out: Annotated[Path, "folder of the file [exports]"] = Path("exports"),
     images: Annotated[list[Path] | None, "photos and folders to compare on [the test split]"] = None,
 ) -> None:
-    """Write the file of a trained network, once its outputs are PyTorch's on the images."""
+    """Write a trained network to a file, if the file's outputs on the images are those of PyTorch."""
     if name == RCNN:
-        raise InputError("R-CNN is not one network, but proposals, a network and planes; the others can be exported")
+        raise InputError("R-CNN is not one network, but proposals, a network and SVMs; the others can be exported")
     method = load(params, name, torch.device("cpu"))
     assert not isinstance(method, Rcnn)
     pictures = given(images) if images else of_test_split(params, name)
@@ -66,27 +66,27 @@ def run(
 
 
 def source(name: str) -> dict[str, object]:
-    """Where the weights are from: their file, its SHA-256, and the settings of the network in it."""
+    """Return the origin of the weights: their file, its SHA-256, and the settings of the network."""
     path = MODELS / f"{name}.safetensors"
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"file": path.as_posix(), "sha256": digest, "model": read_tensors(path)[1]["model"]}
 
 
 def given(paths: list[Path]) -> list[np.ndarray]:
-    """Photos, RGB [H, W, 3], of files and folders; none, or one that does not decode, is an `InputError`."""
-    found = []
+    """Return photos, RGB [H, W, 3], of files and folders; no photo, or an unreadable one, is an `InputError`."""
+    images = []
     for path in photos.find(paths).values():
         try:
-            found.append(photos.decode(path.read_bytes()))
+            images.append(photos.decode(path.read_bytes()))
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-    if not found:
-        raise InputError("--images names folders without a photo in them")
-    return found
+    if not images:
+        raise InputError("--images names folders without a photo")
+    return images
 
 
 def of_test_split(params: Params, name: str) -> list[np.ndarray]:
-    """The first images, RGB [H, W, 3], of the prepared set's test split."""
+    """Return the first images, RGB [H, W, 3], of the prepared set's test split."""
     detector = name in params.detectors
     data, split = ("voc", params.splits.test) if detector else (params.classifiers[name]["data"], TEST)
     path = PREPARED / f"{data}.zip"

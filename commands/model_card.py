@@ -1,8 +1,8 @@
-"""A model card of a trained model: `python -m commands.model_card ssd300`, written to cards/ssd300.md.
+"""Write the model card of a trained model: `python -m commands.model_card ssd300` writes cards/ssd300.md.
 
-NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. The card says what the outputs of the stages
-say, so run `dvc repro` first. It is a command and no stage: nothing stands on a card, it takes seconds, and as a stage
-it would need an entry in dvc.yaml for each kind of model, with the outputs of half the pipeline among its deps.
+NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. The card is made from the outputs of the
+stages, so run `dvc repro` first. This is not a stage, because nothing depends on a card and it takes seconds. A stage
+would need an entry in dvc.yaml per kind of model, with the outputs of half the pipeline among its deps.
 """
 
 import hashlib
@@ -37,6 +37,7 @@ RCNN_SAYS = (
 )
 LOAD = """\
 import cv2, torch
+from src.params import read_params
 from commands.trained import Params, load
 model = load(read_params("params.yaml", Params), "{name}", torch.device("cpu"))
 """
@@ -45,7 +46,7 @@ CLASSIFY = 'found = model.probabilities(cv2.imread("photo.jpg", cv2.IMREAD_COLOR
 
 
 class Params(trained.Params):
-    """What a card says of params.yaml."""
+    """The sections that a card shows."""
 
     profile: str
     data: dict[str, Any]
@@ -71,7 +72,7 @@ def run(
 
 
 def card(params: Params, name: str) -> Card:
-    """The card of a name; an unknown one, and a file that is missing, is an `InputError` with the remedy."""
+    """Make the card of a method; an unknown name or a missing file is an `InputError` with the remedy."""
     if name == RCNN:
         return rcnn(params)
     if name in params.detectors:
@@ -82,7 +83,7 @@ def card(params: Params, name: str) -> Card:
 
 
 def rcnn(params: Params) -> Card:
-    """R-CNN's, of its three files."""
+    """Make the card of R-CNN, from its three files."""
     stages = {f"{RCNN}.safetensors": "finetune", "svm.npz": "train_svm", "bbox.npz": "train_bbox"}
     files = [existing(MODELS / file, stage) for file, stage in stages.items()]
     settings = {key: params.finetune[key] for key in ("backbone", "pool", "hidden")}
@@ -90,10 +91,10 @@ def rcnn(params: Params) -> Card:
     _made_with(files[0], {key: facts[key] for key in settings}, settings, "finetune")
     method = params.features.proposals
     metrics, proposals = _metrics(RCNN, f"evaluate_detections@{RCNN}"), _proposals(method)
-    given = params.splits
-    taught = _resolved(params, params.finetune)
-    training = [(given.finetune, "the network"), (given.train, "the SVMs and the box regression")]
-    splits, origin, source = _objects(params, training, taught["train"])
+    names = params.splits
+    section = _resolved(params, params.finetune)
+    training = [(names.finetune, "the network"), (names.train, "the SVMs and the box regression")]
+    splits, origin, source = _objects(params, training, section["train"])
     return Card(
         name=RCNN,
         what=RCNN_SAYS,
@@ -107,7 +108,7 @@ def rcnn(params: Params) -> Card:
         ],
         parameters={
             **params.model_dump(include={"seed", "selective_search", "warp", "features", "detect_rcnn"}),
-            "finetune": taught,
+            "finetune": section,
             "train_svm": params.train_svm,
             "train_bbox": params.train_bbox,
             "data": _shown(params, "voc"),
@@ -115,7 +116,7 @@ def rcnn(params: Params) -> Card:
         limits=[
             *limits.of_data(source, splits[-1].images),
             *limits.of_detector(facts["classes"], None, metrics["ap"]),
-            "Its scores are distances from a plane and no probabilities; above 0 is the class's side.",
+            "Its scores are distances from a plane, not probabilities; a score above 0 means the class.",
         ],
         files=_digests(files),
         loading=LOAD.format(name=RCNN) + DETECT,
@@ -123,14 +124,14 @@ def rcnn(params: Params) -> Card:
 
 
 def detector(params: Params, name: str) -> Card:
-    """A dense detector's; of one that tells no classes apart the figures are those of its proposals."""
+    """Make the card of a dense detector; if it is class-agnostic, the figures are those of its proposals."""
     module, section = plugins.section("detectors", params.detectors, name)
     path = existing(MODELS / f"{name}.safetensors", f"train_detector@{name}")
     facts = read_tensors(path)[1]
     _made_with(path, facts["model"], section.model.model_dump(), f"detectors.{name}.model")
     agnostic = class_agnostic(name)
-    taught = _resolved(params, params.detectors[name])
-    splits, origin, source = _objects(params, [(params.splits.detectors, "training")], taught["train"])
+    resolved = _resolved(params, params.detectors[name])
+    splits, origin, source = _objects(params, [(params.splits.detectors, "training")], resolved["train"])
     if agnostic:
         rows = figures.of_proposals(_proposals(name), _proposals(f"{name}_untrained"))
         rows += figures.of_anchors(_metrics(name, f"propose_{name}"))
@@ -146,7 +147,7 @@ def detector(params: Params, name: str) -> Card:
         classes=[OBJECT] if agnostic else facts["classes"],
         first_label=1,
         figures=rows,
-        parameters={"seed": params.seed, "detectors": {name: taught}, "data": _shown(params, "voc")},
+        parameters={"seed": params.seed, "detectors": {name: resolved}, "data": _shown(params, "voc")},
         limits=[
             *limits.of_data(source, splits[-1].images),
             *limits.of_detector(facts["classes"], section.model.size, ap),
@@ -157,14 +158,14 @@ def detector(params: Params, name: str) -> Card:
 
 
 def classifier(params: Params, name: str) -> Card:
-    """A classifier's."""
+    """Make the card of a classifier."""
     module, section = plugins.section("classifiers", params.classifiers, name)
     path = existing(MODELS / f"{name}.safetensors", f"train_classifier@{name}")
     facts = read_tensors(path)[1]
     _made_with(path, facts["model"], section.model.model_dump(), f"classifiers.{name}.model")
     metrics, settings = _metrics(name, f"evaluate_classifier@{name}"), params.data[section.data]
-    taught = _resolved(params, params.classifiers[name])
-    uses = [(TRAIN, "training"), (VALIDATION, _validation(taught["train"])), (TEST, "the figures below")]
+    resolved = _resolved(params, params.classifiers[name])
+    uses = [(TRAIN, "training"), (VALIDATION, _validation(resolved["train"])), (TEST, "the figures below")]
     splits = data.of_labels(LabelledImages(_prepared(section.data)), uses)
     return Card(
         name=name,
@@ -174,7 +175,7 @@ def classifier(params: Params, name: str) -> Card:
         classes=facts["classes"],
         first_label=0,
         figures=figures.of_classifier(metrics),
-        parameters={"seed": params.seed, "classifiers": {name: taught}, "data": _shown(params, section.data)},
+        parameters={"seed": params.seed, "classifiers": {name: resolved}, "data": _shown(params, section.data)},
         limits=[
             *limits.of_data(
                 settings["source"], splits[-1].images, same_people=data.same_people(section.data, settings)
@@ -187,10 +188,10 @@ def classifier(params: Params, name: str) -> Card:
 
 
 def _objects(params: Params, training: list[tuple[str, str]], train: dict[str, Any]) -> tuple[list[Split], str, str]:
-    """Splits, the test split last; origin in words; and `source` of the images with boxes."""
-    settings, given = params.data["voc"], params.splits
-    validation = [(given.validation, _validation(train))] if given.validation else []
-    uses = [*training, *validation, (given.test, "the figures below")]
+    """Return the splits, the test split last; the origin in words; and the `source` of the images with boxes."""
+    settings, names = params.data["voc"], params.splits
+    validation = [(names.validation, _validation(train))] if names.validation else []
+    uses = [*training, *validation, (names.test, "the figures below")]
     return data.of_objects(BoxedImages(_prepared("voc")), uses), data.origin("voc", settings), settings["source"]
 
 
@@ -199,7 +200,7 @@ def _validation(train: dict[str, Any]) -> str:
 
 
 def _shown(params: Params, name: str) -> dict[str, Any]:
-    """A data set's section but for its path, which is its user's own."""
+    """Return a data set's section without its path, which is private to the user."""
     return {name: {key: value for key, value in params.data[name].items() if key != "path"}}
 
 
@@ -215,14 +216,14 @@ def _proposals(name: str) -> dict[str, Any]:
     return _metrics(f"proposals_{name}", f"evaluate_proposals@{name}")
 
 
-def _made_with(path: Path, found: dict[str, Any], wanted: dict[str, Any], key: str) -> None:
-    """Refuse a model file that is not of the parameters that the card would name."""
-    if found != wanted:
+def _made_with(path: Path, stored: dict[str, Any], wanted: dict[str, Any], key: str) -> None:
+    """Refuse a model file that was made with other parameters than the card would name."""
+    if stored != wanted:
         raise InputError(f"{path} was made with another {key} than params.yaml has: run `dvc repro`")
 
 
 def _resolved(params: Params, section: dict[str, Any]) -> dict[str, Any]:
-    """A trainer's section, with what it takes from the common `train`."""
+    """Return a trainer's section, completed from the common `train`."""
     return {**section, "train": {**params.train.model_dump(), **section.get("train", {})}}
 
 

@@ -1,10 +1,10 @@
-"""DVC's plots on a page that asks the network for nothing.
+"""Write DVC's plots to a page that needs no network.
 
-    python -m commands.plots [REVISIONS ...]      # of the workspace, or of revisions and experiments side by side
+    python -m commands.plots [REVISIONS ...]      # of the workspace, or of several revisions and experiments
 
-`dvc plots show` and `dvc plots diff` write a page that loads Vega from a server. Here they are given a template that
-holds the scripts itself (`--html-template`; they come with the package vl-convert-python), so the page opens anywhere,
-and still does in years. It is dvc_plots/index.html, 0.9 MB more than DVC's own.
+`dvc plots show` and `dvc plots diff` write a page that loads Vega from a server. This command gives them a template
+that holds the scripts itself (`--html-template`; the scripts come with the package vl-convert-python), so the page
+opens anywhere, and still does in years. It is dvc_plots/index.html, 0.9 MB larger than DVC's own.
 """
 
 import re
@@ -44,11 +44,11 @@ def run(revisions: Annotated[Sequence[str], "commits, branches, tags, experiment
 
 
 def page() -> str:
-    """The template: the scripts, and `{plot_divs}` where DVC puts the plots."""
+    """Return the template: the scripts, and `{plot_divs}`, which DVC replaces with the plots."""
     import vl_convert
 
-    # A script ends at the first "</script", also within one of its strings.
-    scripts = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]  # its stub asks for more
+    # A script ends at the first "</script", even within one of its strings.
+    scripts = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]  # its stub requires more
     bundle = re.sub(r"</(script)", r"<\\/\1", scripts, flags=re.IGNORECASE)
     return PAGE.format(bundle=bundle)
 

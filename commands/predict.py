@@ -1,8 +1,9 @@
-"""What a trained method says of your own photos: `python -m commands.predict ssd300 photo.jpg folder/ --out predictions`.
+"""Predict your own photos with a trained method: `python -m commands.predict ssd300 photo.jpg folder/`.
 
-NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. Written are, below --out, annotated pictures
-in NAME/, NAME.json (of detectors in COCO's result format, with the image numbers in NAME_images.json) and NAME.csv. The
-tables hold all that the pipeline's own thresholds leave; pictures show what scores above --show-above.
+NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. The command writes, below --out, annotated
+pictures in NAME/, NAME.json (for detectors in COCO's result format, with the image numbers in NAME_images.json) and
+NAME.csv. The tables hold all detections that pass the pipeline's own thresholds; the pictures show those with a score
+above --show-above.
 """
 
 import sys
@@ -32,12 +33,12 @@ from stages.command import command
 from stages.environment import device
 
 Method = Rcnn | Dense | Classifier
-SHOW_ABOVE = 0.5  # of a probability
-SHOW_ABOVE_RCNN = 0.0  # of an SVM: the class's side of its plane
+SHOW_ABOVE = 0.5  # for probabilities
+SHOW_ABOVE_RCNN = 0.0  # for SVM scores: a score above 0 means the class
 
 
 class Options(NamedTuple):
-    """How photos are predicted and shown."""
+    """The options of the command line that several functions use."""
 
     name: str
     out: Path
@@ -53,9 +54,9 @@ def run(
     *,
     out: Annotated[Path, "folder of the results [predictions]"] = Path("predictions"),
     camera: Annotated[int | None, "number of a camera, 0 is the first; Ctrl-C ends it"] = None,
-    frames: Annotated[Count | None, "most frames of a camera or video"] = None,
-    max_side: Annotated[Count, "pixels; larger photos are made smaller [1000]"] = 1000,
-    show_above: Annotated[float | None, "score above which pictures show a detection [0.5; rcnn 0, an SVM's]"] = None,
+    frames: Annotated[Count | None, "largest number of frames of a camera or video"] = None,
+    max_side: Annotated[Count, "longest side in pixels; larger photos are shrunk [1000]"] = 1000,
+    show_above: Annotated[float | None, "score above which pictures show a detection [0.5; for rcnn 0]"] = None,
 ) -> None:
     """Predict photos, then videos and the camera; all results of one call are in the same two tables."""
     method = load(params, name, torch.device(device()))
@@ -66,7 +67,7 @@ def run(
     if camera is not None:
         videos[f"camera{camera}"] = camera
     if not photos and not videos:
-        raise InputError("there is no photo to look at: name photos, folders with photos in them, or --camera 0")
+        raise InputError("there is no photo to look at: name photos, folders of photos, videos, or --camera 0")
     table, results = out / f"{name}.csv", out / f"{name}.json"
     if isinstance(method, Classifier):
         if videos:
@@ -83,72 +84,72 @@ def run(
     tables.write_json(out / f"{name}_images.json", tables.coco_images(detections, method.classes))
     write_csv(table, tables.detection_table(detections, method.classes))
     count = sum(len(detected.record["boxes"]) for detected in detections.values())
-    print(f"{count} in {len(detections)} images: {results}, {table}")
+    print(f"{count} detections in {len(detections)} images: {results}, {table}")
 
 
 def detect(method: Rcnn | Dense, photos: dict[str, Path], options: Options) -> dict[str, Detected]:
-    """Detections by photo, in its own pixels; a picture of each is written."""
-    found: dict[str, Detected] = {}
+    """Return the detections by photo, in its own pixels; write a picture of each."""
+    detections: dict[str, Detected] = {}
     taken = set(photos.values())
     for image_id, image in readable(photos):
         record = located(method, image, Path(image_id).name, options.max_side)
-        found[image_id] = Detected(photos[image_id].name, image.shape[:2], record)
+        detections[image_id] = Detected(photos[image_id].name, image.shape[:2], record)
         shown = draw_detections(image, above(record, threshold(method, options)), method.classes)
         write_picture(options.out / options.name / f"{image_id}.jpg", shown, taken)
-    return found
+    return detections
 
 
 def classify(method: Classifier, photos: dict[str, Path], options: Options) -> dict[str, np.ndarray]:
-    """Probabilities of the classes [C] by photo; a picture of each is written."""
-    said: dict[str, np.ndarray] = {}
+    """Return the probabilities of the classes [C] by photo; write a picture of each."""
+    probabilities: dict[str, np.ndarray] = {}
     taken = set(photos.values())
     for image_id, image in readable(photos):
-        said[image_id] = method.probabilities(image)
-        shown = draw_classes(shrink(image, options.max_side), said[image_id], method.classes)
+        probabilities[image_id] = method.probabilities(image)
+        shown = draw_classes(shrink(image, options.max_side), probabilities[image_id], method.classes)
         write_picture(options.out / options.name / f"{image_id}.jpg", shown, taken)
-    return said
+    return probabilities
 
 
 def watch(method: Rcnn | Dense, name: str, source: Path | int, options: Options) -> dict[str, Detected]:
-    """Detections by frame; `out/<method>/<name>.mp4` shows them. Ctrl-C ends it, and keeps what there is."""
+    """Return the detections by frame; write `out/<method>/<name>.mp4`. Ctrl-C ends it, and keeps the frames so far."""
     out = options.out / options.name / f"{name}.mp4"
     if isinstance(source, Path) and out.resolve() == source:
         raise InputError(f"{out} is the video itself: choose another folder with --out")
-    frames, found = Frames(name, source), dict[str, Detected]()
+    frames, detections = Frames(name, source), dict[str, Detected]()
     bar = tqdm(total=options.frames or frames.length, desc=name, unit="frame")
     try:
         with writer(out, frames.fps) as video:
             for image_id, image in frames:
                 record = located(method, image, image_id, options.max_side)
-                found[image_id] = Detected(image_id, image.shape[:2], record)
+                detections[image_id] = Detected(image_id, image.shape[:2], record)
                 video.add(draw_detections(image, above(record, threshold(method, options)), method.classes))
                 bar.update()
-                if len(found) == options.frames:
+                if len(detections) == options.frames:
                     break
     except KeyboardInterrupt:
-        print(f"\nstopped after {len(found)} frames", file=sys.stderr)
+        print(f"\nstopped after {len(detections)} frames", file=sys.stderr)
     finally:
         frames.close()
         bar.close()
-    return found
+    return detections
 
 
 def located(method: Rcnn | Dense, image: np.ndarray, image_id: str, max_side: int) -> Record:
-    """Detections of an image that may be too large to look at as it is, in its own pixels."""
-    seen = shrink(image, max_side)
-    record = method.detect(seen, image_id)
-    return {**record, "boxes": enlarge(record["boxes"], seen.shape[:2], image.shape[:2])}
+    """Return the detections in an image, in its own pixels; a large image is shrunk for the method."""
+    shrunk = shrink(image, max_side)
+    record = method.detect(shrunk, image_id)
+    return {**record, "boxes": enlarge(record["boxes"], shrunk.shape[:2], image.shape[:2])}
 
 
 def threshold(method: Rcnn | Dense, options: Options) -> float:
-    """The score above which pictures show a detection."""
+    """Return the score above which pictures show a detection."""
     if options.show_above is not None:
         return options.show_above
     return SHOW_ABOVE_RCNN if isinstance(method, Rcnn) else SHOW_ABOVE
 
 
 def readable(photos: dict[str, Path]) -> Iterator[tuple[str, np.ndarray]]:
-    """(id, RGB image [H, W, 3]) of the photos that decode; the others are reported. None at all is an `InputError`."""
+    """Yield (id, RGB image [H, W, 3]) per photo that decodes, and report the others; if none does, `InputError`."""
     read = 0
     for image_id, path in tqdm(photos.items(), desc="photos", disable=len(photos) < 2):
         try:
@@ -163,7 +164,7 @@ def readable(photos: dict[str, Path]) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def write_picture(path: Path, picture: np.ndarray, taken: set[Path]) -> None:
-    """Write a JPEG, but never over a photo that was handed in, of which `taken` holds the paths."""
+    """Write a JPEG, but never over one of the photos of the command line, whose paths are `taken`."""
     if path.resolve() in taken:
         raise InputError(f"{path} is one of the photos: choose another folder with --out")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Print a profile as flags: `dvc exp run $(python -m commands.profile voc2007)`.
 
-A profile is an overlay of params.yaml under profiles/, with the same keys; any further `-S key=value` comes behind it.
+A profile is an overlay of params.yaml under profiles/, with the same keys; any further `-S key=value` comes after it.
 """
 
 import json
@@ -25,9 +25,9 @@ def main() -> None:
 
 
 def flags(profile: Path, params: Path) -> Iterator[str]:
-    """The overlay's values as flags of `dvc exp run`; a key that params.yaml lacks is refused.
+    """Yield the overlay's values as flags of `dvc exp run`; a key that params.yaml lacks is refused.
 
-    But for a trainer's own `train`, which may have any key of the common one: that is added (`+`).
+    A trainer's own `train` is an exception: it may have any key of the common one, which is then added (`+`).
     """
     yaml = YAML(typ="safe")
     base = dict(flatten(yaml.load(params.read_text())))

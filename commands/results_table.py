@@ -18,12 +18,12 @@ def main() -> None:
 
 
 def read(folder: Path) -> Metrics:
-    """The content of each metrics file, by its name without .json."""
+    """Return the content of each metrics file, by its name without .json."""
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 
 
 def table(metrics: Metrics) -> str:
-    """A Markdown table with a row for each metric of the summary; a standard error that is not there is a dash."""
+    """Return a Markdown table with a row per metric of the summary; a missing standard error is a dash."""
     rows = [
         f"| {metric.words} | {_number(metrics[SUMMARY][metric.name])} | {_error(metrics, metric)} "
         f"| {_baseline(metrics, metric)} |"

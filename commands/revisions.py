@@ -1,7 +1,7 @@
 """Read the files of a revision that a comparison needs: of a commit, an experiment of DVC, or the workspace.
 
-Metrics, parameters and `dvc.lock` are read from git, the outputs from DVC's cache by the digests in `dvc.lock`. Nothing
-is checked out and nothing written. Of the workspace the files themselves are read, and the cache where one is missing.
+Metrics, parameters and `dvc.lock` are read from git, and the outputs from DVC's cache by the digests in `dvc.lock`.
+Nothing is checked out or written. For the workspace, the files themselves are read, or the cache if a file is missing.
 """
 
 import json
@@ -30,13 +30,13 @@ class Revision:
     label: str  # for a reader: `HEAD (1a2b3c4)`
     metrics: Metrics
     params: Mapping[str, Any]
-    digests: Mapping[str, str]  # md5 of each output of the pipeline, by its path; of a folder it ends in `.dir`
-    cached: Callable[[str], Path]  # where the cache holds a digest, if it does
-    folder: Path | None = None  # of the workspace
+    digests: Mapping[str, str]  # md5 of each output of the pipeline, by path; that of a folder ends in `.dir`
+    cached: Callable[[str], Path]  # path in the cache for a digest; the file may be missing
+    folder: Path | None = None  # root of the workspace; None for a commit
 
     @cached_property
     def summary(self) -> Mapping[str, float | None]:
-        """The headline metrics; of a commit before summary.json, those of the list that its metrics files have."""
+        """The headline metrics; for a commit without summary.json, those listed ones that its metrics files have."""
         if SUMMARY in self.metrics:
             return self.metrics[SUMMARY]
         return headline.summary(self.metrics, [metric.name for metric in LISTED])
@@ -56,14 +56,14 @@ class Revision:
 
 
 def revisions(names: list[str], root: Path) -> list[Revision]:
-    """The revisions of these names.
+    """Read the revisions with these names.
 
     Args:
-        names: what git takes for a commit, or the name of an experiment; `workspace` for the files as they are.
-        root: of the repository.
+        names: any name of a commit for git, or the name of an experiment; `workspace` for the files in the folder.
+        root: the folder of the repository.
 
     Raises:
-        InputError: `root` is no root of a repository of git and DVC, there is no such revision, or it has no metrics.
+        InputError: `root` is not the root of a git and DVC repository, a revision does not exist or has no metrics.
     """
     for entry, words in ((".dvc", "DVC"), (".git", "git")):
         if not (root / entry).exists():
@@ -77,11 +77,11 @@ def revisions(names: list[str], root: Path) -> list[Revision]:
         def cached(digest: str) -> Path:
             return Path(repo.cache.local.oid_to_path(digest))
 
-        found = [_workspace(root, cached) if name == WORKSPACE else _commit(name, repo, cached) for name in names]
-    for name, revision in zip(names, found, strict=True):
+        result = [_workspace(root, cached) if name == WORKSPACE else _commit(name, repo, cached) for name in names]
+    for name, revision in zip(names, result, strict=True):
         if not revision.summary:
             raise InputError(f"{name} has no metrics: run `dvc repro` there, or name another revision")
-    return found
+    return result
 
 
 def _workspace(root: Path, cached: Callable[[str], Path]) -> Revision:
@@ -101,8 +101,8 @@ def _commit(name: str, repo: Any, cached: Callable[[str], Path]) -> Revision:
         raise InputError(f"{name!r} names no commit, branch, tag or experiment, or several experiments") from None
 
     def text(path: str) -> str:
-        found = subprocess.run(["git", "show", f"{commit}:{path}"], cwd=repo.root_dir, capture_output=True, text=True)
-        return found.stdout
+        shown = subprocess.run(["git", "show", f"{commit}:{path}"], cwd=repo.root_dir, capture_output=True, text=True)
+        return shown.stdout
 
     tree = ["git", "ls-tree", "--name-only", commit, f"{METRICS}/"]
     listed = subprocess.run(tree, cwd=repo.root_dir, capture_output=True, text=True).stdout.split()

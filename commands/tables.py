@@ -19,58 +19,73 @@ UNKNOWN = "Where `seed` is a dash, how far trainings differ is not known, and th
 
 
 def comparison(changes: Mapping[str, Change], notes: Sequence[str], *, markdown: bool = False) -> str:
-    """The headline metrics with interval, seed deviation and word, what is to be known of them, and the verdict."""
+    """Return the headline metrics with interval, seed deviation and word, the notes on them, and the verdict."""
     head = ["metric", "old", "new", "change", "95 % interval", "seed", "verdict"]
     rows = [
-        [name, _number(one.old), _number(one.new), _signed(one.difference), _interval(one), _seed(one), word(one)]
-        for name, one in changes.items()
+        [
+            name,
+            _number(change.old),
+            _number(change.new),
+            _signed(change.difference),
+            _interval(change),
+            _seed(change),
+            word(change),
+        ]
+        for name, change in changes.items()
     ]
-    said = [LEGEND, *notes]
-    if notes and any(one.interval is None and one.difference is not None for one in changes.values()):
-        said.append(INDEPENDENT)
-    if any(_seed(one) == "-" and word(one) in ("better", "worse", "noise") for one in changes.values()):
-        said.append(UNKNOWN)
-    return "\n\n".join([_table(head, rows, markdown), "\n".join(said), verdict(changes)])
+    lines = [LEGEND, *notes]
+    if notes and any(change.interval is None and change.difference is not None for change in changes.values()):
+        lines.append(INDEPENDENT)
+    if any(_seed(change) == "-" and word(change) in ("better", "worse", "noise") for change in changes.values()):
+        lines.append(UNKNOWN)
+    return "\n\n".join([_table(head, rows, markdown), "\n".join(lines), verdict(changes)])
 
 
 def verdict(changes: Mapping[str, Change]) -> str:
-    """One line: `Verdict: 1 better, 0 worse, 3 noise, 9 same.`; words that are rare are named where they occur."""
-    found = Counter(word(one) for one in changes.values())
-    parts = [f"{found[name]} {name}" for name in WORDS if name in WORDS[:4] or found[name]]
+    """Return one line: `Verdict: 1 better, 0 worse, 3 noise, 9 same.`; the other words are listed if they occur."""
+    counts = Counter(word(change) for change in changes.values())
+    parts = [f"{counts[name]} {name}" for name in WORDS if name in WORDS[:4] or counts[name]]
     return f"Verdict: {', '.join(parts)}."
 
 
 def gate(changes: Mapping[str, Change], bands: Mapping[str, float], *, markdown: bool = False) -> tuple[str, list[str]]:
-    """A table of metrics and bands, and the names of those that lie outside, on either side, or are gone.
+    """Return a table of metrics and bands, and the names of those outside their band, on either side, or gone.
 
     Args:
-        changes: by name; `old` is the committed one.
-        bands: how far `new` may lie from `old`, for each metric that has an old value.
-        markdown: whether the table is one of Markdown.
+        changes: by name; `old` is the committed figure.
+        bands: the largest allowed distance of `new` from `old`, per metric that has an old figure.
+        markdown: True for a Markdown table, False for aligned text.
     """
-    words = {name: _inside(one, bands.get(name, 0.0)) for name, one in changes.items()}
+    words = {name: _inside(change, bands.get(name, 0.0)) for name, change in changes.items()}
     rows = [
-        [name, _number(one.old), _number(one.new), _signed(one.difference), _number(bands.get(name)), words[name]]
-        for name, one in changes.items()
+        [
+            name,
+            _number(change.old),
+            _number(change.new),
+            _signed(change.difference),
+            _number(bands.get(name)),
+            words[name],
+        ]
+        for name, change in changes.items()
     ]
-    outside = [name for name, said in words.items() if said in ("worse", "better", "gone")]
-    said = [
+    outside = [name for name, result in words.items() if result in ("worse", "better", "gone")]
+    lines = [
         "band: how far a metric may lie from the committed one on another kind of machine; the larger of 0.03 and 3 "
         "sqrt(2)\ntimes the larger of its deviations over seeds and over arithmetics."
     ]
     if better := [name for name in outside if words[name] == "better"]:
-        said.append(f"Better beyond the band: commit the new figures of {', '.join(better)} if the change is meant.")
+        lines.append(f"Better beyond the band: commit the new figures of {', '.join(better)} if the change is meant.")
     if worse := [name for name in outside if words[name] != "better"]:
-        said.append(f"Worse beyond the band, or gone: {', '.join(worse)}.")
-    if new := [name for name, word_ in words.items() if word_ == "new"]:
-        said.append(f"Not committed yet: {', '.join(new)}.")
-    said.append(f"Gate: {'FAILED' if outside else 'passed'}, {len(outside)} of {len(rows)} metrics outside the band.")
+        lines.append(f"Worse beyond the band, or gone: {', '.join(worse)}.")
+    if new := [name for name, result in words.items() if result == "new"]:
+        lines.append(f"Not committed yet: {', '.join(new)}.")
+    lines.append(f"Gate: {'FAILED' if outside else 'passed'}, {len(outside)} of {len(rows)} metrics outside the band.")
     table = _table(["metric", "committed", "now", "change", "band", "result"], rows, markdown)
-    return "\n\n".join([table, *said]), outside
+    return "\n\n".join([table, *lines]), outside
 
 
 def every_number(old: Metrics, new: Metrics, *, markdown: bool = False) -> str:
-    """Every value of every metrics file on both sides; a dash where one does not have it."""
+    """Return a table of every value of every metrics file on both sides; a missing value is a dash."""
     rows = []
     for file in sorted({*old, *new}):
         sides = [dict(flatten(metrics.get(file, {}))) for metrics in (old, new)]
@@ -96,7 +111,7 @@ def _table(
     markdown: bool,
     left: Sequence[str] = ("metric", "verdict", "result"),
 ) -> str:
-    """Columns of words, `left`, begin at the left, those of numbers end at the right."""
+    """Format a table: the columns in `left` are aligned to the left, the others to the right."""
     if markdown:
         return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]

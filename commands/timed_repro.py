@@ -1,9 +1,9 @@
-"""Run `dvc repro`, note the seconds of each stage that ran, and make a report that has them.
+"""Run `dvc repro`, record the seconds of each stage that ran, and write a report with these times.
 
-    python -m commands.timed_repro [what dvc repro takes]
+    python -m commands.timed_repro [arguments of dvc repro]
 
-The pipeline's own report has no times, for it is the same for the same inputs; this one lies beside it, outside of git
-and DVC. A stage that was up to date keeps the time of its last run here.
+The pipeline's own report has no times, because it must be the same for the same inputs. This report is a file beside
+it, outside git and DVC. A stage that was up to date keeps the time of its last run here.
 """
 
 import os
@@ -27,10 +27,10 @@ END = re.compile(r"(Updating|Generating) lock file|Stage '[^']+' (didn't change|
 
 
 def main() -> None:
-    """Run, then write `report/times.csv` and `report/with_times.html`; exit as DVC does where it fails."""
-    found, code = timed(["dvc", "repro", *sys.argv[1:]])
+    """Run DVC, then write `report/times.csv` and `report/with_times.html`; if DVC fails, exit with its status."""
+    durations, code = timed(["dvc", "repro", *sys.argv[1:]])
     known = read_times(TIMES) if TIMES.exists() else {}
-    table = pd.DataFrame(list({**known, **found}.items()), columns=["stage", "seconds"])
+    table = pd.DataFrame(list({**known, **durations}.items()), columns=["stage", "seconds"])
     write_csv(TIMES, table)
     if code:
         sys.exit(code)
@@ -38,37 +38,37 @@ def main() -> None:
 
 
 def timed(command: list[str]) -> tuple[dict[str, float], int]:
-    """Seconds by stage, and the exit status, of a command that says what `dvc repro` says; it is shown as it comes."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # or a line would come when a buffer is full
+    """Run a command that prints what `dvc repro` prints, and show it; return seconds by stage, and the exit status."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # otherwise lines would come late, when a buffer is full
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         lines = ((print(line, end="", flush=True), time.monotonic(), line) for line in process.stdout)
-        found = seconds((when, line) for _, when, line in lines)
-    return found, process.returncode
+        durations = seconds((when, line) for _, when, line in lines)
+    return durations, process.returncode
 
 
 def seconds(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
-    """How long each stage ran, from the lines of `dvc repro` and when each came.
+    """Return the seconds of each stage, from the lines of `dvc repro` and the time of each line.
 
-    A stage's time is from the line that names it to the one that says that it is in the lock file, so with the hashing
-    of its outputs. One that failed has none.
+    A stage's time is that from the line that names it to the line that says that it is in the lock file, so it includes
+    the hashing of the outputs. A stage that failed has no time.
 
     >>> seconds([(1.0, "Running stage 'propose':"), (1.1, "> python"), (4.0, "Updating lock file 'dvc.lock'")])
     {'propose': 3.0}
     """
-    found: dict[str, float] = {}
+    durations: dict[str, float] = {}
     name, begin = "", 0.0
     for when, line in lines:
         if started := BEGIN.match(line):
             name, begin = started[1], when
         elif name and END.match(line):
-            found[name] = round(when - begin, 3)
+            durations[name] = round(when - begin, 3)
             name = ""
-    return found
+    return durations
 
 
 def with_times(pipeline: Path) -> list[str]:
-    """The arguments of the pipeline's own command that makes the report, with the times and another output."""
+    """Return the arguments of the pipeline's command for the report, with the times and another output."""
     command = YAML(typ="safe").load(pipeline.read_text())["stages"]["report"]["cmd"].split()[1:]
     command[command.index("--out") + 1] = str(REPORT)
     return [*command, "--times", str(TIMES)]

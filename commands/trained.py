@@ -1,4 +1,4 @@
-"""The trained models by name: where dvc.yaml puts their files, and which stage makes one that is missing."""
+"""The trained models by name: their files, as dvc.yaml places them, and the stages that make them."""
 
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ RCNN = "rcnn"
 
 
 class Params(Sections):
-    """What predictions depend on in params.yaml; the rest is in the model files."""
+    """The sections that predictions depend on; the rest is in the model files."""
 
     seed: Seed
     selective_search: selective_search.SelectiveSearch
@@ -33,19 +33,19 @@ class Params(Sections):
     classifiers: dict[str, Any]
 
     def names(self) -> list[str]:
-        """The methods: R-CNN, every section of `detectors` and every one of `classifiers`."""
+        """Return the methods: R-CNN, every section of `detectors` and every section of `classifiers`."""
         return [RCNN, *self.detectors, *self.classifiers]
 
 
 def existing(path: Path, stage: str) -> Path:
-    """The path of a stage's output; one that is missing is an `InputError` that names the stage which makes it."""
+    """Return the path of a stage's output; a missing file is an `InputError` that names the stage that makes it."""
     if not path.exists():
         raise InputError(f"{path} is missing: run `dvc repro {stage}`, which makes it")
     return path
 
 
 def load(params: Params, name: str, device: torch.device) -> Rcnn | Dense | Classifier:
-    """The method of a name, with its trained weights; an unknown name is an error that lists those there are."""
+    """Load a method with its trained weights; an unknown name is an `InputError` that lists the known ones."""
     if name == RCNN:
         return rcnn(params, device)
     if name in params.detectors:
@@ -57,12 +57,12 @@ def load(params: Params, name: str, device: torch.device) -> Rcnn | Dense | Clas
 
 
 def dense(params: Params, name: str, device: torch.device) -> Dense:
-    """A dense detector."""
+    """Load a dense detector."""
     return Dense(params.detectors, name, existing(MODELS / f"{name}.safetensors", f"train_detector@{name}"), device)
 
 
 def rcnn(params: Params, device: torch.device) -> Rcnn:
-    """R-CNN, fed by the method that `features.proposals` names."""
+    """Load R-CNN, with the proposal method that `features.proposals` names."""
     return Rcnn(
         existing(MODELS / f"{RCNN}.safetensors", "finetune"),
         existing(MODELS / "svm.npz", "train_svm"),
@@ -76,13 +76,13 @@ def rcnn(params: Params, device: torch.device) -> Rcnn:
 
 
 def proposer(params: Params, device: torch.device) -> Propose:
-    """The method that `features.proposals` names: selective search, or a dense detector's boxes."""
+    """Return the proposal method that `features.proposals` names: selective search, or a dense detector's boxes."""
     name = params.features.proposals
     if name == "selective_search":
         return partial(_search, params)
     if name in params.detectors:
         return partial(_boxes, dense(params, name, device))
-    raise InputError(f"params.yaml: features.proposals = {name!r}: predictions know selective_search and a detector")
+    raise InputError(f"params.yaml: features.proposals = {name!r}: it must be selective_search or a detector")
 
 
 def _search(params: Params, image: np.ndarray, image_id: str) -> np.ndarray:

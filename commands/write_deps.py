@@ -29,12 +29,12 @@ def imports(path: Path) -> set[Path]:
 
 def closure(path: Path) -> set[str]:
     """Return the file and all that it imports, directly or not, as paths from the root."""
-    seen, waiting = {path}, [path]
+    reached, waiting = {path}, [path]
     while waiting:
-        new = imports(waiting.pop()) - seen
-        seen |= new
+        new = imports(waiting.pop()) - reached
+        reached |= new
         waiting += new
-    return {file.relative_to(ROOT).as_posix() for file in seen}
+    return {file.relative_to(ROOT).as_posix() for file in reached}
 
 
 def code(script: str, deps: Iterable[str]) -> set[str]:
@@ -42,7 +42,7 @@ def code(script: str, deps: Iterable[str]) -> set[str]:
 
     Args:
         script: its name in stages/.
-        deps: of the stage; those in `PLUGINS` are plug-ins, whose own imports belong to the stage.
+        deps: those of the stage; those in `PLUGINS` are plug-ins, whose own imports belong to the stage.
     """
     kinds = {kind for kind in PLUGINS for dep in deps if dep.startswith(f"src/{kind}")}
     files = [ROOT / f"stages/{script}.py", *(file for kind in kinds for file in _modules(ROOT / f"src/{kind}"))]
@@ -50,7 +50,7 @@ def code(script: str, deps: Iterable[str]) -> set[str]:
 
 
 def is_plugin(dep: str) -> bool:
-    """Say whether a dependency is a plug-in, or the folder of all plug-ins of a kind."""
+    """Tell whether a dependency is a plug-in, or the folder of all plug-ins of a kind."""
     return any(dep == f"src/{kind}" or dep.startswith(f"src/{kind}/") for kind in PLUGINS)
 
 
@@ -67,12 +67,12 @@ def folded(files: Iterable[str]) -> list[str]:
 
 def unfolded(deps: Iterable[str]) -> set[str]:
     """Return the modules that deps name, those of folders among them, without plug-ins; the inverse of `folded`."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for dep in deps:
         if dep.startswith(("src/", "stages/")) and not is_plugin(dep):
             path = ROOT / dep
-            found |= {file.relative_to(ROOT).as_posix() for file in ([path] if path.suffix else _modules(path))}
-    return found
+            modules |= {file.relative_to(ROOT).as_posix() for file in ([path] if path.suffix else _modules(path))}
+    return modules
 
 
 def _modules(folder: Path) -> list[Path]:
@@ -98,7 +98,7 @@ def write_deps(pipeline: Path) -> None:
 
 
 def _in_deps(lines: list[str]) -> bool:
-    """Say whether the last line is `deps:` or an entry below it."""
+    """Tell whether the last line is `deps:` or an entry below it."""
     last = next((line for line in reversed(lines) if not line.lstrip().startswith("- ")), "")
     return last.endswith(" deps:")
 

@@ -1,7 +1,8 @@
 """Every parameter of `params.yaml`: read this file, and the sections that it names, to see what can be set.
 
-Each section is declared beside the code that uses it. Data sets, detectors and classifiers bring their own sections, one
-per file of their folder. Only `check` reads all of them; a stage reads its own, so a new method makes no other stale.
+Each section is declared beside the code that uses it. Data sets, detectors and classifiers bring their own sections,
+one per file of their folder. Only `check` reads all of them; a stage reads its own, so a new method makes no other
+stage stale.
 """
 
 from typing import Any

@@ -49,7 +49,7 @@ def can_pin(cpuinfo: Path = CPUINFO) -> bool:
 
 
 def mode() -> str:
-    """Return how this process computes on a CPU, `pinned` or `native`; another word in `ARITHMETIC` is an `InputError`."""
+    """Return the mode of this process, `pinned` or `native`; another word in `ARITHMETIC` is an `InputError`."""
     value = os.environ.get(VARIABLE, PINNED)
     if value not in (PINNED, NATIVE):
         raise InputError(f"the environment has {VARIABLE}={value}, which must be {PINNED} or {NATIVE}, or unset")

@@ -1,4 +1,4 @@
-"""Compute the features of each region once: proposals, and ground-truth boxes of the training images."""
+"""Compute the features of each region once: proposals of all images, ground-truth boxes of the training images."""
 
 from pathlib import Path
 

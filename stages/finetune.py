@@ -11,6 +11,7 @@ from src.rcnn.finetune import Finetune, RegionBatches
 from src.rcnn.training import start, train
 from src.rcnn.warp import Warp
 from src.splits import Splits
+from src.training.loop import Run
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
@@ -43,18 +44,16 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
         num_batches = rules.batches_per_epoch // 8 + 1
         held_out = batches(ids, read_records(proposals, ids), num_batches=num_batches, flip=False)
     print(f"{len(regions.objects)} object and {len(regions.backgrounds)} background regions to choose from")
+    state = checkpoint("finetune", params.model_dump(), [images, proposals, weights])
+    training = Run(fabric(settings.precision), settings, params.seed, workers(), state)
     history = train(
-        fabric(settings.precision),
+        training,
         model,
         fresh,
         regions,
         held_out,
         rules,
         params.warp,
-        settings,
-        seed=params.seed,
-        workers=workers(),
-        checkpoint=checkpoint("finetune", params.model_dump(), [images, proposals, weights]),
     )
     counts = {"object_regions": len(regions.objects), "background_regions": len(regions.backgrounds)}
     write_training(

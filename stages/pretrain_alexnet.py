@@ -16,7 +16,7 @@ from src.params import Sections, Seed
 from src.rcnn import pretraining
 from src.rcnn.finetune import PRETRAINED, Finetune
 from src.rcnn.warp import Warp
-from src.training.loop import kept_row
+from src.training.loop import Run, kept_row
 from src.training.settings import Train
 from stages.command import command
 from stages.environment import checkpoint, fabric, made_by, workers
@@ -42,18 +42,16 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
     data, section = LabelledImages(images), params.pretrain_alexnet
     settings = section.train.over(params.train)
     model = pretraining.start(params.finetune, section, len(data.classes), params.seed)
+    state = checkpoint("pretrain_alexnet", params.model_dump(), [images])
+    training = Run(fabric(settings.precision), settings, params.seed, workers(), state)
     history = train(
-        fabric(settings.precision),
+        training,
         model,
         [],
         data,
         data.ids(TRAIN),
         data.ids(VALIDATION),
         pretraining.recipe(section, params.warp),
-        settings,
-        seed=params.seed,
-        workers=workers(),
-        checkpoint=checkpoint("pretrain_alexnet", params.model_dump(), [images]),
     )
     write_tensors(out, pretraining.without_last(model), {"source": f"{PRETRAINED} on {section.data}"})
     write_json(metrics, {**kept_row(history, settings), **made_by()})

@@ -10,6 +10,7 @@ from src.files.labelled_images import LabelledImages
 from src.files.weights import read_tensors
 from src.networks import starting_weights
 from src.params import Sections, Seed
+from src.training.loop import Run
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
@@ -40,18 +41,16 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
         print(f"start at random: {_listed(fresh)}; skipped: {_listed(starting_weights.skipped(model, tensors))}")
     trained = section.model_dump(exclude={"predict", "train"})
     computed = {"seed": params.seed, "train": settings.model_dump(), "classifier": trained}
+    state = checkpoint(classifier, computed, [images, weights])
+    training = Run(fabric(settings.precision), settings, params.seed, workers(), state)
     history = train(
-        fabric(settings.precision),
+        training,
         model,
         fresh,
         data,
         data.ids(TRAIN),
         data.ids(VALIDATION),
         section,
-        settings,
-        seed=params.seed,
-        workers=workers(),
-        checkpoint=checkpoint(classifier, computed, [images, weights]),
     )
     write_training(
         model,

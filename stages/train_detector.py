@@ -10,6 +10,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.splits import Splits
+from src.training.loop import Run
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
@@ -35,8 +36,10 @@ def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path
     trained = section.model_dump(exclude={"decode"})
     computed = {**params.model_dump(exclude={"detectors"}), "detector": trained}
     held_out = data.ids(params.splits.validation) if params.splits.validation else []
+    state = checkpoint(detector, computed, [images, weights])
+    training = Run(fabric(settings.precision), settings, params.seed, workers(), state)
     history = train(
-        fabric(settings.precision),
+        training,
         model,
         fresh,
         data,
@@ -44,10 +47,6 @@ def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path
         held_out,
         module,
         section,
-        settings,
-        seed=params.seed,
-        workers=workers(),
-        checkpoint=checkpoint(detector, computed, [images, weights]),
     )
     write_training(
         model,

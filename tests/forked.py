@@ -1,9 +1,9 @@
-"""A `python` for stages that tests run, which forks a process that has imported PyTorch already.
+"""A quick `python` for the stages that tests run: it forks a process that has imported PyTorch already.
 
 A run starts 33 stages, and more than half of its time would be imports of the same libraries. `server` imports them
-once. The command `python`, put before the real one on the PATH, hands its arguments, folder, environment and open files
-over to the server, which forks; the child imports the project's code from the folder and runs it. The server itself has
-imported none of that code. tests/test_rerun.py and `make repro` run the same stages with the real `python`.
+once. The command `python`, put before the real one on the PATH, sends its arguments, folder, environment and open files
+to the server, which forks. The child process imports the project's code from the folder and runs it. The server itself
+has imported none of that code. tests/test_rerun.py and `make repro` run the same stages with the real `python`.
 """
 
 import contextlib
@@ -33,12 +33,12 @@ COMMAND = """#!/bin/sh
 shift
 exec '{python}' -SE '{client}' "$@"
 """
-WATCH = 10.0  # seconds after which the server looks whether its parent is still there
+WATCH = 10.0  # seconds between the checks that the parent is still running
 
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[Path]:
-    """A folder whose `python` is the quick one, as long as the block lasts."""
+    """Make a folder whose `python` is the quick one, until the block ends."""
     address = folder / "socket"
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -46,7 +46,7 @@ def server(folder: Path) -> Iterator[Path]:
         [sys.executable, __file__, str(address)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment
     ) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # which comes when all is imported
+        process.stdout.readline()  # the line comes when all libraries are imported
         client, command = folder / "client.py", folder / "python"
         client.write_text(CLIENT.format(address=str(address)))
         command.write_text(COMMAND.format(python=sys.executable, client=client))
@@ -58,7 +58,7 @@ def server(folder: Path) -> Iterator[Path]:
 
 
 def serve(address: str) -> None:
-    """Run one command after the other, each in a fork of this process, as long as the parent is there."""
+    """Run one command after the other, each in a fork of this process, as long as the parent runs."""
     parent = os.getppid()
     for name in LIBRARIES:
         importlib.import_module(name)
@@ -75,7 +75,7 @@ def serve(address: str) -> None:
 
 
 def _answer(connection: socket.socket) -> int:
-    """The exit status of the command that comes through the connection."""
+    """Run the command that the connection sends, and return its exit status."""
     size, files, *_ = socket.recv_fds(connection, 8, 3)
     content = b""
     while len(content) < int.from_bytes(size, "big"):
@@ -96,7 +96,7 @@ def _answer(connection: socket.socket) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """The exit status of `python -m arguments`, in this process."""
+    """Do `python -m arguments` in this process, and return its exit status."""
     sys.argv[:] = arguments
     status = 0
     try:

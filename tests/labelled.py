@@ -1,4 +1,4 @@
-"""Prepared sets of labelled images for tests: scikit-learn's real digits, small."""
+"""Small prepared sets of labelled images for tests, from scikit-learn's real digits."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ RECIPE = Recipe(input=INPUT, augment=PLAIN, loss=LOSS, new_layer_lr=1.0, freeze_
 
 
 def digits(path: Path, *, train: int = 40, val: int = 20, test: int = 20) -> LabelledImages:
-    """So many digits of 8 x 8 pixels; all images of a class share their file names with those of the other classes."""
+    """Write digits of 8 x 8 pixels, so many per split; the classes have the same file names, in different folders."""
     data, splits = load_digits(), {}
     seen = {str(name): 0 for name in range(10)}
     ids = []

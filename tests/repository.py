@@ -1,7 +1,7 @@
-"""A small copy of this repository, under git and DVC of its own, in which the pipeline has run once.
+"""A small copy of this repository, with its own git and DVC, in which the pipeline has run once.
 
-The run takes minutes, so all tests of a session share it: the first process that asks makes it, the others wait. A test
-works in a copy, whose large files are hard links.
+The run takes minutes, so all tests of a session share it: the first process that needs it makes it, the others wait. A
+test works in a copy of it, whose large files are hard links.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ SMALL = {
     "classifiers.mobilenet_v3.train": {"epochs": 1, "batch_size": 10},
     "classifiers.resnet50.train": {"epochs": 1, "batch_size": 10},
 }
-HERE = (".dvc/", "commands/", "docs/results/", "profiles/", "src/", "stages/")  # what the copy has of this repository
+HERE = (".dvc/", "commands/", "docs/results/", "profiles/", "src/", "stages/")  # the folders that are copied
 FILES = (".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "requirements.txt")
 
 
@@ -47,22 +47,22 @@ class Repository:
         self.path, self.commands = path, commands
 
     def __call__(self, *command: str, fails: bool = False, **variables: str) -> str:
-        """Run a command, which must end well or, with `fails`, must not; return what it says.
+        """Run a command, which must succeed or, with `fails`, must fail; return its output.
 
-        One process of one thread and no worker do the stages' work, unless `variables` say otherwise: with the few
-        images here a second one costs more than it saves. Two threads are part of the pinned arithmetic, so it is off.
+        Unless `variables` say otherwise, a stage uses one process with one thread and no worker: with the few images
+        here, a second one costs more than it saves. The pinned arithmetic needs two threads, so it is off.
         """
         alone = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "JOBS": "1", "WORKERS": "0"}
         environment = {**os.environ, "PYTHONPATH": "", **alone, **variables}
         folders = [*([self.commands] if self.commands else []), Path(sys.executable).parent, environment["PATH"]]
         environment["PATH"] = ":".join(map(str, folders))
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of 33 stages would compile the library anew
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of 33 stages would compile the library again
         done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, env=environment)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def change(self, key: str, value: object, *, new: bool = False) -> None:
-        """Set a parameter; `new` where there must be none of that name yet."""
+        """Set a parameter; with `new`, it must not exist yet, and otherwise it must."""
         yaml = YAML()
         content = yaml.load((self.path / "params.yaml").read_text())
         *parts, last = key.split(".")
@@ -75,26 +75,26 @@ class Repository:
             yaml.dump(content, file)
 
     def commit(self) -> None:
-        """Commit all that git sees."""
+        """Commit all changes."""
         self("git", "add", "-A")
         self("git", "commit", "-qm", "state", "--allow-empty")
 
     def stale(self) -> set[str]:
-        """Stages that `dvc repro` would run at once; those behind them follow where an output's bytes change.
+        """Return the stages that `dvc repro` would run at once; later stages follow if an output's bytes change.
 
-        But for the report, which stands on all parameters and all outputs, and so follows every change.
-        DVC is called in this process: as a command it would take twice as long.
+        The report is left out, because it depends on all parameters and outputs, and so follows every change. DVC is
+        called in this process, because a separate process would take twice as long.
         """
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of DVC about its own libraries
+            warnings.simplefilter("ignore")  # DVC warns about its own libraries
             from dvc.repo import Repo
 
             with Repo(str(self.path)) as repo:
-                return {name.rpartition(":")[2] for name in repo.status()} - {"report"}  # behind the path of dvc.yaml
+                return {name.rpartition(":")[2] for name in repo.status()} - {"report"}  # without dvc.yaml's path
 
 
 def small(path: Path, commands: Path | None = None) -> Repository:
-    """The files of this repository with few images and short trainings, in an empty folder; nothing has run yet."""
+    """Copy the files of this repository to an empty folder, for few images and short trainings; nothing has run yet."""
     command = ["git", "ls-files", "-co", "--exclude-standard"]
     for name in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split():
         if name.startswith(HERE) or name in FILES:
@@ -111,7 +111,7 @@ def small(path: Path, commands: Path | None = None) -> Repository:
 
 
 def made(shared: Path, commands: Path | None = None) -> Repository:
-    """The repository after a run, in a folder that all processes of a session share; nobody may change it."""
+    """Make the repository after a run, in a folder that all processes of a session share; no test may change it."""
     path, done = shared / "made", shared / "made.done"
     with (shared / "made.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -125,7 +125,7 @@ def made(shared: Path, commands: Path | None = None) -> Repository:
 
 
 def copied(repository: Repository, path: Path) -> Repository:
-    """A copy to work in. DVC and the stages replace files and never write into them, so outputs are hard links."""
+    """Copy a repository. Outputs are hard links, because DVC and the stages replace files and never write into them."""
 
     def copy(source: str, target: str) -> None:
         name = Path(source).relative_to(repository.path).as_posix()
@@ -134,6 +134,6 @@ def copied(repository: Repository, path: Path) -> Repository:
         else:
             shutil.copy2(source, target)
 
-    ignored = shutil.ignore_patterns("tmp")  # of DVC, with its locks
+    ignored = shutil.ignore_patterns("tmp")  # .dvc/tmp holds the locks
     shutil.copytree(repository.path, path, copy_function=copy, dirs_exist_ok=True, ignore=ignored)
     return Repository(path, repository.commands)

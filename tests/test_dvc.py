@@ -1,4 +1,4 @@
-"""The pipeline itself, run by DVC in a small copy of this repository: what a user does, from an empty cache."""
+"""The pipeline itself, run by DVC in a small copy of this repository as a user would, from an empty cache."""
 
 import json
 import re
@@ -17,7 +17,7 @@ PREPARED = ("prepare@voc", "prepare@mnist", "prepare@gesture")
 
 @pytest.fixture
 def unchanged(repository: Repository) -> Iterator[Repository]:
-    """For tests that change params.yaml alone."""
+    """The repository for tests that change only params.yaml, which is restored after each test."""
     params = repository.path / "params.yaml"
     before = params.read_text()
     yield repository
@@ -33,19 +33,13 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(repository: R
     assert all(metric.name in shown for metric in LISTED)
     assert "by_class" not in shown
     assert repository("python", "-m", "commands.compare").endswith(f"0 noise, {len(LISTED)} same.\n")
-    assert "up to date" in repository("dvc", "repro")
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # a busy machine needs more seconds
+    assert min(_seconds_to_find_all_up_to_date(repository) for _ in range(2)) < 3 * busy
     assert repository("git", "status", "--porcelain") == ""
 
 
-def test_finding_all_up_to_date_takes_little_more_than_reading_the_stages(repository: Repository) -> None:
-    """A ratio of two commands that alternate, because a second of a busy or a slow processor says nothing."""
-    pairs = [(_seconds(repository, "repro"), _seconds(repository, "stage", "list")) for _ in range(3)]
-    repro, listing = (min(seconds) for seconds in zip(*pairs, strict=True))
-    assert repro < 4 * listing  # measured: 2.3 to 2.8
-
-
-def _seconds(repository: Repository, *words: str) -> float:
-    """Processor seconds of a DVC command: the clock on the wall also counts what other tests do beside this one."""
+def _seconds_to_find_all_up_to_date(repository: Repository) -> float:
+    """Return processor seconds, because wall time would include the work of tests that run in parallel."""
     start = resource.getrusage(resource.RUSAGE_CHILDREN)
     repository("dvc", *words)
     end = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -59,7 +53,7 @@ def _seconds(repository: Repository, *words: str) -> float:
             ["train.lr=abc", "-S", "selective_search.max_proposals=-1", "-S", "+train.speed=1"],
             ["train.lr", "'abc'", "valid number", "greater than or equal to 1", "train.speed", "no such parameter"],
         ),
-        (["train.nope=1"], ["nope"]),  # which DVC itself refuses
+        (["train.nope=1"], ["nope"]),  # DVC itself refuses this key
         (
             ["detectors.ssd300.model.backbone=vgg17", "train_detector@ssd300"],
             ["detectors.ssd300.model.backbone = 'vgg17'", "it must be one of"],
@@ -69,16 +63,16 @@ def _seconds(repository: Repository, *words: str) -> float:
 def test_a_wrong_parameter_stops_at_check_and_loses_nothing(
     unchanged: Repository, flags: list[str], words: list[str]
 ) -> None:
-    said = unchanged("dvc", "exp", "run", "-S", *flags, fails=True)
+    output = unchanged("dvc", "exp", "run", "-S", *flags, fails=True)
     for word in words:
-        assert word in said
-    assert "Traceback" not in said
+        assert word in output
+    assert "Traceback" not in output
     for path in ("models/svm.npz", "metrics/rcnn.json", "data/prepared/voc.zip", "models/ssd300.safetensors"):
         assert (unchanged.path / path).exists()
 
 
 def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(copy: Repository) -> None:
-    copy("dvc", "exp", "run", "-S", "train.lr=1e-5", "finetune")  # which YAML 1.1 would read back as a string
+    copy("dvc", "exp", "run", "-S", "train.lr=1e-5", "finetune")  # YAML 1.1 would read it back as a string
     assert "1e-05" in (copy.path / "params.yaml").read_text()
     assert "train.lr" in copy("dvc", "params", "diff")
     every = copy("python", "-m", "commands.compare", "--all")
@@ -124,7 +118,7 @@ def test_a_data_set_can_change_without_the_others(repository: Repository) -> Non
 
 
 def test_the_columns_of_a_plot_are_those_of_its_file(repository: Repository) -> None:
-    """DVC draws nothing for a column that is not there, and mixes the classes of a file into one line."""
+    """DVC draws nothing for a missing column, and joins the classes of a file into one line without `by_class`."""
     for path, options in PLOTS.items():
         columns = (repository.path / path).read_text().splitlines()[0].split(",")
         assert {options["x"], options["y"]} <= set(columns), path

@@ -1,4 +1,4 @@
-"""What a user adds to the pipeline or swaps in it, run by DVC in a small copy of this repository."""
+"""Methods that a user adds to the pipeline or exchanges, run by DVC in a small copy of this repository."""
 
 import json
 
@@ -122,9 +122,9 @@ def test_a_data_set_a_detector_and_a_classifier_are_one_file_and_one_section_eac
     copy.change("data.few", {"source": "sample", "path": None}, new=True)
     copy.change("detectors.toy", _detector(), new=True)
     copy.change("classifiers.plain", _classifier(copy), new=True)
-    said = copy("dvc", "repro", "prepare@few", "train_detector@toy", "evaluate_classifier@plain", "summary")
+    output = copy("dvc", "repro", "prepare@few", "train_detector@toy", "evaluate_classifier@plain", "summary")
     assert not copy.stale()  # no other stage has to run again
-    assert "3 images (train 1, val 1, test 1) of 1 classes" in said
+    assert "3 images (train 1, val 1, test 1) of 1 classes" in output
     assert "presence" in json.loads((copy.path / "metrics/toy_training.json").read_text())
     summary, plain = (json.loads((copy.path / f"metrics/{name}.json").read_text()) for name in ("summary", "plain"))
     assert summary["plain.accuracy"] == plain["accuracy"] <= 1

@@ -1,4 +1,4 @@
-"""The quick `python` of the tests behaves as the real one."""
+"""The quick `python` of the tests behaves like the real one."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def test_a_module_has_the_arguments_the_folder_the_environment_and_the_end_that_
     (tmp_path / "module.py").write_text(MODULE + end)
     wanted, found = run(sys.executable, tmp_path), run(str(commands / "python"), tmp_path)
     assert found[0] == wanted[0]
-    assert found[1].replace("True", "False") == wanted[1]  # of torch, which is there from the start
+    assert found[1].replace("True", "False") == wanted[1]  # for torch, which the server has imported already
     assert found[2].splitlines()[0] == wanted[2].splitlines()[0] == "an error"
     assert found[2].splitlines()[-1] == wanted[2].splitlines()[-1]
 

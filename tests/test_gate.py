@@ -1,4 +1,4 @@
-"""The gate against a real regression, a detector that hardly learns: five minutes, by name, after `make repro`."""
+"""The gate finds a real regression, a detector that hardly learns: five minutes, run by name, after `make repro`."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ SSD_RATE = "detectors.ssd300.train.lr"
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Repository:
-    """A clone of HEAD with the outputs that `make repro` left here."""
+    """A clone of HEAD with the outputs of `make repro` in this folder."""
     if not (ROOT / "models/ssd300.safetensors").exists():
         pytest.skip("needs the outputs of `make repro` in this folder")
     repository = Repository(tmp_path / "clone")
@@ -32,6 +32,6 @@ def test_ssd_trained_with_a_tenth_of_the_rate_fails_the_gate(clone: Repository) 
     assert "Gate: passed" in clone("python", "-m", "commands.compare", "--gate")
     clone.change(SSD_RATE, 0.0002)
     clone("dvc", "repro", "summary", ARITHMETIC=arithmetic.PINNED)
-    said = clone("python", "-m", "commands.compare", "--gate", fails=True)
-    assert "Worse beyond the band, or gone: ssd300.map_voc07, ssd300.map_coco." in said
-    assert "Gate: FAILED, 2 of" in said
+    output = clone("python", "-m", "commands.compare", "--gate", fails=True)
+    assert "Worse beyond the band, or gone: ssd300.map_voc07, ssd300.map_coco." in output
+    assert "Gate: FAILED, 2 of" in output

@@ -110,7 +110,7 @@ def test_a_wrong_parameter_is_named_with_its_value_and_what_was_expected(
     path: Path, old: str, new: str, parts: list[str]
 ) -> None:
     message = refusal(change(path, old, new))
-    assert len(message.splitlines()) == (2 if "no such parameter" in parts else 1)  # epochs is missing, too
+    assert len(message.splitlines()) == (2 if "no such parameter" in parts else 1)  # epochs is missing too
     for part in parts:
         assert part in message
 
@@ -139,7 +139,7 @@ def test_overrides_change_the_keys_that_are_set_and_no_other(path: Path) -> None
     assert TrainOverrides().over(base) == base
     changed = base.model_copy(update={"lr": 0.7, "lr_step": 4, "grad_clip": 1.0})
     assert TrainOverrides(lr=0.5).over(changed) == changed.model_copy(update={"lr": 0.5})
-    assert TrainOverrides(momentum=0.0).over(base).momentum == 0.0  # 0 is a value, not an absence
+    assert TrainOverrides(momentum=0.0).over(base).momentum == 0.0  # 0 is a value, not a missing one
 
 
 def test_an_override_can_take_away_a_step_or_a_clip(path: Path) -> None:

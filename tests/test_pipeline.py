@@ -1,4 +1,4 @@
-"""dvc.yaml against the code: what DVC cannot know, since it follows no imports."""
+"""dvc.yaml agrees with the code, which DVC cannot check, because it follows no imports."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage.get("do", stage) for name, stage in PIPELINE.items()}
 
 
-CHECKED = "data/checked"  # which no stage reads: it says that `check` has passed
+CHECKED = "data/checked"  # no stage reads it: it only says that `check` has passed
 
 
 def script(stage: dict) -> str:
@@ -62,14 +62,14 @@ def test_params_are_the_sections_that_the_stage_reads(name: str) -> None:
 
 
 def items(name: str, content: dict) -> list[str]:
-    """Names for which a stage is there: those that it lists, or those of a section of the parameters."""
+    """Return the names that a stage exists for: those that it lists, or those of a section of the parameters."""
     listed = PIPELINE[name].get("foreach", [""])
     return list(content[listed[2:-1]] if isinstance(listed, str) else listed)
 
 
 @pytest.mark.parametrize("name", [name for name in STAGES if "splits" not in STAGES[name].get("params", ["splits"])])
 def test_a_stage_follows_the_splits_that_it_reads_and_no_other(name: str) -> None:
-    """Or a change of the detectors' images would train R-CNN anew."""
+    """Otherwise a change of the detectors' images would train R-CNN again."""
     used = set(re.findall(r"params\.splits\.(\w+)", (ROOT / f"stages/{script(STAGES[name])}.py").read_text()))
     if "of_regions" in used:
         used = used - {"of_regions"} | {"finetune", "validation", "train", "test"}
@@ -145,8 +145,8 @@ def test_git_ignores_every_cached_output_and_no_figure() -> None:
     assert ignored == cached
 
 
-GROUND = {"errors", "params", "plugins", "parallel", "splits"}  # modules on top of src that all may import
-ALL = {"schema", "checks"}  # modules on top of src that look at everything below
+GROUND = {"errors", "params", "plugins", "parallel", "splits"}  # modules directly in src that all may import
+ALL = {"schema", "checks"}  # modules directly in src that may import everything below
 LAYERS = [  # folders of src; imports point down, from a later layer to an earlier one or within a folder
     {"boxes"},
     {"files", "selective_search"},
@@ -171,7 +171,7 @@ def layer(path: Path) -> int:
     if (name := folder(path)) in GROUND:
         return -1
     if name in ALL:
-        return len(LAYERS) + sorted(ALL, reverse=True).index(name)  # checks look at the schema
+        return len(LAYERS) + sorted(ALL, reverse=True).index(name)  # checks import the schema
     return next(number for number, names in enumerate(LAYERS) if name in names)
 
 
@@ -225,7 +225,7 @@ def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> No
 
 @pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.name)
 def test_no_stage_stands_on_a_command(path: Path) -> None:
-    """Or an edit of what a person runs would run the stage again."""
+    """Otherwise an edit of a command would run the stage again."""
     assert not any(other.is_relative_to(ROOT / "commands") for other in imports(path))
 
 
@@ -245,5 +245,5 @@ SEVERAL = {
 
 @pytest.mark.parametrize("path", PLOTS)
 def test_a_plot_has_a_title(path: str) -> None:
-    """Its columns are compared with its file in tests/test_dvc.py, where the pipeline has run."""
+    """tests/test_dvc.py, where the pipeline has run, compares its columns with its file."""
     assert PLOTS[path]["title"]

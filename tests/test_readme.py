@@ -9,7 +9,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def committed() -> dict:
-    """The metrics of the last commit: those of `metrics/` itself change where another machine has run the pipeline."""
+    """Return the metrics of the last commit; those in `metrics/` differ if another machine has run the pipeline."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""The whole pipeline twice on this machine, from nothing: the same bytes, whatever the environment asks for."""
+"""The whole pipeline, run twice from empty caches on this machine: the same bytes for any environment."""
 
 from pathlib import Path
 
@@ -17,20 +17,20 @@ MANY = {"JOBS": "2", "WORKERS": "2", "OMP_NUM_THREADS": "4", "ATEN_CPU_CAPABILIT
 def test_a_rerun_in_another_folder_with_other_processes_threads_and_instructions_is_the_same_bytes(
     tmp_path: Path,
 ) -> None:
-    """Each folder has a DVC cache of its own, which was empty."""
+    """Each folder has its own DVC cache, which is empty at first."""
     first, second = (run(tmp_path / name, variables) for name, variables in (("few", FEW), ("many", MANY)))
-    assert hashes(first.path) == hashes(second.path)  # by stage and file, to see where they part
+    assert hashes(first.path) == hashes(second.path)  # by stage and file, to show the first difference
     assert (first.path / "dvc.lock").read_bytes() == (second.path / "dvc.lock").read_bytes()
 
 
 def run(path: Path, variables: dict[str, str]) -> Repository:
-    """A small copy of this repository in which the pipeline has run, pinned, in an environment."""
+    """Make a small copy of this repository, and run the pipeline there, pinned, with environment variables."""
     repository = small(path)
     repository("dvc", "repro", **{**variables, "ARITHMETIC": arithmetic.PINNED})
     return repository
 
 
 def hashes(root: Path) -> dict[tuple[str, str], str]:
-    """MD5 of every output, by stage and path, as dvc.lock has them."""
+    """Return the MD5 of every output in dvc.lock, by stage and path."""
     stages = YAML(typ="safe").load((root / "dvc.lock").read_text())["stages"]
     return {(name, out["path"]): out["md5"] for name, stage in stages.items() for out in stage["outs"]}

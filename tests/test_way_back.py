@@ -1,6 +1,6 @@
-"""The README's way to try a number and to come back, in a clone whose committed dvc.lock is another machine's.
+"""The README's way to try a number and to come back, in a clone whose committed dvc.lock is from another machine.
 
-There the files that this machine has trained belong to no commit: `git checkout . && dvc checkout` would delete them.
+The files that this machine has trained then belong to no commit: `git checkout . && dvc checkout` would delete them.
 """
 
 import json
@@ -22,9 +22,9 @@ FILES = ("dvc.lock", "dvc.yaml", "params.yaml")
 
 @pytest.fixture
 def foreign(copy: Repository) -> Repository:
-    """As after `make repro` in a clone of what another machine committed: other figures, and hashes of other files.
+    """A clone after `make repro`, in which another machine committed other figures and the hashes of other files.
 
-    The files of this machine, its metrics and its dvc.lock lie there as changes that nobody committed.
+    The files of this machine, its metrics and its dvc.lock are there as uncommitted changes.
     """
     own = {path: path.read_text() for path in [copy.path / "dvc.lock", *sorted((copy.path / "metrics").glob("*.json"))]}
     lock = own[copy.path / "dvc.lock"]
@@ -55,8 +55,8 @@ def test_after_a_change_and_after_a_failure_all_is_as_it_was_and_nothing_is_trai
     assert not foreign.stale()
 
     nothing_to_learn = ["-S", "finetune.fg_iou_thresh=1.0", "-S", "finetune.include_gt=false"]
-    said = foreign("dvc", "exp", "run", *nothing_to_learn, fails=True)
-    assert "training needs both" in said
+    output = foreign("dvc", "exp", "run", *nothing_to_learn, fails=True)
+    assert "training needs both" in output
     assert {"models/rcnn.safetensors", "params.yaml"} <= changed(before, contents(foreign.path))
     foreign(*back)
     assert contents(foreign.path) == before
@@ -65,7 +65,7 @@ def test_after_a_change_and_after_a_failure_all_is_as_it_was_and_nothing_is_trai
 
 def test_a_name_that_is_taken_is_refused_before_anything_runs(copy: Repository) -> None:
     save, change, _ = commands()
-    copy(*save)  # here the committed state is that of this machine, and there is no change to save
+    copy(*save)  # the committed state is that of this machine here, so there is no change to save
     before = contents(copy.path)
     for command in (save, [*change[:4], "mine", *change[5:]]):
         assert "conflicts with existing experiment 'mine'" in copy(*command, fails=True)
@@ -73,7 +73,7 @@ def test_a_name_that_is_taken_is_refused_before_anything_runs(copy: Repository) 
 
 
 def commands() -> list[list[str]]:
-    """The lines of the README's section on changing one thing that save, change and come back, as they stand there."""
+    """Return the README's commands, from the section on changing one thing, that save, change and come back."""
     section = (ROOT / "README.md").read_text().split("## Change one thing")[1].split("```")[1]
     found = [shlex.split(line, comments=True) for line in section.splitlines()]
     wanted = ["dvc exp save", "dvc exp run -n change", "dvc exp apply"]
@@ -81,11 +81,11 @@ def commands() -> list[list[str]]:
 
 
 def contents(root: Path) -> dict[str, str]:
-    """Hashes of the files that make up the state of the pipeline."""
+    """Return hashes of the files that make up the state of the pipeline."""
     files = [*(root / name for name in FILES), *(path for name in FOLDERS for path in (root / name).rglob("*"))]
     return {str(path.relative_to(root)): md5(path.read_bytes()).hexdigest() for path in files if path.is_file()}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    """Names of the files that differ, or are only on one side."""
+    """Return the names of the files that differ, or exist on one side only."""
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

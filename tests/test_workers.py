@@ -1,4 +1,4 @@
-"""Every kind of batch, made by several processes at once, beside the same batches made by this process alone."""
+"""Every kind of batch, made by several processes at once, is the same as if this process alone made it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.labelled import INPUT, PLAIN, digits
 from tests.rcnn.conftest import finetune_rules, images, proposals  # noqa: F401 (fixtures)
 
 WORKERS = 4
-BATCHES = 24  # enough for four processes to read the same file at the same time
+BATCHES = 24  # enough that four processes read the same file at the same time
 
 
 @pytest.fixture(params=["regions", "whole images", "labelled images"])
@@ -63,16 +63,16 @@ def batches(
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than this machine may have CPUs
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_make_the_batches_that_one_process_makes(batches: Dataset, method: str) -> None:
-    """A forked worker inherits the file that this process has opened; a spawned one imports all for itself."""
-    some = Subset(batches, range(BATCHES))
-    alone = list(DataLoader(some, batch_size=None))
-    together = DataLoader(some, batch_size=None, num_workers=WORKERS, multiprocessing_context=method)
+    """A forked worker inherits the file that this process has opened; a spawned worker imports everything itself."""
+    subset = Subset(batches, range(BATCHES))
+    alone = list(DataLoader(subset, batch_size=None))
+    together = DataLoader(subset, batch_size=None, num_workers=WORKERS, multiprocessing_context=method)
     for wanted, found in zip(alone, together, strict=True):
         assert _flat(found) == _flat(wanted)
 
 
 def _flat(value: Any) -> Any:
-    """A batch in values that can be compared: tensors as their bytes."""
+    """Convert a batch to values that can be compared: tensors become their bytes."""
     if isinstance(value, torch.Tensor):
         return tuple(value.shape), value.contiguous().numpy().tobytes()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Tiny untrained networks in the files where trained ones are expected, and scenes for them to look at."""
+"""Tiny untrained networks in the files of trained ones, and images for them."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ SIZES = {"000001": (90, 120), "000002": (120, 80)}
 
 
 def scene(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A photo: shapes on noise, RGB."""
+    """Return an RGB image [height, width, 3] with shapes on noise, in place of a photo."""
     rng = np.random.default_rng(seed)
     image = cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 3)
     cv2.circle(image, (width // 3, height // 2), height // 5, (220, 40, 40), -1)
@@ -31,12 +31,12 @@ def scene(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
-    """An RGB image as a file's content."""
+    """Encode an RGB image as the content of a file."""
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def scenes(path: Path) -> BoxedImages:
-    """A prepared set of two test images."""
+    """Write a prepared set of two test images."""
     entry: dict[str, Any] = {"boxes": [[1, 1, 30, 30]], "labels": [1], "difficult": [False]}
     images = {
         name: {"file": f"{name}.png", "height": height, "width": width, **entry}
@@ -48,7 +48,7 @@ def scenes(path: Path) -> BoxedImages:
 
 
 def content() -> dict[str, Any]:
-    """params.yaml, with small networks."""
+    """Return params.yaml with small networks."""
     found = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     for section in found["detectors"].values():
         section["model"]["width"] = 0.25
@@ -61,7 +61,7 @@ def content() -> dict[str, Any]:
 
 
 def write_checkout(root: Path) -> None:
-    """params.yaml, models/ and data/prepared/voc.zip."""
+    """Write params.yaml, models/ and data/prepared/voc.zip."""
     YAML().dump(content(), root / "params.yaml")
     write_models(root / "models")
     (root / "data/prepared").mkdir(parents=True)
@@ -69,7 +69,7 @@ def write_checkout(root: Path) -> None:
 
 
 def write_models(folder: Path) -> None:
-    """Files of R-CNN, of every detector and of every classifier."""
+    """Write the files of R-CNN, of every detector and of every classifier."""
     torch.manual_seed(0)
     params, rng = content(), np.random.default_rng(0)
     net = network.build("alexnet", len(CLASSES) + 1, pool=1, hidden=HIDDEN)

@@ -15,7 +15,7 @@ CONV5_3 = 30
 class L2Norm(nn.Module):
     """A layer that scales the features of each position to a learnt norm (Liu et al. 2015, ParseNet; SSD Sec. 3.1).
 
-    The norm starts at 20. Without it the values of conv4_3 are much larger than those of the later maps.
+    The norm starts at 20. Without it the values of conv4_3, which are much larger, would dominate the later maps.
     """
 
     def __init__(self, channels: int) -> None:

@@ -23,7 +23,9 @@ def of_data(source: str, test_images: int, *, same_people: bool = False) -> list
     if test_images < FEW:
         sentences.append(f"{test_images} test images are few: other images would change the figures by 0.01 or more.")
     if same_people:
-        sentences.append("The same people or writers made training and test images: the figures do not hold for others.")
+        sentences.append(
+            "The same people or writers made training and test images, so the figures do not hold for other people."
+        )
     return sentences
 
 

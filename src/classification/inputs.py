@@ -42,7 +42,7 @@ def transform(inputs: Input) -> v2.Transform:
 
 
 def mix(augment: Augment | None, num_classes: int) -> v2.Transform | None:
-    """Return Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019), or a random choice of both per batch; None if both are 0.
+    """Return Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019), or either per batch; None if both are 0.
 
     The transform takes the images and labels [B] of a batch, and returns images and class shares [B, C].
     """

@@ -47,7 +47,7 @@ def loss(logits: Tensor, labels: Tensor, rules: Loss, weights: Tensor | None = N
     shares = functional.one_hot(labels, num_classes).to(logits.dtype) if labels.ndim == 1 else labels
     shares = shares * (1 - rules.label_smoothing) + rules.label_smoothing / num_classes
     log_p = functional.log_softmax(logits, dim=1)
-    # At p = 1 a power below 1 has an infinite slope. The clamp avoids it, where the loss is about 0 anyway.
+    # At p = 1 a power below 1 has an infinite slope. The clamp avoids it; the loss is about 0 there anyway.
     missing = (-torch.expm1(log_p)).clamp(min=1e-6)
     each = -shares * missing**rules.focal_gamma * log_p
     if weights is None:

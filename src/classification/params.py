@@ -75,7 +75,7 @@ class Classifier(Recipe):
     @model_validator(mode="after")
     def _taught(self) -> "Classifier":
         if self.weights == "none" and self.freeze_epochs:
-            raise ValueError("freeze_epochs holds layers at random values with weights: none; name weights, or set it to 0")
+            raise ValueError("freeze_epochs holds layers at random with weights: none; name weights, or set it to 0")
         return self
 
 

@@ -1,10 +1,8 @@
-"""Training of a classifier: batches, loss, validation, and layers frozen at first."""
+"""Train a classifier: batches, loss, validation, and layers frozen at first."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader, Subset
@@ -16,29 +14,23 @@ from src.classification.running import BATCH_SIZE, predict
 from src.evaluation.classification import figures
 from src.files.labelled_images import LabelledImages
 from src.networks.torchvision_classifier import last_layer
-from src.training.loop import Batches, Row, fit
+from src.training.loop import Batches, Row, Run, fit
 from src.training.optimizers import parameter_groups
-from src.training.settings import Train
 
 
 def train(
-    fabric: Fabric,
+    run: Run,
     model: nn.Module,
     fresh: list[str],
     data: LabelledImages,
     image_ids: Sequence[str],
     held_out: Sequence[str],
     recipe: Recipe,
-    settings: Train,
-    *,
-    seed: int,
-    workers: int = 0,
-    checkpoint: Path | None = None,
 ) -> list[Row]:
     """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
 
     Args:
-        fabric: the device and the precision.
+        run: device, settings, seed, workers and checkpoint.
         model: the network.
         fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
         data: the images.
@@ -46,26 +38,24 @@ def train(
         held_out: the images to validate on; without any, the last epoch's weights are kept.
         recipe: input, augmentation and loss, and the number of epochs at the start in which only `fresh` and the last
             layer learn.
-        settings: settings of the training.
-        seed: seed of order, augmentation and dropout.
-        workers: processes that prepare batches.
-        checkpoint: as in `src.training.loop.fit`.
     """
-    training = LabelledBatches(data, image_ids, recipe.input, recipe.augment, batch_size=settings.batch_size, seed=seed)
+    training = LabelledBatches(
+        data, image_ids, recipe.input, recipe.augment, batch_size=run.settings.batch_size, seed=run.seed
+    )
     labels = [data.label(image_id) for image_id in image_ids]
     weights = class_weights(recipe.loss, data.classes, labels)
-    weights = None if weights is None else weights.to(fabric.device)
+    weights = None if weights is None else weights.to(run.fabric.device)
     validation = LabelledBatches(data, held_out, recipe.input, batch_size=BATCH_SIZE) if held_out else None
 
     def batches(epoch: int) -> Batches:
-        return DataLoader(Subset(training, training.epoch(epoch)), batch_size=None, num_workers=workers)
+        return DataLoader(Subset(training, training.epoch(epoch)), batch_size=None, num_workers=run.workers)
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         return {"loss": loss(net(batch["images"]), batch["labels"], recipe.loss, weights)}
 
     def validate(net: nn.Module) -> Iterator[tuple[str, float]]:
         assert validation is not None
-        for name, value in figures(*predict(net, validation, fabric.device)).items():
+        for name, value in figures(*predict(net, validation, run.fabric.device)).items():
             yield f"val_{name}", value
 
     def prepare(net: nn.Module, epoch: int) -> None:
@@ -74,16 +64,16 @@ def train(
             freeze(net, [*fresh, _name_of(net, last_layer(net))])
 
     return fit(
-        fabric,
+        run.fabric,
         model,
         batches,
         losses,
-        settings,
+        run.settings,
         validate=validate if held_out else None,
         groups=parameter_groups(model, fresh, recipe.new_layer_lr),
         prepare=prepare if recipe.freeze_epochs else None,
-        seed=seed,
-        checkpoint=checkpoint,
+        seed=run.seed,
+        checkpoint=run.checkpoint,
     )
 
 

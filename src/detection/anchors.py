@@ -1,4 +1,4 @@
-"""The boxes that a dense detector corrects: SSD's default boxes and the RPN's anchors.
+"""The boxes that a dense detector corrects: SSD's default boxes (Liu et al. 2016) and the RPN's anchors.
 
 Both are float32 [N, 4], in pixels of the network's input. Their order is that of a head's output [B, A * K, H, W] after
 it is reshaped to [B, H * W * A, K]: row by row of the map, with all A boxes of a cell one after the other.
@@ -14,7 +14,7 @@ Grid = tuple[int, int]  # height and width of a feature map
 
 
 def linear_scales(first: float, smallest: float, largest: float, maps: int) -> list[float]:
-    """Compute the scales of `maps` feature maps, and one more (Liu et al. 2016, SSD Eq. 4), as shares of the image side.
+    """Compute the scales of `maps` feature maps, and one more, as shares of the image's side (SSD Eq. 4).
 
     The first map has the scale `first` (the paper's 0.1 for conv4_3). The others are evenly spaced from `smallest` to
     `largest`. One more scale continues this spacing: the last map needs it for its box between two scales.

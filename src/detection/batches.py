@@ -31,7 +31,7 @@ class DetectionBatches(EpochBatches):
         super().__init__(data.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
         self.data = data
         self.fixed, self.random, self.normalise = fixed_steps(size, augment), random_steps(size, augment), normalise()
-        self._kept = Kept(self._load, lambda pair: pair[0].numel())
+        self._kept = Kept(self._load, lambda item: item[0].numel())
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         ids = self.ids(index)

@@ -79,7 +79,7 @@ def measure(
 def detect(
     module: ModuleType, model: nn.Module, section: Any, data: BoxedImages, ids: Sequence[str], device: torch.device
 ) -> dict[str, Record]:
-    """Detect objects in images: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0."""
+    """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0."""
     rules: Section = section.decode
     batches = DetectionBatches(data, ids, section.model.size, batch_size=BATCH_SIZE)
     model = model.to(device).eval()

@@ -1,6 +1,6 @@
-"""The region proposal network (Ren et al. 2015, Faster R-CNN, Sec. 3.1): where there is an object, of whatever class.
+"""The region proposal network (Ren et al. 2015, Faster R-CNN, Sec. 3.1), which finds objects of any class.
 
-A score and a correction for each of some anchors in every cell of one feature map. B images, N anchors.
+It predicts a score and a correction for each anchor in every cell of one feature map. B images, N anchors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.training.settings import TrainOverrides
 
 Outputs = Mapping[str, Tensor]
-NEUTRAL = -1
+NEUTRAL = -1  # label of an anchor that the loss ignores
 CLASS_AGNOSTIC = True  # label 1 is any object
 SMOOTH_L1_BETA = 1 / 9  # sigma 3 of the released code
 
 
 class Model(Section):
-    """What the network is."""
+    """The network."""
 
     backbone: str
     width: Positive
@@ -38,7 +38,7 @@ class Model(Section):
 
 
 class Loss(Section):
-    """What it learns from."""
+    """The labels of the anchors, and the loss."""
 
     fg_iou_thresh: Fraction
     bg_iou_thresh: Fraction
@@ -49,7 +49,7 @@ class Loss(Section):
 
 
 class Decode(Section):
-    """What is made of its outputs; nothing is trained again for these."""
+    """Post-processing; changing these parameters never retrains."""
 
     candidates: Count
     nms_thresh: Fraction
@@ -70,7 +70,7 @@ class Params(Section):
 
 
 class Rpn(nn.Module):
-    """Backbone, a 3 x 3 convolution, and two 1 x 1 heads."""
+    """A backbone, a 3 x 3 convolution, and two 1 x 1 heads."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Rpn(nn.Module):
             nn.init.constant_(cast(Tensor, layer.bias), 0)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """`logits` [B, N], `deltas` [B, N, 4], `anchors` [N, 4] and `input_size` [2] of images [B, 3, H, W]."""
+        """Compute `logits` [B, N], `deltas` [B, N, 4], `anchors` [N, 4], `input_size` [2] from images [B, 3, H, W]."""
         features = self.backbone(images)[0]
         hidden = functional.relu(self.conv(features))
         grid = features.shape[2], features.shape[3]
@@ -98,24 +98,26 @@ class Rpn(nn.Module):
 
 
 def build(num_classes: int, model: Model) -> nn.Module:
-    """The network with random weights; it tells no classes apart, so `num_classes` has no influence."""
+    """Build the network with random weights; it does not distinguish classes, so `num_classes` has no effect."""
     return Rpn(model)
 
 
-def label(boxes: Tensor, gt_boxes: Tensor, size: tuple[float, float], rules: Loss) -> tuple[Tensor, Tensor]:
-    """What each anchor is to say (Sec. 3.1.2): 1 object, 0 background, -1 neutral, and which object.
+def label_anchors(boxes: Tensor, gt_boxes: Tensor, size: tuple[float, float], rules: Loss) -> tuple[Tensor, Tensor]:
+    """Label anchors 1 object, 0 background, -1 neutral (Sec. 3.1.2), and give the index of the matched object.
 
-    Positive are the anchors that overlap an object most, all of equals, whatever their IoU, and those of
-    `fg_iou_thresh` or more; negative are others below `bg_iou_thresh` with all objects. What reaches across the
-    image's border is neutral unless `across_border`.
+    An anchor is positive if no other anchor overlaps some object more, whatever the IoU (all anchors of a tie are
+    positive), or if its IoU with an object is `fg_iou_thresh` or more. It is negative if it is not positive and its IoU
+    with every object is below `bg_iou_thresh`. An anchor that crosses the image's border is neutral unless
+    `across_border`.
 
     Args:
-        boxes: [N, 4].
+        boxes: [N, 4], the anchors.
         gt_boxes: [M, 4].
         size: (height, width) of the image.
+        rules: thresholds, and `across_border`.
 
     Returns:
-        labels [N] and index into `gt_boxes` [N], the latter of use where the label is 1. Without objects no label is 1.
+        labels [N] and indices into `gt_boxes` [N]; an index is valid only if the label is 1. If M is 0, no label is 1.
     """
     labels = torch.full((len(boxes),), NEUTRAL, device=boxes.device)
     inside = (boxes == clip(boxes, (int(size[0]), int(size[1])))).all(dim=1) | rules.across_border
@@ -128,32 +130,33 @@ def label(boxes: Tensor, gt_boxes: Tensor, size: tuple[float, float], rules: Los
     most = overlaps.max(dim=0).values
     ties = (overlaps == most) & (most > 0)
     labels[ties.any(dim=1) | (best >= rules.fg_iou_thresh)] = 1
-    # The object for whose sake an anchor is positive, if it is not the one that it overlaps most.
+    # An anchor that is positive only because an object has no better one is matched to that object.
     forced = ties.any(dim=1) & (best < rules.fg_iou_thresh)
     matched[forced] = (overlaps * ties)[forced].argmax(dim=1)
     labels[~inside] = NEUTRAL
     return labels, matched
 
 
-def sample(labels: Tensor, rules: Loss) -> Tensor:
-    """Labels of which at most `anchors_per_image` are left, objects up to `fg_fraction` of them; the rest is neutral.
+def sample_anchors(labels: Tensor, rules: Loss) -> Tensor:
+    """Keep a random choice of `anchors_per_image` labels, at most `fg_fraction` of them objects; the rest is neutral.
 
-    Background fills what objects leave free. None takes every labelled anchor, as the tutorial does.
+    Background fills the places that objects leave free. If `anchors_per_image` is None, every label is kept, as in the
+    tutorial.
     """
     if rules.anchors_per_image is None:
         return labels
     kept = torch.full_like(labels, NEUTRAL)
     objects, backgrounds = (torch.nonzero(labels == value).flatten() for value in (1, 0))
-    some = objects[torch.randperm(len(objects))[: int(rules.anchors_per_image * rules.fg_fraction)]]
-    rest = backgrounds[torch.randperm(len(backgrounds))[: rules.anchors_per_image - len(some)]]
-    kept[some], kept[rest] = 1, 0
+    positives = objects[torch.randperm(len(objects))[: int(rules.anchors_per_image * rules.fg_fraction)]]
+    negatives = backgrounds[torch.randperm(len(backgrounds))[: rules.anchors_per_image - len(positives)]]
+    kept[positives], kept[negatives] = 1, 0
     return kept
 
 
 def objectness_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """sum(mask * BCE) / (1e-6 + sum(mask)), mask = label is not neutral; 0 where all are.
+    """Compute sum(mask * BCE) / (1e-6 + sum(mask)) with mask = label is not neutral; 0 if all labels are neutral.
 
-    Neutral anchors are taken out before the loss rather than multiplied by 0 behind it: 0 times infinity is no number.
+    Neutral anchors are removed before the loss, not multiplied by 0 after it: 0 times infinity is NaN.
     """
     mask = labels != NEUTRAL
     each = functional.binary_cross_entropy_with_logits(logits[mask], labels[mask].float(), reduction="none")
@@ -161,16 +164,16 @@ def objectness_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss) -> dict[str, Tensor]:
-    """`objectness_loss` and `box_loss` (Sec. 3.1.2, Eq. 1).
+    """Compute `objectness_loss` and `box_loss` (Sec. 3.1.2, Eq. 1).
 
-    The smooth L1 of the positive anchors is summed and divided by the number of sampled anchors, then weighted: with
-    the paper's 256 anchors and about 2,400 places its lambda of 10 is a weight of about 1 here.
+    The smooth L1 loss of the positive anchors is summed, divided by the number of anchors that count, and multiplied by
+    `box_weight`. With the paper's 256 anchors and about 2,400 cells, its lambda of 10 is a weight of about 1 here.
     """
     height, width = outputs["input_size"].tolist()
-    found = [label(outputs["anchors"], target["boxes"], (height, width), rules) for target in targets]
-    labels = torch.stack([sample(one, rules) for one, _ in found])
+    labelled = [label_anchors(outputs["anchors"], target["boxes"], (height, width), rules) for target in targets]
+    labels = torch.stack([sample_anchors(image_labels, rules) for image_labels, _ in labelled])
     deltas = []
-    for row, (target, (_, matched)) in enumerate(zip(targets, found, strict=True)):
+    for row, (target, (_, matched)) in enumerate(zip(targets, labelled, strict=True)):
         positive = labels[row] == 1
         deltas.append(encode(outputs["anchors"][positive], target["boxes"][matched[positive]]))
     boxes = functional.smooth_l1_loss(
@@ -184,9 +187,10 @@ def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss)
 
 
 def count(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss) -> dict[str, int]:
-    """How many of the labelled anchors are positive, are called so, are both; `figures` makes shares of the sums."""
+    """Count the labelled, the positive, the predicted positive and the correctly found anchors, for `figures`."""
     height, width = outputs["input_size"].tolist()
-    labels = torch.stack([label(outputs["anchors"], one["boxes"], (height, width), rules)[0] for one in targets])
+    labelled = [label_anchors(outputs["anchors"], target["boxes"], (height, width), rules) for target in targets]
+    labels = torch.stack([image_labels for image_labels, _ in labelled])
     called = (outputs["logits"] > 0) & (labels != NEUTRAL)
     return {
         "labelled": int((labels != NEUTRAL).sum()),
@@ -197,9 +201,9 @@ def count(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss
 
 
 def figures(counts: Mapping[str, float]) -> dict[str, float]:
-    """Precision and recall of the positive anchors, and the accuracy over all labelled ones.
+    """Compute precision and recall of the positive anchors, and the accuracy over all labelled ones.
 
-    The accuracy alone says nothing: to call all anchors background scores `accuracy_always_background`.
+    The accuracy alone means little: background as a constant answer already reaches `accuracy_always_background`.
     """
     labelled, positive = max(counts["labelled"], 1), counts["positive"]
     wrong = positive + counts["called"] - 2 * counts["found"]
@@ -212,17 +216,18 @@ def figures(counts: Mapping[str, float]) -> dict[str, float]:
 
 
 def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) -> list[dict[str, Tensor]]:
-    """Proposals of each image: the best anchors, moved, clipped, without small ones and near duplicates.
+    """Decode the proposals of each image: move the best anchors, clip them, and drop small boxes and near duplicates.
 
     Args:
-        outputs: of the network.
-        sizes: (height, width) of each image as it was before it was made square; boxes are in its pixels, and inside.
+        outputs: outputs of the network.
+        sizes: (height, width) of each image before it was resized to a square; boxes are in its pixels and inside it.
+        rules: the section's `decode`.
 
     Returns:
-        for each image {boxes [K, 4], labels [K] (all 1, "object"), scores [K]} by falling score.
+        per image {boxes [K, 4], labels [K] (all 1, "object"), scores [K]} by descending score; K may be 0.
     """
     height, width = outputs["input_size"].tolist()
-    found = []
+    proposals = []
     for logits, deltas, size in zip(outputs["logits"], outputs["deltas"], sizes, strict=True):
         best, rows = logits.topk(min(rules.candidates, len(logits)))
         boxes = clip(decode_deltas(outputs["anchors"][rows], deltas[rows]), (height, width))
@@ -230,5 +235,5 @@ def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) ->
         large = ((boxes[:, 2:] - boxes[:, :2]) >= max(rules.min_side, 1e-3)).all(dim=1)
         boxes, best = boxes[large], best[large]
         kept = nms(boxes, best, rules.nms_thresh)[: rules.max_per_image]
-        found.append({"boxes": boxes[kept], "labels": torch.ones_like(kept), "scores": best[kept].sigmoid()})
-    return found
+        proposals.append({"boxes": boxes[kept], "labels": torch.ones_like(kept), "scores": best[kept].sigmoid()})
+    return proposals

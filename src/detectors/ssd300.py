@@ -1,7 +1,7 @@
 """SSD, the single shot multibox detector (Liu et al. 2016, arXiv:1512.02325).
 
-Classes and corrections of some thousand default boxes, predicted from feature maps of falling size. B images, N default
-boxes, C classes with background, S pixels a side of the input.
+It predicts classes and corrections of some thousand default boxes from feature maps of decreasing size. B images, N
+default boxes, C classes including background, S pixels per side of the input.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ Outputs = Mapping[str, Tensor]
 
 
 class Model(Section):
-    """What the network is."""
+    """The network."""
 
     backbone: str
     width: Positive
@@ -44,7 +44,7 @@ class Model(Section):
 
 
 class Loss(Section):
-    """What it learns from."""
+    """The matching of default boxes, and the loss."""
 
     iou_thresh: Fraction
     negatives_per_positive: NonNegative
@@ -52,7 +52,7 @@ class Loss(Section):
 
 
 class Decode(Section):
-    """What is made of its outputs; nothing is trained again for these."""
+    """Post-processing; changing these parameters never retrains."""
 
     score_thresh: Fraction
     candidates: Count
@@ -73,7 +73,7 @@ class Params(Section):
 
 
 class Ssd(nn.Module):
-    """Backbone, extra maps, and two heads a map."""
+    """A backbone, extra feature maps, and two heads per map."""
 
     def __init__(self, num_classes: int, model: Model) -> None:
         super().__init__()
@@ -91,17 +91,17 @@ class Ssd(nn.Module):
         boxes = default_boxes(grids, model.scales or formula, ratios, model.size, model.strides)
         self.register_buffer("default_boxes", boxes, persistent=False)
         self.register_buffer("variances", torch.tensor(model.variances), persistent=False)
-        counts = [2 + 2 * len(some) for some in ratios]
+        counts = [2 + 2 * len(map_ratios) for map_ratios in ratios]
         channels = [*self.backbone.channels, *model.extra_channels]
         self.classify = nn.ModuleList(_head(c, n * num_classes) for c, n in zip(channels, counts, strict=True))
         self.regress = nn.ModuleList(_head(c, n * 4) for c, n in zip(channels, counts, strict=True))
         self.num_classes = num_classes
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Of images [B, 3, S, S]: `logits` [B, N, C], `deltas` [B, N, 4], `default_boxes` [N, 4], and two constants.
+        """Compute `logits` [B, N, C] and `deltas` [B, N, 4] from images [B, 3, S, S]; add `default_boxes` [N, 4].
 
-        `variances` [4] divide the deltas of the boxes, which gives what is learnt about unit variance (released code);
-        `deltas` are these quotients. `input_size` [2] is the height and width of the images.
+        `deltas` are the deltas of the boxes divided by `variances` [4], which is also in the outputs. So the training
+        targets have about unit variance (released code). `input_size` [2] is the height and width of the images.
         """
         maps = self.backbone(images)
         for layer in self.extras:
@@ -116,16 +116,16 @@ class Ssd(nn.Module):
 
 
 def build(num_classes: int, model: Model) -> nn.Module:
-    """The network with random weights; `num_classes` counts background."""
+    """Build the network with random weights; `num_classes` includes background."""
     return Ssd(num_classes, model)
 
 
 def _grids(backbone: nn.Module, size: int) -> list[tuple[int, int]]:
-    """Height and width of each of the backbone's maps, seen on an empty image."""
+    """Return (height, width) of each of the backbone's maps, found with an empty image."""
     with torch.no_grad():
         maps = backbone.eval()(torch.zeros(1, 3, size, size))
     backbone.train()
-    return [(one.shape[2], one.shape[3]) for one in maps]
+    return [(features.shape[2], features.shape[3]) for features in maps]
 
 
 def _check_maps(model: Model, maps: int) -> None:
@@ -142,10 +142,14 @@ def _check_maps(model: Model, maps: int) -> None:
 
 
 def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tuple[nn.Module, tuple[int, int]]:
-    """1 x 1 and 3 x 3: with stride 2 while the map is larger than 5 cells, then without padding (Sec. 3, Fig. 2)."""
+    """Build the layers of an extra map, and return them with its height and width (Sec. 3, Fig. 2).
+
+    A 1 x 1 convolution is followed by a 3 x 3 one, with stride 2 if the map before is larger than 5 cells, else without
+    padding.
+    """
     stride, padding = (2, 1) if max(grid) > 5 else (1, 0)
     if max(grid) < 3:
-        stride, padding = 2, 1  # nothing would be left without padding
+        stride, padding = 2, 1  # without padding nothing would be left
     middle = after // 2
     layers: list[nn.Module] = []
     for conv in (nn.Conv2d(before, middle, 1), nn.Conv2d(middle, after, 3, stride=stride, padding=padding)):
@@ -155,7 +159,10 @@ def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tupl
 
 
 def _head(channels: int, outputs: int) -> nn.Conv2d:
-    """Differs: the released code starts at Xavier's spread, whose first losses are some ten times larger."""
+    """Build a head with small random weights.
+
+    Differs: the released code uses Xavier initialisation, whose first losses are about ten times larger.
+    """
     head = nn.Conv2d(channels, outputs, 3, padding=1)
     nn.init.normal_(head.weight, std=0.01)
     nn.init.constant_(cast(Tensor, head.bias), 0)
@@ -163,25 +170,26 @@ def _head(channels: int, outputs: int) -> nn.Conv2d:
 
 
 def _flat(heads: nn.ModuleList, maps: Sequence[Tensor], values: int) -> Tensor:
-    """Outputs of all heads as [B, N, values], in the order of `src.detection.anchors`."""
-    found = [head(one).permute(0, 2, 3, 1) for head, one in zip(heads, maps, strict=True)]
-    return torch.cat([one.reshape(len(one), -1, values) for one in found], dim=1)
+    """Concatenate the outputs of all heads to [B, N, values], in the order of `src.detection.anchors`."""
+    outputs = [head(features).permute(0, 2, 3, 1) for head, features in zip(heads, maps, strict=True)]
+    return torch.cat([output.reshape(len(output), -1, values) for output in outputs], dim=1)
 
 
 def match(boxes: Tensor, gt_boxes: Tensor, iou_thresh: float) -> Tensor:
-    """Which object each default box is to find (Sec. 2.2, matching strategy).
+    """Match default boxes to objects (Sec. 2.2).
 
-    Each object takes the default box that overlaps it most; then each other default box takes the object that it
-    overlaps most, where that is `iou_thresh` or more. Differs: where two objects have the same best default box, the
-    released code and torchvision give it to the later one and leave the other without; here the one that overlaps more
-    has it, and the other takes its best of those left.
+    First, each object takes the default box that overlaps it most. Then each other default box takes the object that it
+    overlaps most, if that IoU is `iou_thresh` or more. Differs: if two objects have the same best default box, the
+    released code and torchvision give it to the later object, and the other object may get none. Here the object with
+    the larger overlap gets it, and the other object gets the best of the remaining boxes.
 
     Args:
-        boxes: [N, 4].
+        boxes: [N, 4], the default boxes.
         gt_boxes: [M, 4].
+        iou_thresh: smallest IoU of a match, except for the best box of an object.
 
     Returns:
-        [N], index into `gt_boxes`, or -1; all -1 where M is 0.
+        [N], index into `gt_boxes`, or -1 for none; all -1 if M is 0.
     """
     if len(gt_boxes) == 0:
         return torch.full((len(boxes),), -1, device=boxes.device)
@@ -201,19 +209,20 @@ def match(boxes: Tensor, gt_boxes: Tensor, iou_thresh: float) -> Tensor:
 
 
 def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss) -> dict[str, Tensor]:
-    """The MultiBox loss (Sec. 2.2, Eq. 1): `class_loss` and `box_loss`, each divided by the batch's positives.
+    """Compute the MultiBox loss (Sec. 2.2, Eq. 1): `class_loss` and `box_loss`, each per positive of the batch.
 
-    Of the background only the hardest default boxes of an image count, `negatives_per_positive` times its positives. An
-    image without objects adds nothing, and a batch without any has loss 0 and gradient 0 (the released code: NaN).
+    Of the background, only the hardest default boxes of each image count: `negatives_per_positive` times as many as the
+    image has positives. An image without objects adds nothing. For a batch without objects, loss and gradient are 0
+    (NaN in the released code).
     """
     boxes, logits = outputs["default_boxes"], outputs["logits"]
     matched = torch.stack([match(boxes, target["boxes"], rules.iou_thresh) for target in targets])  # [B, N]
     labels = torch.zeros_like(matched)
     deltas = []
     for row, target in enumerate(targets):
-        found = matched[row] >= 0
-        labels[row, found] = target["labels"][matched[row, found]]
-        deltas.append(encode(boxes[found], target["boxes"][matched[row, found]]))
+        objects = matched[row] >= 0
+        labels[row, objects] = target["labels"][matched[row, objects]]
+        deltas.append(encode(boxes[objects], target["boxes"][matched[row, objects]]))
     positive = labels > 0
     wanted = torch.cat(deltas) / outputs["variances"]
     each = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
@@ -224,14 +233,15 @@ def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss)
 
 
 def hardest(losses: Tensor, positive: Tensor, per_positive: float) -> Tensor:
-    """The negatives of each image with the largest losses, `per_positive` times as many as it has positives.
+    """Find the negatives of each image with the largest losses, `per_positive` times as many as it has positives.
 
     Args:
         losses: [B, N].
-        positive: [B, N].
+        positive: bool [B, N].
+        per_positive: number of negatives per positive.
 
     Returns:
-        True [B, N].
+        bool [B, N].
     """
     wanted = (positive.sum(dim=1, keepdim=True) * per_positive).long()
     rank = losses.masked_fill(positive, -torch.inf).argsort(dim=1, descending=True).argsort(dim=1)
@@ -239,20 +249,21 @@ def hardest(losses: Tensor, positive: Tensor, per_positive: float) -> Tensor:
 
 
 def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) -> list[dict[str, Tensor]]:
-    """Detections of each image (Sec. 2.2 and 3): scores above a threshold, NMS by class, the best `max_per_image`.
+    """Decode the detections of each image (Sec. 2.2, 3): score threshold, NMS per class, then the best `max_per_image`.
 
     Args:
-        outputs: of the network.
-        sizes: (height, width) of each image as it was before it was made square; boxes are in its pixels, and inside.
+        outputs: outputs of the network.
+        sizes: (height, width) of each image before it was resized to a square; boxes are in its pixels and inside it.
+        rules: the section's `decode`.
 
     Returns:
-        for each image {boxes [K, 4], labels [K] from 1, scores [K]} by falling score; K may be 0.
+        per image {boxes [K, 4], labels [K] from 1, scores [K]} by descending score; K may be 0.
     """
-    every = outputs["logits"].softmax(dim=2)[:, :, 1:]
+    probabilities = outputs["logits"].softmax(dim=2)[:, :, 1:]
     height, width = outputs["input_size"].tolist()
-    found = []
-    for scores, deltas, size in zip(every, outputs["deltas"], sizes, strict=True):
-        best, rows = scores.topk(min(rules.candidates, len(scores)), dim=0)  # of each class, [K, C - 1]
+    detections = []
+    for scores, deltas, size in zip(probabilities, outputs["deltas"], sizes, strict=True):
+        best, rows = scores.topk(min(rules.candidates, len(scores)), dim=0)  # per class, [K, C - 1]
         labels = torch.arange(1, scores.shape[1] + 1, device=scores.device).expand_as(best)
         keep = best > rules.score_thresh
         best, rows, labels = best[keep], rows[keep], labels[keep]
@@ -260,5 +271,5 @@ def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) ->
         boxes = clip(moved, (height, width))
         boxes = boxes * boxes.new_tensor([size[1] / width, size[0] / height] * 2)
         kept = batched_nms(boxes, best, labels, rules.nms_thresh)[: rules.max_per_image]
-        found.append({"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]})
-    return found
+        detections.append({"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]})
+    return detections

@@ -41,7 +41,7 @@ class Shares(ValShare):
 class Pattern(Section):
     """The groups, such as people, of each split: the parentheses of `regex` catch an image's group in its file name.
 
-    Groups in neither list are for training.
+    Groups in neither list are for training. If `val` is null, a random share of their images is held out instead.
     """
 
     regex: str
@@ -62,7 +62,7 @@ class Pattern(Section):
 
 
 class Split(Section):
-    """The rule that divides a set into three splits; the keys of the other rules have no effect."""
+    """The rule that divides a set into three splits; the keys of unused rules may stay."""
 
     rule: Literal["fraction", "every_nth", "pattern"]
     seed: Seed

@@ -1,1 +1,1 @@
-"""Networks that are not ours: torchvision's classifiers, and the weights that a network starts from."""
+"""Networks of others: torchvision's classifiers, and the weights that a network starts from."""

@@ -1,4 +1,4 @@
-"""Normalise images as networks with ImageNet's weights expect them: RGB in 0..1, minus this mean, by this deviation."""
+"""Normalise images for networks with ImageNet's weights: RGB in 0..1, minus the mean, divided by the deviation."""
 
 from collections.abc import Sequence
 
@@ -10,5 +10,5 @@ STD = (0.229, 0.224, 0.225)
 
 
 def normalise(mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> v2.Transform:
-    """Return the step from bytes [..., 3, H, W] to normalised floats; None stands for ImageNet's mean and deviation."""
+    """Return the step from bytes [..., 3, H, W] to normalised floats; None means ImageNet's mean and deviation."""
     return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean or MEAN), list(std or STD))])

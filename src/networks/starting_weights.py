@@ -1,4 +1,4 @@
-"""Weights that a network starts from, put in where they fit."""
+"""Load the weights that a network starts from."""
 
 from collections.abc import Mapping
 
@@ -8,30 +8,30 @@ from src.errors import InputError
 
 
 def load(model: nn.Module, weights: Mapping[str, Tensor], key: str = "weights") -> list[str]:
-    """Put weights into the network where name and shape agree.
+    """Load the weights whose name and shape fit the network.
 
-    Weights of another width or number of classes, as of ImageNet's fc8, do not fit and are left alone; that nothing
-    fits at all is an error.
+    Weights of another width or number of classes, such as those of ImageNet's fc8, do not fit and are left out. If no
+    weight fits, an `InputError` is raised.
 
     Args:
-        model: the network, whose values are replaced in place.
+        model: the network; its values are replaced in place.
         weights: a state dict, of any precision.
-        key: the parameter that named them, for the error.
+        key: the parameter that names the weights, for the error message.
 
     Returns:
-        Names of the layers that keep their random values, in the network's order.
+        names of the layers that keep their random values, in the network's order.
     """
     state, left_out = model.state_dict(), skipped(model, weights)
     fitting = {name: value.to(state[name].dtype) for name, value in weights.items() if name not in left_out}
     if not fitting:
-        raise InputError(f"{key}: no tensor fits the network; there are {', '.join(list(weights)[:3])}, ...")
+        raise InputError(f"{key}: no tensor fits the network; the weights are {', '.join(list(weights)[:3])}, ...")
     model.load_state_dict(fitting, strict=False)
-    # BatchNorm's count of batches is no weight: files without it leave no layer at random.
+    # BatchNorm's count of batches is not a weight: a file without it leaves no layer at random.
     without = [name for name in state if name not in fitting and not name.endswith("num_batches_tracked")]
     return list(dict.fromkeys(name.rpartition(".")[0] for name in without))
 
 
 def skipped(model: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Names of the weights that `load` leaves out, for the network has no such tensor or one of another shape."""
+    """List the weights that `load` leaves out: the network has no tensor of that name, or one of another shape."""
     state = model.state_dict()
     return [name for name, value in weights.items() if name not in state or state[name].shape != value.shape]

@@ -1,6 +1,7 @@
 """Read the weights that a network starts from: torchvision's for ImageNet, or a user's file.
 
-torch is imported only where it is needed: it takes two seconds, and the sample's networks start without a file.
+torch is imported only in the functions that need it: the import takes two seconds, and the networks of the sample start
+without a file.
 """
 
 import hashlib
@@ -13,15 +14,15 @@ from src.files.weights import read_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")  # put before every name by DataParallel, compile, trainers
+WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")  # prefixes from DataParallel, compile and trainers
 
 
 def read(source: str, name: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """Return weights by name, and where they are from.
+    """Return weights by name, and a description of their source.
 
     Args:
         source: `none` for no tensor (the network starts at random), `imagenet`, or the path of a file.
-        name: the network's, as torchvision calls it.
+        name: torchvision's name of the network.
     """
     if source == "none":
         return {}, {"source": "none"}
@@ -29,7 +30,7 @@ def read(source: str, name: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
 
 def imagenet(backbone: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """Download torchvision's ImageNet weights of a network; return them, and where they are from."""
+    """Download torchvision's ImageNet weights of a network; return them, and a description of their source."""
     import torchvision
 
     try:
@@ -39,12 +40,12 @@ def imagenet(backbone: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
             f"params.yaml: weights = imagenet: torchvision has none of {backbone!r}; give a path or none"
         ) from None
     try:
-        # The file's name holds the start of its SHA-256, which is checked.
+        # The file's name contains the start of its SHA-256, which is checked.
         state = weights.get_state_dict(check_hash=True, progress=True)
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"{weights.url} could not be downloaded ({error}): fetch it on a machine that reaches it and give its path "
-            "as `weights` in params.yaml, or set none"
+            f"{weights.url} could not be downloaded ({error}): download it on another machine and give its path as "
+            "`weights` in params.yaml, or set none"
         ) from None
     return state, {"source": "imagenet", "url": weights.url}
 
@@ -52,7 +53,7 @@ def imagenet(backbone: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 def from_file(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     """Read a user's file; return the weights, and the file's name and digest.
 
-    A file that is missing or no plain state dict is an `InputError`. Nothing is unpickled except tensors.
+    A file that is missing or not a plain state dict is an `InputError`. Only tensors are unpickled.
     """
     import torch
 
@@ -63,7 +64,7 @@ def from_file(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
         return read_tensors(path)[0], {"source": path.name, "sha256": sha256}
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises several kinds for a file that is none of its own
+    except Exception as error:  # torch raises several types of error for a file that it did not write
         raise InputError(f"{path} is not a state dict that torch.load reads with weights_only: {error}") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path} must hold a plain state dict, names to tensors: save model.state_dict()")
@@ -71,7 +72,7 @@ def from_file(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
 
 def _unwrapped(state: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
-    """The state dict without the prefixes that all of its names have, such as `module.` of DataParallel."""
+    """Remove the prefixes that all names of the state dict share, such as `module.` of DataParallel."""
     for wrapper in WRAPPERS:
         if state and all(name.startswith(wrapper) for name in state):
             return _unwrapped({name.removeprefix(wrapper): value for name, value in state.items()})

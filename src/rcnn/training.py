@@ -1,7 +1,6 @@
-"""Training of R-CNN's network on warped regions (R-CNN Sec. 2.3): start, batches, loss, validation."""
+"""Train R-CNN's network on warped regions (R-CNN Sec. 2.3): start, batches, loss, validation."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
@@ -12,9 +11,8 @@ from src.networks import starting_weights
 from src.rcnn import network
 from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
 from src.rcnn.warp import Warp
-from src.training.loop import Batches, Row, fit
+from src.training.loop import Batches, Row, Run, fit
 from src.training.optimizers import parameter_groups
-from src.training.settings import Train
 
 
 def start(rules: Finetune, num_classes: int, weights: dict[str, Tensor], seed: int) -> tuple[nn.Module, list[str]]:
@@ -34,50 +32,41 @@ def start(rules: Finetune, num_classes: int, weights: dict[str, Tensor], seed: i
 
 
 def train(
-    fabric: Fabric,
+    run: Run,
     model: nn.Module,
     fresh: Sequence[str],
     regions: RegionBatches,
     held_out: RegionBatches | None,
     rules: Finetune,
     warp: Warp,
-    settings: Train,
-    *,
-    seed: int,
-    workers: int = 0,
-    checkpoint: Path | None = None,
 ) -> list[Row]:
     """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
 
     Args:
-        fabric: the device and the precision.
+        run: device, settings, seed, workers and checkpoint.
         model: the network.
         fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
         regions: `batches_per_epoch` batches per epoch.
         held_out: the batches to validate on; None keeps the last epoch's weights.
         rules: the section `finetune`.
         warp: the section `warp`.
-        settings: settings of the training.
-        seed: seed of dropout; the batches have their own.
-        workers: processes that prepare batches.
-        checkpoint: as in `src.training.loop.fit`.
     """
 
     def batches(epoch: int) -> Batches:
         first = epoch * rules.batches_per_epoch
         items = range(first, first + rules.batches_per_epoch)
-        return DataLoader(Subset(regions, items), batch_size=None, num_workers=workers)
+        return DataLoader(Subset(regions, items), batch_size=None, num_workers=run.workers)
 
     return fit(
-        fabric,
+        run.fabric,
         model,
         batches,
         lambda net, batch: region_loss(net, batch, warp),
-        settings,
-        validate=None if held_out is None else lambda net: _accuracy(fabric, net, held_out, warp),
+        run.settings,
+        validate=None if held_out is None else lambda net: _accuracy(run.fabric, net, held_out, warp),
         groups=parameter_groups(model, fresh, rules.new_layer_lr),
-        seed=seed,
-        checkpoint=checkpoint,
+        seed=run.seed,
+        checkpoint=run.checkpoint,
     )
 
 

@@ -1,1 +1,1 @@
-"""Train any network by gradient descent: loop, settings, schedule, optimizers, batches. Nothing here knows of vision."""
+"""Train any network by gradient descent: loop, settings, schedule, optimizers, batches. Nothing is about vision."""

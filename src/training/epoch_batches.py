@@ -1,4 +1,4 @@
-"""Batches of a set of images: which images are in which, and from which random state each is made."""
+"""Batches of a set of images: the images in each batch, and the random state that it is made with."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,16 +11,17 @@ from torch.utils.data import Dataset, get_worker_info
 
 from src.errors import InputError
 
-MEMORY = 1 << 30  # bytes of images that are kept; no parameter: it changes the speed, not the batches
+MEMORY = 1 << 30  # bytes of images to keep; not a parameter: it changes the speed, not the batches
 
 
 T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """Images by id, as `load` makes them; kept while there is room, for decoding takes most of the time.
+    """A cache of images by id, which `load` makes: decoding takes most of the time.
 
-    A DataLoader's worker keeps none: it lives for one epoch, in which each image comes once.
+    Images are kept while there is room. A DataLoader's worker keeps none: it lives for one epoch, in which each image
+    comes once.
     """
 
     def __init__(self, load: Callable[[str], T], num_bytes: Callable[[T], int]) -> None:
@@ -38,26 +39,27 @@ class Kept(Generic[T]):
 
 
 class EpochBatches(Dataset[dict[str, Any]]):
-    """Item i is a whole batch; (seed, i) alone decides what is in it and how it is augmented.
+    """Batches of images. Item i is a whole batch, and (seed, i) alone determines its images and their augmentation.
 
-    So a batch does not depend on the number of workers or on the batches before it, and a resumed training sees what an
-    uninterrupted one would have seen. Shuffled, every image comes once an epoch, but for the rest that fills no batch
-    (fewer images than a batch are one); otherwise all come in their order.
+    So a batch does not depend on the number of workers or on earlier batches, and a resumed training sees the same
+    batches as an uninterrupted one. If `shuffle` is set, every image comes at most once per epoch, and the images that
+    do not fill a last batch are left out; fewer images than `batch_size` are one batch. Otherwise all images come in
+    their order.
     """
 
     def __init__(self, path: Path, image_ids: Sequence[str], *, batch_size: int, seed: int, shuffle: bool) -> None:
         if not image_ids:
-            raise InputError(f"{path} has no image to train on or to look at: check the splits in params.yaml")
+            raise InputError(f"{path} has no image to train on or to evaluate: check the splits in params.yaml")
         self.image_ids, self.batch_size, self.seed, self.shuffle = list(image_ids), batch_size, seed, shuffle
         whole = max(1, len(self.image_ids) // batch_size)
         self.per_epoch = whole if shuffle else -(-len(self.image_ids) // batch_size)
 
     def epoch(self, epoch: int) -> range:
-        """The items of an epoch, from 0."""
+        """Return the item numbers of an epoch; epochs count from 0."""
         return range(epoch * self.per_epoch, (epoch + 1) * self.per_epoch)
 
     def ids(self, index: int) -> list[str]:
-        """Image ids of item `index`."""
+        """Return the image ids of item `index`."""
         epoch, batch = divmod(index, self.per_epoch)
         order = np.arange(len(self.image_ids))
         if self.shuffle:
@@ -66,7 +68,7 @@ class EpochBatches(Dataset[dict[str, Any]]):
 
     @contextmanager
     def drawing(self, index: int) -> Iterator[None]:
-        """Within it PyTorch's random numbers are those of item `index`; behind it they go on as if nothing had been."""
+        """Seed PyTorch's random numbers for item `index` within the context, and restore their state after it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.default_rng([self.seed, index]).integers(2**62)))
             yield

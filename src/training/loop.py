@@ -1,15 +1,15 @@
-"""The one training loop, for everything that is trained by gradient descent; it knows no word of vision.
+"""The training loop for everything that is trained by gradient descent; nothing in it is about vision.
 
-A trainer gives it batches, a function from a batch to named losses, and a function that yields validation figures.
-Lightning Fabric puts model and batches on the device. The random state is set anew at each epoch from (seed, epoch),
-so a resumed run computes what an uninterrupted one would have.
+A trainer passes batches, a function from a batch to named losses, and a function that yields validation figures.
+Lightning Fabric moves model and batches to the device. Each epoch sets the random state from (seed, epoch), so a
+resumed run computes the same as an uninterrupted one.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -24,15 +24,25 @@ from src.training.schedule import lr_factor
 from src.training.settings import Train
 
 Losses = Mapping[str, Tensor]
-LAST = "last"  # of `best_by`: no choice
+LAST = "last"  # value of `best_by` that keeps the last epoch
 Row = dict[str, float]
 
 
 class Batches(Protocol):
-    """What one epoch goes through, such as a DataLoader or a list."""
+    """The batches of one epoch, such as a DataLoader or a list."""
 
     def __len__(self) -> int: ...  # noqa: D105
     def __iter__(self) -> Iterator[Any]: ...  # noqa: D105
+
+
+class Run(NamedTuple):
+    """The circumstances of a training, which all trainers share."""
+
+    fabric: Fabric  # the device and the precision
+    settings: Train
+    seed: int  # of order, augmentation and dropout
+    workers: int = 0  # processes that prepare batches
+    checkpoint: Path | None = None  # as in `fit`
 
 
 def fit(
@@ -48,31 +58,34 @@ def fit(
     seed: int = 0,
     checkpoint: Path | None = None,
 ) -> list[Row]:
-    """Train `model` in place and return one row of figures an epoch: `loss`, the sum, and each loss by its name.
+    """Train `model` in place and return a row of figures per epoch: `loss`, the sum, and each loss by its name.
 
     Args:
+        fabric: the device and the precision.
+        model: the network.
         batches: epoch (from 0) -> the batches of that epoch.
         losses: (model, batch) -> named losses, which are summed; the model is in train mode.
-        settings: all but the batch size, which is the affair of `batches`, and the precision, which is `fabric`'s. With
-            `ema_decay` what is validated and kept are the weights' exponential moving average. `best_by` names the
-            validation figure whose best epoch's weights are kept at the end, of equals the first; a figure whose name
-            ends with `loss` is better where it is lower. `last`, or no validation, keeps the last epoch's weights. With
-            `patience` the training ends when so many validations in a row have not improved the figure.
-        validate: yields (name, figure) after every `validate_every` epochs and the last; the model is in eval mode, has
-            the averaged weights where there is an average, and no gradient is kept.
-        groups: parameter groups with `params` and a factor `lr_scale`; None is all parameters at the same rate.
-        prepare: (model, epoch from 0) is called before each epoch with the model in train mode, to set what else
-            differs from epoch to epoch, such as layers that stand still.
-        checkpoint: file of the state after each epoch; where it is there, training goes on behind it. It is removed
-            at the end. Name it with `fingerprint`, so that it never serves other parameters or data.
+        settings: everything but batch size (set by `batches`) and precision (set by `fabric`). With `ema_decay`, the
+            exponential moving average of the weights is validated and kept. `best_by` names the validation figure that
+            selects the epoch whose weights are kept, the first if several are equal. A figure whose name ends with
+            `loss` is better if it is lower. `last`, or no validation, keeps the last epoch's weights. With `patience`,
+            training ends after that many validations in a row without an improvement.
+        validate: yields (name, figure) after every `validate_every` epochs and after the last. The model is in eval
+            mode, and has the averaged weights if there is an average; gradients are off.
+        groups: parameter groups with `params` and a factor `lr_scale`; None puts all parameters in one group.
+        prepare: (model, epoch from 0) is called before each epoch with the model in train mode. It sets anything else
+            that changes between epochs, such as frozen layers.
+        seed: seed of the random state; each epoch has its own.
+        checkpoint: file for the state after each epoch; if it exists, training resumes from it. It is removed at the
+            end. Put a `fingerprint` in its name, so that it is never used with other parameters or data.
 
     Raises:
-        InputError: validation yields no figure of the name `best_by`, or `plateau` has none to look at.
-        FloatingPointError: a loss is not finite; names the loss, the epoch and the batch's `ids`.
+        InputError: validation yields no figure named `best_by`, or the schedule `plateau` has no figure.
+        FloatingPointError: a loss is not finite; the message names the loss, the batch and its `ids`.
     """
     best_by = None if validate is None or settings.best_by == LAST else settings.best_by
     if settings.schedule == "plateau" and best_by is None:
-        raise InputError("train.schedule = plateau waits for a figure: give validation images, and its name as best_by")
+        raise InputError("train.schedule = plateau needs a figure: give validation images, and name it in best_by")
     groups = groups or [{"params": list(model.parameters()), "lr_scale": 1.0}]
     optimizer = make_optimizer(settings, groups)
     model, optimizer = fabric.setup(model, optimizer)
@@ -109,7 +122,7 @@ def fit(
 
 
 def kept_row(history: Sequence[Row], settings: Train) -> Row:
-    """The figures of the epoch whose weights `fit` kept; without any epoch the number 0."""
+    """Return the row of the epoch whose weights `fit` kept; without any epoch, {"epoch": 0}."""
     if not history:
         return {"epoch": 0}
     validated = [row for row in history if settings.best_by in row]
@@ -118,8 +131,8 @@ def kept_row(history: Sequence[Row], settings: Train) -> Row:
 
 def _check_named(best_by: str | None, row: Row) -> None:
     if best_by is not None and best_by not in row:
-        known = ", ".join(name for name in row if name.startswith("val"))
-        raise InputError(f"train.best_by = {best_by!r}: validation gives {known or 'no figure'}, or {LAST}")
+        known = ", ".join([*(name for name in row if name.startswith("val")), LAST])
+        raise InputError(f"train.best_by = {best_by!r} is not a validation figure: use one of {known}")
 
 
 def _sign(name: str) -> int:
@@ -128,14 +141,14 @@ def _sign(name: str) -> int:
 
 @dataclass
 class _State:
-    """How far a training is."""
+    """The progress of a training."""
 
     history: list[Row]
     best: dict[str, Tensor] | None
     stale: int  # validations in a row without an improvement
 
     def add(self, row: Row, best_by: str | None, model: nn.Module) -> None:
-        """Take an epoch's figures in, and its weights where they are the best so far."""
+        """Add the figures of an epoch, and keep its weights if they are the best so far."""
         if best_by is not None and best_by in row:
             before = [_sign(best_by) * past[best_by] for past in self.history if best_by in past]
             if not before or _sign(best_by) * row[best_by] > max(before):
@@ -184,7 +197,7 @@ def _check_finite(values: Row, index: int, batch: Any) -> None:
             ids = batch.get("ids") if isinstance(batch, Mapping) else None
             raise FloatingPointError(
                 f"{name} is {value} at batch {index} ({', '.join(ids) if ids else 'no ids'}): lower train.lr, set "
-                "train.grad_clip, or look at these inputs"
+                "train.grad_clip, or check these inputs"
             )
 
 
@@ -196,7 +209,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, settings: Train, epoch: float, f
 
 
 def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """The average of weights and buffers, which starts as a copy of them."""
+    """Return an average of weights and buffers, which starts as a copy of them; None without `decay`."""
     if decay is None:
         return None
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

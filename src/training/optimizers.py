@@ -1,4 +1,4 @@
-"""What takes the steps of a training, by name: torch's own, and two that torch does not have."""
+"""The optimizers of a training by name: torch's own, and two that torch does not have."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +10,16 @@ from src.training.settings import Train
 
 
 def optimizer(settings: Train, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The optimizer of parameter groups.
+    """Build the optimizer of parameter groups.
 
     Args:
-        settings: `optimizer`, `lr`, `weight_decay`, and of sgd `momentum`. The decay of adamw, adabelief and ranger is
-            apart from the gradient (decoupled), that of sgd and adam is added to it.
-        groups: with `params`; further keys are kept.
+        settings: `optimizer`, `lr`, `weight_decay`, and `momentum` for sgd. The weight decay of adamw, adabelief and
+            ranger is decoupled from the gradient; that of sgd and adam is added to it.
+        groups: parameter groups with `params`; further keys are kept.
     """
     options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
-    # One kernel for a whole step: networks of many small layers spend a sixth of their time in the steps without it.
-    # Gradients that are scaled, as with 16-mixed, could not be clipped then.
+    # A fused step is one kernel. Without it, networks of many small layers spend a sixth of their time in the steps.
+    # With scaled gradients (16-mixed), a fused optimizer would make clipping impossible.
     fused = settings.precision != "16-mixed"
     match settings.optimizer:
         case "sgd":
@@ -29,7 +29,7 @@ def optimizer(settings: Train, groups: Sequence[dict[str, Any]]) -> torch.optim.
         case "adamw":
             return torch.optim.AdamW(groups, fused=fused, **options)
         case "adabelief":  # Zhuang et al. 2020
-            from pytorch_optimizer import AdaBelief  # here, not above: more than a second, for what few trainings use
+            from pytorch_optimizer import AdaBelief  # imported here: it takes more than a second, and few use it
 
             return AdaBelief(groups, **options)
         case "ranger":  # RAdam, Lookahead and gradient centralisation: Wright and Demeure 2021
@@ -43,12 +43,11 @@ def parameter_groups(model: nn.Module, fresh: Sequence[str], scale: float) -> li
 
     Args:
         model: the network.
-        fresh: layers that start at random although others do not; they learn at `scale` times the rate.
+        fresh: layers that start at random while others are pretrained; they learn at `scale` times the rate.
         scale: the factor.
 
     Returns:
-        groups with `params` and `lr_scale`, as `src.training.loop.fit` takes them; a group without parameters is left
-        out.
+        groups with `params` and `lr_scale` for `src.training.loop.fit`; a group without parameters is left out.
     """
     named = {name: value for name, value in model.named_parameters() if value.requires_grad}
     new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]

@@ -1,4 +1,4 @@
-"""Write what a training made: the network, the figures of the epoch that is kept, and those of every epoch."""
+"""Write the outputs of a training: the network, the figures of the kept epoch, and those of every epoch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,14 +29,14 @@ def write_training(
 
     Args:
         model: the network, with the weights that are kept.
-        history: a row of figures per epoch, of `src.training.loop.fit`; may be empty.
-        settings: those of the training, whose `best_by` names the epoch that is kept.
-        facts: what a reader of the weights must know, such as the classes; written beside the weights.
-        figures: written beside those of the epoch that is kept.
-        columns: of the curve if there is no epoch, so that its plot has its axes.
-        out: file of the weights.
-        metrics: file of the figures.
-        curve: table of all epochs.
+        history: a row of figures per epoch, from `src.training.loop.fit`; may be empty.
+        settings: settings of the training; `best_by` decides which epoch is kept.
+        facts: facts that a reader of the weights needs, such as the classes; written beside the weights.
+        figures: further figures, written beside those of the kept epoch.
+        columns: columns of the curve if there is no epoch, so that its plot has axes.
+        out: file for the weights.
+        metrics: file for the figures.
+        curve: file for the table of all epochs.
     """
     write_tensors(out, model.state_dict(), facts)
     write_json(metrics, {**kept_row(history, settings), **figures})

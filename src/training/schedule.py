@@ -1,7 +1,7 @@
-"""The learning rate over a training, as a factor of its start: warm-up, then steps, milestones, cosines or plateaus.
+"""The learning rate over a training, as a factor of `lr`: warm-up, then steps, milestones, cosines or plateaus.
 
-It is computed from the position and the figures so far alone, so that a resumed training goes on as if it had not been
-interrupted (the published SSD code starts its schedule again), and by epochs, not by batches.
+The factor depends only on the position and the figures so far, so a resumed training continues as if it had not been
+interrupted (the published SSD code starts its schedule again). Positions are in epochs, not in batches.
 """
 
 import math
@@ -11,15 +11,17 @@ from src.training.settings import Train
 
 
 def lr_factor(settings: Train, epoch: float, figures: Iterable[float] = ()) -> float:
-    """The factor of `lr` at a position.
+    """Compute the factor of `lr` at a position.
 
     Args:
         settings: `schedule` and its numbers.
-        epoch: from 0, with a fraction within the epoch; the two cosines change within it, all else at its start.
-        figures: of the validations so far, the higher the better; `plateau` alone looks at them.
+        epoch: from 0, with a fraction within the epoch. The warm-up and the two cosines change within an epoch, all
+            others only at its start.
+        figures: figures of the validations so far, higher is better; only `plateau` uses them.
 
     Returns:
-        0..1. During `warmup_epochs` it rises linearly to 1; the schedule's own clock runs from epoch 0 on.
+        0..1. A warm-up factor, which rises linearly to 1 over `warmup_epochs`, multiplies the schedule's own factor;
+        the schedule itself also counts from epoch 0.
     """
     match settings.schedule:
         case "constant":
@@ -40,7 +42,7 @@ def lr_factor(settings: Train, epoch: float, figures: Iterable[float] = ()) -> f
 
 
 def plateaus(figures: Iterable[float], patience: int) -> int:
-    """How often `patience` figures in a row were not above the best before them; each such row is counted once."""
+    """Count how often `patience` figures in a row were not above the best before them; each such row counts once."""
     best, since, count = -math.inf, 0, 0
     for figure in figures:
         since = 0 if figure > best else since + 1
@@ -51,12 +53,12 @@ def plateaus(figures: Iterable[float], patience: int) -> int:
 
 
 def _cosine(position: float) -> float:
-    """From 1 at position 0 to 0 at position 1."""
+    """Return a half cosine, which falls from 1 at position 0 to 0 at position 1."""
     return (1 + math.cos(math.pi * position)) / 2
 
 
 def _since_restart(epoch: float, length: float, factor: int) -> float:
-    """Where in its cosine an epoch lies, 0..1 (SGDR, Eq. 5); the restart itself belongs to the cosine behind it."""
+    """Return the position 0..1 of an epoch in its cosine (SGDR, Eq. 5); a restart belongs to the cosine after it."""
     while epoch >= length:
         epoch, length = epoch - length, length * factor
     return epoch / length

@@ -1,4 +1,4 @@
-"""The section `train` of params.yaml, and the keys of it that one trainer sets for itself."""
+"""The section `train` of params.yaml, and the keys of it that a single trainer overrides."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,12 +6,12 @@ from pydantic import Field, create_model
 
 from src.params import Count, Fraction, NonNegative, Positive, Section
 
-Epochs = Annotated[int, Field(ge=0)]  # 0 leaves a network as it starts
+Epochs = Annotated[int, Field(ge=0)]  # 0 leaves the network's weights unchanged
 UNSET: Any = None
 
 
 class Train(Section):
-    """What every trainer starts from."""
+    """The section `train`, from which every trainer starts."""
 
     optimizer: Literal["sgd", "adam", "adamw", "adabelief", "ranger"]
     lr: Positive
@@ -39,8 +39,8 @@ OVERRIDES: Any = {name: (info.rebuild_annotation(), UNSET) for name, info in Tra
 
 
 class TrainOverrides(create_model("Overrides", __base__=Section, **OVERRIDES)):  # type: ignore[misc]
-    """Keys of `train` that one trainer sets for itself; a key that is not set is not there, rather than null."""
+    """Keys of `train` that a single trainer overrides; a key that is not overridden is absent, not null."""
 
     def over(self, base: Train) -> Train:
-        """`base` with the keys that are set here."""
+        """Return `base` with the keys that are set here."""
         return base.model_copy(update=self.model_dump(exclude_unset=True))

@@ -44,7 +44,7 @@ def test_seed_and_index_alone_decide_what_is_in_a_batch(data: LabelledImages) ->
     expected = first[4]
     assert torch.equal(torch.get_rng_state(), before)
     for index in (0, 2):
-        second[index]  # what came before, and images that are kept from it, change nothing
+        second[index]  # earlier batches, and their cached images, change nothing
     assert torch.equal(second[4]["images"], expected["images"])
     assert not torch.equal(training(data, seed=1)[4]["images"], expected["images"])
     (loaded,) = DataLoader(torch.utils.data.Subset(second, [4]), batch_size=None, num_workers=1)

@@ -21,7 +21,7 @@ def augment(**changes: float) -> Augment:
 
 @pytest.mark.parametrize("found", [None, PLAIN, augment(crop=0.5), augment(rotate=20.0)])
 def test_the_size_is_height_and_width_in_that_order(found: Augment | None) -> None:
-    """The tutorial hands [h, w] to OpenCV, which takes (w, h)."""
+    """The tutorial passes [h, w] to OpenCV, which expects (w, h)."""
     assert random_steps(WIDE, found)(fixed_steps(WIDE, found)(image())).shape == (3, 20, 60)
 
 
@@ -66,7 +66,7 @@ def test_a_wrong_input_is_refused(wrong: dict) -> None:
 
 @pytest.mark.parametrize("changes", [{"mixup": 0.4}, {"cutmix": 1.0}, {"mixup": 0.4, "cutmix": 1.0}])
 def test_mixed_labels_are_shares_that_follow_the_images(changes: dict[str, float]) -> None:
-    """Each class is a flat colour, so that an image's mean says what it was mixed of."""
+    """Each class has a single colour, so the mean of an image shows its mixture."""
     mixing = mix(augment(**changes), 2)
     torch.manual_seed(0)
     images = torch.stack([torch.zeros(3, 16, 16), torch.ones(3, 16, 16)] * 3)

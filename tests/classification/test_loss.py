@@ -23,7 +23,7 @@ def logits(rows: int = 6, columns: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("shares", [False, True])
-@pytest.mark.parametrize("gamma", [0.0, 1e-7])  # the second goes through our own formula
+@pytest.mark.parametrize("gamma", [0.0, 1e-7])  # the second value uses our own formula
 def test_without_a_focus_it_is_torchs_cross_entropy(
     smoothing: float, weights: torch.Tensor | None, shares: bool, gamma: float
 ) -> None:
@@ -35,7 +35,7 @@ def test_without_a_focus_it_is_torchs_cross_entropy(
 
 @given(gamma=st.floats(0.05, 5), seed=st.integers(0, 100))
 def test_of_two_classes_it_is_torchvisions_focal_loss_for_any_gamma(gamma: float, seed: int) -> None:
-    """In the tutorial's schedule `int()` is put around a number that is none; here a gamma of 0.5 or 2.5 acts."""
+    """The tutorial's schedule rounds gamma with `int()`; here 0.5 and 2.5 work too."""
     x = torch.randn(8, generator=torch.Generator().manual_seed(seed)) * 2
     labels = torch.arange(8) % 2
     expected = sigmoid_focal_loss(x, labels.float(), alpha=-1, gamma=gamma, reduction="mean")
@@ -60,7 +60,7 @@ def test_gradients_are_finite_however_sure_the_network_is(gamma: float, scale: f
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_it_is_a_mean_over_images_whatever_the_size_of_the_batch(gamma: float) -> None:
-    """The tutorial divides a sum of means by the number of images: its loss depends on the batch size."""
+    """The tutorial divides a sum of means by the number of images, so its loss depends on the batch size."""
     rules = LOSS.model_copy(update={"focal_gamma": gamma})
     whole = loss(logits(), LABELS, rules)
     halves = [loss(logits()[part], LABELS[part], rules) for part in (slice(0, 3), slice(3, 6))]

@@ -11,6 +11,7 @@ from src.classification.params import Recipe
 from src.classification.running import predict, start
 from src.classification.training import freeze, train
 from src.files.labelled_images import LabelledImages
+from src.training.loop import Run
 from tests.labelled import INPUT, RECIPE, digits
 from tests.training.test_loop import SETTINGS
 
@@ -18,7 +19,7 @@ STEPS = SETTINGS.model_copy(update={"batch_size": 10, "epochs": 3, "schedule": "
 
 
 class Small(nn.Module):
-    """A body with BatchNorm, and a last layer."""
+    """A network of a body with BatchNorm and a last layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,13 +40,13 @@ def recipe(**changes: Any) -> Recipe:
 
 
 def trained(data: LabelledImages, chosen: Recipe = RECIPE, fresh: list[str] | None = None, **more: Any) -> Any:
-    """The network before its training, after it, and the rows of it."""
+    """Train a network; return its values before the training, the trained network, and the rows of figures."""
     model, _ = start(Small, {}, "", 0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     settings = STEPS.model_copy(update=more.pop("settings", {}))
     ids = data.ids("train"), more.pop("held_out", data.ids("val"))
     fabric = Fabric(accelerator="cpu", devices=1, precision=settings.precision)
-    history = train(fabric, model, fresh or [], data, *ids, chosen, settings, seed=1, **more)
+    history = train(Run(fabric, settings, seed=1, **more), model, fresh or [], data, *ids, chosen)
     return before, model, history
 
 
@@ -58,7 +59,7 @@ BODY = {name for name in EVERYTHING if name.startswith("body")}
 
 
 def test_frozen_layers_keep_weights_and_batch_statistics(data: LabelledImages) -> None:
-    """The tutorial freezes the children of a wrapper with one child, so nothing at all; and never the statistics."""
+    """The tutorial freezes all but the last child of a wrapper with one child, so nothing, and never the statistics."""
     before, after, _ = trained(data, recipe(freeze_epochs=3), settings={"best_by": "last"})
     assert changed(before, after) == EVERYTHING - BODY
     assert not changed(before, after) & {"body.1.running_mean", "body.1.running_var", "body.1.num_batches_tracked"}

@@ -7,6 +7,7 @@ from lightning_fabric import Fabric
 from src.classification.running import start
 from src.classification.training import train
 from src.classifiers import mobilenet_v3
+from src.training.loop import Run
 from tests.labelled import RECIPE, digits
 from tests.training.test_loop import SETTINGS
 
@@ -24,7 +25,7 @@ def val_accuracy(path: Path, bn_momentum: float) -> tuple[float, float]:
     model = mobilenet_v3.Model(name="mobilenet_v3_small", width=0.5, dropout=0.0, bn_momentum=bn_momentum)
     net, _ = start(lambda: mobilenet_v3.build(10, model), {}, "", 0)
     ids = data.ids("train"), data.ids("val")
-    history = train(Fabric(accelerator="cpu", devices=1), net, [], data, *ids, RECIPE, STEPS, seed=0)
+    history = train(Run(Fabric(accelerator="cpu", devices=1), STEPS, seed=0), net, [], data, *ids, RECIPE)
     return history[-1]["loss"], history[-1]["val_accuracy"]
 
 

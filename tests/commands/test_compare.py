@@ -43,7 +43,7 @@ MISSED = [70, 70, 90, 90]
 
 
 class Repository:
-    """Its outputs are as good as it is told; an image that is hard is hard for every method and in every revision."""
+    """A repository with outputs of a chosen quality; a hard image is hard for every method and in every revision."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -70,13 +70,13 @@ class Repository:
         return done.stdout
 
     def write(self, *, found: float, right: float = 0.7, model: str = "first", images: int = IMAGES) -> None:
-        """All outputs and metrics.
+        """Write all outputs and metrics.
 
         Args:
             found: share of the objects that the detector and the proposals find.
-            right: share of the images of which the classifier is right.
-            model: content of the detector's model files.
-            images: of the test split.
+            right: share of the images that the classifier predicts correctly.
+            model: content of the model files.
+            images: number of images in the test split.
         """
         ids, hard = [f"{number:03}" for number in range(images)], np.random.default_rng(0).random(images)
         entry = {"file": "", "height": 100, "width": 100, "boxes": [BOX], "labels": [1], "difficult": [False]}
@@ -160,10 +160,10 @@ def here(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 @pytest.fixture
-def said(here: Repository, capsys: pytest.CaptureFixture[str]):
-    """What the command prints, and its rows by metric; the repository must be as before."""
+def compared(here: Repository, capsys: pytest.CaptureFixture[str]):
+    """A function that runs the command and returns its output and its rows by metric; no file may change."""
 
-    def said(*words: str, status: int = 0) -> tuple[str, dict[str, list[str]]]:
+    def compared(*words: str, status: int = 0) -> tuple[str, dict[str, list[str]]]:
         before = here("git", "status", "--porcelain")
         capsys.readouterr()
         try:
@@ -177,18 +177,18 @@ def said(here: Repository, capsys: pytest.CaptureFixture[str]):
         rows = [re.split(r" {2,}", line) for line in out.splitlines() if re.match(r"\w+\.\w+ ", line)]
         return out + err, {row[0]: row[1:] for row in rows}
 
-    return said
+    return compared
 
 
-def test_without_a_change_all_is_the_same(said) -> None:
-    text, rows = said()
+def test_without_a_change_all_is_the_same(compared) -> None:
+    text, rows = compared()
     assert rows["rcnn.map_voc07"][2:] == ["0", "0", "same model", "same"]
     assert text.endswith("Verdict: 0 better, 0 worse, 0 noise, 5 same.\n")
     assert "Note" not in text
 
 
-def test_an_experiment_that_is_better_than_chance_makes_it(said) -> None:
-    text, rows = said("now", "mine")
+def test_an_experiment_that_is_better_than_chance_makes_it(compared) -> None:
+    text, rows = compared("now", "mine")
     old, new, change, interval, seed, word = rows["rcnn.map_voc07"]
     assert float(new) - float(old) == pytest.approx(float(change), abs=1e-4)
     low, high = map(float, interval.split(" .. "))
@@ -196,46 +196,46 @@ def test_an_experiment_that_is_better_than_chance_makes_it(said) -> None:
     assert (seed, word) == ("0.0050", "better")
     assert rows["plain.accuracy"][2:] == ["0", "0", "-", "same"]
     assert "4 better, 0 worse, 0 noise, 1 same" in text
-    assert said("mine", "now")[1]["rcnn.map_voc07"][-1] == "worse"
+    assert compared("mine", "now")[1]["rcnn.map_voc07"][-1] == "worse"
 
 
-def test_a_change_within_chance_is_noise(said) -> None:
-    _, rows = said("base", "now")
+def test_a_change_within_chance_is_noise(compared) -> None:
+    _, rows = compared("base", "now")
     _, _, change, interval, _, word = rows["plain.accuracy"]
     low, high = map(float, interval.split(" .. "))
     assert low <= 0 < float(change) < high
     assert word == "noise"
 
 
-def test_the_workspace_is_read_as_it_is_and_a_change_of_it_is_seen(here: Repository, said) -> None:
+def test_the_workspace_is_read_as_it_is_and_a_change_of_it_is_seen(here: Repository, compared) -> None:
     try:
         here.write(found=0.95, right=0.725, model="first")
-        text, rows = said()
+        text, rows = compared()
         assert rows["rcnn.map_voc07"][-1] == "better"
         here.write(found=0.6, right=0.725, model="first")
         shutil.copy(here.root / "metrics/summary.json", here.root / "kept.json")
         here.write(found=0.95, right=0.725, model="first")
         shutil.move(here.root / "kept.json", here.root / "metrics/summary.json")
         here("dvc", "commit", "-q", "-f")
-        text, rows = said()
+        text, rows = compared()
         assert "workspace has other figures than data/detections/rcnn gives" in text
     finally:
         here("git", "reset", "-q", "--hard")
         here("dvc", "checkout", "-q", "--force")
 
 
-def test_another_test_set_has_no_paired_interval(said) -> None:
-    text, rows = said("other", "now")
+def test_another_test_set_has_no_paired_interval(compared) -> None:
+    text, rows = compared("other", "now")
     assert "No paired interval for rcnn, rpn, plain: the test images or what is to be found in them differ." in text
     assert rows["rcnn.map_voc07"][3:] == ["-", "0.0050", "noise"]
     assert "1.96 standard errors" in text
 
 
-def test_outputs_that_are_not_in_the_cache_leave_the_numbers(here: Repository, said) -> None:
+def test_outputs_that_are_not_in_the_cache_leave_the_numbers(here: Repository, compared) -> None:
     cache, away = here.root / ".dvc/cache", here.root / ".dvc/away"
     cache.rename(away)
     try:
-        text, rows = said("base", "mine")
+        text, rows = compared("base", "mine")
         assert "data/detections/rcnn of base" in text
         assert "is not in DVC's cache here" in text
         assert rows["rcnn.map_voc07"][3:] == ["-", "0.0050", "better"]
@@ -243,54 +243,54 @@ def test_outputs_that_are_not_in_the_cache_leave_the_numbers(here: Repository, s
         away.rename(cache)
 
 
-def test_a_metric_of_one_side_is_new_or_gone(here: Repository, said) -> None:
+def test_a_metric_of_one_side_is_new_or_gone(here: Repository, compared) -> None:
     try:
         path = here.root / "metrics/summary.json"
         content = json.loads(path.read_text())
         del content["plain.accuracy"]
         path.write_text(json.dumps({**content, "toy.map_coco": 0.5}))
-        text, rows = said()
+        text, rows = compared()
         assert rows["plain.accuracy"][-1] == "gone"
         assert rows["toy.map_coco"][-1] == "new"
         assert "1 new, 1 gone" in text
-        assert "plain.accuracy" in said("--gate", status=1)[0]
+        assert "plain.accuracy" in compared("--gate", status=1)[0]
     finally:
         here("git", "checkout", "-q", "metrics")
 
 
-def test_a_commit_before_the_summary_has_the_figures_of_its_metrics(here: Repository, said) -> None:
+def test_a_commit_before_the_summary_has_the_figures_of_its_metrics(here: Repository, compared) -> None:
     here("git", "rm", "-q", "metrics/summary.json")
     try:
-        _, rows = said("now", "workspace")
+        _, rows = compared("now", "workspace")
         assert rows["rcnn.map_voc07"][-1] == "same"
-        assert rows["plain.accuracy"][-1] == "gone"  # which is no headline of the list
+        assert rows["plain.accuracy"][-1] == "gone"  # it is not in the list of headline metrics
     finally:
         here("git", "reset", "-q", "--hard")
 
 
-def test_without_deviations_the_column_is_a_dash_and_that_is_said(here: Repository, said) -> None:
+def test_without_deviations_the_column_is_a_dash_and_that_is_said(here: Repository, compared) -> None:
     path = here.root / "docs/results/deviation.json"
     try:
         path.unlink()
-        text, rows = said("now", "mine")
+        text, rows = compared("now", "mine")
         assert rows["rcnn.map_voc07"][4:] == ["-", "better"]
         assert "rests on the test images alone" in text
         path.write_text("{")
-        assert "is not valid JSON" in said(status=2)[0]
+        assert "is not valid JSON" in compared(status=2)[0]
     finally:
         here("git", "checkout", "-q", "docs")
 
 
-def test_markdown_is_a_table(said) -> None:
-    text, _ = said("now", "mine", "--md")
+def test_markdown_is_a_table(compared) -> None:
+    text, _ = compared("now", "mine", "--md")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert lines[0] == "| metric | old | new | change | 95 % interval | seed | verdict |"
     assert len({line.count("|") for line in lines}) == 1
     assert len(lines) == 2 + 5
 
 
-def test_every_number(said) -> None:
-    text, _ = said("now", "mine", "--all")
+def test_every_number(compared) -> None:
+    text, _ = compared("now", "mine", "--all")
     assert re.search(r"^rcnn +ap\.car +0\.\d+ +0\.\d+ +\+0\.\d+$", text, re.MULTILINE)
     assert re.search(r"^rcnn +images +60 +60 +0$", text, re.MULTILINE)
     assert re.search(r"\d+ of \d+ numbers differ\.$", text.strip())
@@ -304,16 +304,16 @@ def test_every_number(said) -> None:
         (["empty"], "empty has no metrics"),
     ],
 )
-def test_a_revision_that_is_not_there_or_has_no_metrics_is_one_sentence(said, words: list[str], sentence: str) -> None:
-    text, _ = said(*words, status=2)
+def test_a_revision_that_is_not_there_or_has_no_metrics_is_one_sentence(compared, words: list[str], sentence: str) -> None:
+    text, _ = compared(*words, status=2)
     assert sentence in text
     assert text.count("\n") == 1
 
 
-def test_a_metrics_file_that_is_no_json_is_one_sentence(here: Repository, said) -> None:
+def test_a_metrics_file_that_is_no_json_is_one_sentence(here: Repository, compared) -> None:
     try:
-        (here.root / "metrics/rcnn.json").write_text("<<<<<<< HEAD")  # as a merge leaves it
-        assert "metrics/rcnn.json of workspace is not valid JSON" in said(status=2)[0]
+        (here.root / "metrics/rcnn.json").write_text("<<<<<<< HEAD")  # as after a merge conflict
+        assert "metrics/rcnn.json of workspace is not valid JSON" in compared(status=2)[0]
     finally:
         here("git", "checkout", "-q", "metrics")
 
@@ -328,9 +328,9 @@ def test_outside_of_a_repository_it_is_one_sentence(
         assert re.fullmatch(r"compare: .* is not the root of .*\n", capsys.readouterr().err)
 
 
-def test_without_dvc_it_is_one_sentence(said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_dvc_it_is_one_sentence(compared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dvc.repo", None)
-    assert said(status=2)[0].startswith("compare: DVC is not installed for this Python")
+    assert compared(status=2)[0].startswith("compare: DVC is not installed for this Python")
 
 
 @pytest.mark.parametrize(
@@ -342,22 +342,22 @@ def test_without_dvc_it_is_one_sentence(said, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_the_gate_fails_beyond_the_band_and_only_there(
-    here: Repository, said, change: float, status: int, words: str
+    here: Repository, compared, change: float, status: int, words: str
 ) -> None:
     path = here.root / "metrics/summary.json"
     try:
         content = json.loads(path.read_text())
         path.write_text(json.dumps({**content, "rcnn.map_voc07": content["rcnn.map_voc07"] + change}))
-        text, rows = said("--gate", status=status)
+        text, rows = compared("--gate", status=status)
         assert words in text
         assert rows["rcnn.map_voc07"][3] == "0.0300"
     finally:
         here("git", "checkout", "-q", "metrics")
 
 
-def test_the_band_of_the_gate_follows_a_large_deviation(here: Repository, said) -> None:
+def test_the_band_of_the_gate_follows_a_large_deviation(here: Repository, compared) -> None:
     try:
         (here.root / "docs/results/deviation.json").write_text('{"rcnn.map_voc07": {"seed": 0.01, "arithmetic": 0.02}}')
-        assert said("--gate")[1]["rcnn.map_voc07"][3] == "0.0849"
+        assert compared("--gate")[1]["rcnn.map_voc07"][3] == "0.0849"
     finally:
         here("git", "checkout", "-q", "docs")

@@ -1,4 +1,4 @@
-"""The measurement of chance: its runs in clones, which it does not make twice, and what it computes of them."""
+"""The measurement of chance: its runs in clones, which are not repeated, and the deviations computed from them."""
 
 import json
 import statistics
@@ -85,6 +85,6 @@ def test_a_run_is_a_clone_with_another_seed_and_the_same_images_and_is_made_once
 
 
 def test_a_run_that_fails_says_where_its_output_is_and_is_made_again(repository: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"`dvc remote add .*` failed in .*dvc\.log"):  # there is no DVC in this clone
+    with pytest.raises(InputError, match=r"`dvc remote add .*` failed in .*dvc\.log"):  # no DVC in this clone
         deviation.make(tmp_path / "runs", 1, {})
     assert not list((tmp_path / "runs").glob("*.json"))

@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def exported(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
-    """A checkout of its own with exports/ssd300.onnx and photo.jpg."""
+    """A separate checkout with exports/ssd300.onnx and photo.jpg."""
     root = tmp_path_factory.mktemp("exported")
     shutil.copytree(made, root, dirs_exist_ok=True)
     make_certain(root / "models/ssd300.safetensors")
@@ -48,7 +48,7 @@ def snippet() -> str:
 
 
 def test_the_lines_in_the_document_find_nothing_where_nothing_is(checkout: Path) -> None:
-    """OpenCV returns an empty tuple then, and an array indexed with one is the whole array."""
+    """Without boxes, OpenCV returns an empty tuple, and an array indexed with an empty tuple is the whole array."""
     found: dict = {}
     exec(snippet().replace("0.5, 0.45", "1.0, 0.45"), found)
     assert found["boxes"][found["kept"]].shape == (0, 4)
@@ -56,28 +56,28 @@ def test_the_lines_in_the_document_find_nothing_where_nothing_is(checkout: Path)
 
 def test_the_lines_in_the_document_find_what_predict_finds(checkout: Path) -> None:
     found: dict = {}
-    exec(snippet(), found)  # noqa: S102 (ours)
+    exec(snippet(), found)  # noqa: S102 (our own code)
     method = load(read_params("params.yaml", Params), "ssd300", CPU)
     assert isinstance(method, Dense)
     photo = np.array(Image.open("photo.jpg").convert("RGB"))  # Pillow's decoder differs from OpenCV's by a grey level
-    all_of_them = {"candidates": 10_000, "max_per_image": 10_000}  # the lines know no such limits
+    all_of_them = {"candidates": 10_000, "max_per_image": 10_000}  # the lines of the document have no such limits
     wanted = method.finish(method.outputs(photo), photo.shape[:2], score_thresh=0.5, **all_of_them)
     rows = [np.column_stack([found["boxes"], found["labels"] + 1, found["scores"]])[found["kept"]]]
     rows.append(np.column_stack([wanted["boxes"], wanted["labels"], wanted["scores"]]))
     assert len(rows[0]) == len(rows[1]) > 5
     gaps = np.abs(rows[0][:, None] - rows[1][None]).max(2)
-    assert gaps.min(0).max() < 0.5  # pixels; resized by Pillow here and by torchvision there
+    assert gaps.min(0).max() < 0.5  # pixels; Pillow resizes in the document, torchvision in `predict`
     assert gaps.min(1).max() < 0.5
 
 
 def test_the_file_says_where_it_is_from(checkout: Path) -> None:
-    said = onnxruntime.InferenceSession("exports/ssd300.onnx").get_modelmeta().custom_metadata_map
-    assert json.loads(said["classes"]) == ["circle", "square"]
-    source = json.loads(said["source"])
+    metadata = onnxruntime.InferenceSession("exports/ssd300.onnx").get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == ["circle", "square"]
+    source = json.loads(metadata["source"])
     assert source["file"] == "models/ssd300.safetensors"
     assert len(source["sha256"]) == 64
     assert source["model"]["backbone"] == "plain"
-    assert json.loads(said["decode"])["nms_thresh"] == 0.45
+    assert json.loads(metadata["decode"])["nms_thresh"] == 0.45
 
 
 def test_your_own_photos_and_torch_export(checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +105,7 @@ def test_a_file_that_differs_is_not_written(checkout: Path, tmp_path: Path, monk
         (["yolo"], "no trained method 'yolo'"),
         (["ssd300", "--images", "nowhere.jpg"], r"no file or folder nowhere\.jpg"),
         (["ssd300", "--images", "models"], "folders without a photo"),
-        (["ssd300", "--images", "params.yaml"], r"params\.yaml: this is no image"),
+        (["ssd300", "--images", "params.yaml"], r"params\.yaml: this is not a readable image"),
         (["mobilenet_v3"], r"mnist\.zip is missing: run `dvc repro prepare@mnist`, or name photos with --images"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`python -m commands.plots` in a small repository: what it writes, and that a browser without a network draws it."""
+"""`python -m commands.plots` in a small repository: a browser draws the page that it writes without a network."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ plots:
 
 
 class Addresses(HTMLParser):
-    """What the page's elements load or link to; the text of scripts is no element."""
+    """The addresses that the page's elements load or link to; the text of a script is not an element."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

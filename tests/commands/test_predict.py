@@ -14,7 +14,7 @@ from tests.trained import encoded, scene
 
 @pytest.fixture
 def photos(checkout: Path, tmp_path: Path) -> Path:  # noqa: F811
-    """Two photos, one of them large and in a folder below, and a file that is none."""
+    """Two photos, one of them large and in a subfolder, and a file that is not a photo."""
     (tmp_path / "in/deep").mkdir(parents=True)
     (tmp_path / "in/a.png").write_bytes(encoded(scene(90, 120)))
     (tmp_path / "in/deep/b.jpg").write_bytes(encoded(scene(400, 600), ".jpg"))
@@ -40,7 +40,7 @@ def test_a_detector_writes_pictures_results_and_a_table(
     assert table[table.image == "deep/b"].x2.max() > 300, "boxes are in the photo's own pixels"
     assert cv2.imread(str(tmp_path / f"out/{name}/a.jpg")).shape == (90, 120, 3)
     assert cv2.imread(str(tmp_path / f"out/{name}/deep/b.jpg")).shape == (400, 600, 3)
-    assert "broken.jpg: skipped: this is no image" in capsys.readouterr().err
+    assert "broken.jpg: skipped: this is not a readable image" in capsys.readouterr().err
 
 
 def test_a_classifier_writes_what_it_says_of_each_photo(photos: Path, tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ def test_every_profile_makes_parameters_that_check_accepts(path: Path) -> None:
     params = overlaid(YAML_READER.load((ROOT / "params.yaml").read_text()), YAML_READER.load(path.read_text()))
     for section in params["data"].values():
         if section["source"] == "local":
-            section["path"] = "/data"  # asked for on the command line
+            section["path"] = "/data"  # given on the command line
     for check in (names, best_by, networks):
         assert not list(check(Params.model_validate(params)))
     printed = " ".join(flags(path, ROOT / "params.yaml"))
     assert printed.startswith(f"-S profile={path.stem} -S ")
     assert "[ " not in printed
-    assert ", " not in printed  # the shell would split it
+    assert ", " not in printed  # otherwise the shell would split it
 
 
 def test_a_key_that_is_nowhere_is_refused_and_one_of_the_common_train_is_added(tmp_path: Path) -> None:

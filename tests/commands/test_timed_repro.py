@@ -37,4 +37,4 @@ def test_the_report_with_times_is_another_file_and_otherwise_the_pipelines() -> 
     assert command[:2] == ["-m", "stages.report"]
     assert command[-4:] == ["--out", str(REPORT), "--times", str(TIMES)]
     assert "report/report.html" not in command
-    assert Path("report") == REPORT.parent == TIMES.parent  # which git ignores
+    assert Path("report") == REPORT.parent == TIMES.parent  # git ignores this folder

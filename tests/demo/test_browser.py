@@ -158,7 +158,7 @@ def test_a_test_image_is_picked_and_a_method_left_out(page: Any, served: Served)
 
 def test_what_is_no_photo_is_said_on_the_page_and_the_next_photo_is_welcome(page: Any) -> None:
     drop(page, "broken.png", b"no photo")
-    wait(lambda: "broken.png: this is no image" in page.inner_text("#message"))
+    wait(lambda: "broken.png: this is not a readable image" in page.inner_text("#message"))
     drop(page, "boat.png", encoded(scene(60, 80)))
     looked(page)
 

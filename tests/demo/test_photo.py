@@ -19,7 +19,7 @@ def test_an_upload_is_read_and_its_file_deleted(tmp_path: Path) -> None:
 def test_a_bad_upload_is_an_error_and_deleted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "boat.png"
     path.write_text("no photo")
-    with pytest.raises(InputError, match="no image"):
+    with pytest.raises(InputError, match="not a readable image"):
         handed_in(path)
     assert not path.exists()
     monkeypatch.setattr("src.demo.photo.MAX_PIXELS", 100)

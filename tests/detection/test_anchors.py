@@ -60,7 +60,7 @@ def test_anchors_are_torchvisions_moved_by_half_a_cell_but_for_its_rounding() ->
 def test_boxes_lie_row_by_row_as_a_heads_output_does(height: int, width: int) -> None:
     boxes = anchors((height, width), 8, [16], [1, 2])
     assert boxes.shape == (height * width * 2, 4)
-    head = torch.arange(height * width).reshape(1, 1, height, width).repeat(1, 2, 1, 1)  # the number of the cell
+    head = torch.arange(height * width).reshape(1, 1, height, width).repeat(1, 2, 1, 1)  # numbers of the cells
     cell = head.permute(0, 2, 3, 1).reshape(-1)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     torch.testing.assert_close(centres[:, 0], (cell % max(width, 1)) * 8.0 + 4)

@@ -14,7 +14,7 @@ ALL = Augment(photometric=False, zoom_out=1.0, crop=True, flip=0.5)
 
 
 def scene() -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """A red, a green and a blue rectangle on black."""
+    """Make an image of a red, a green and a blue rectangle on black, with their boxes."""
     image = np.zeros((120, 160, 3), np.uint8)
     boxes = np.array([[10, 20, 60, 80], [70, 10, 150, 50], [90, 60, 130, 110]], np.float32)
     for colour, (x1, y1, x2, y2) in enumerate(boxes.astype(int)):
@@ -23,7 +23,7 @@ def scene() -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def trained(size: int, augment: Augment | None) -> v2.Transform:
-    """All steps of an image that is trained on."""
+    """Return all steps for a training image."""
     return v2.Compose([fixed_steps(size, augment), random_steps(size, augment), normalise()])
 
 
@@ -34,7 +34,7 @@ def colours(image: torch.Tensor) -> torch.Tensor:
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10_000))
 def test_boxes_and_image_stay_in_step(seed: int) -> None:
-    """Within each box lies its own colour, and what lies outside all boxes of a colour is little."""
+    """Each box contains its own colour."""
     torch.manual_seed(seed)
     image, target = apply(trained(100, ALL), *scene())
     assert image.shape == (3, 100, 100)
@@ -51,11 +51,11 @@ def test_boxes_and_image_stay_in_step(seed: int) -> None:
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10_000))
 def test_a_crop_has_the_drawn_overlap_with_an_object_or_is_the_whole(seed: int) -> None:
-    """In the published code the condition never fires (ssd.pytorch#68)."""
+    """In the published code the condition never takes effect (ssd.pytorch#68)."""
     torch.manual_seed(seed)
     image, target = scene()
     boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=(120, 160))
-    crop = v2.RandomIoUCrop(sampler_options=[0.5, 1.0])  # 1.0: the whole, without which it may search for ever
+    crop = v2.RandomIoUCrop(sampler_options=[0.5, 1.0])  # 1.0 is the whole image; without it the search may never end
     params = crop.make_params([tv_tensors.Image(torch.zeros(3, 120, 160)), boxes])
     if params:
         window = torch.tensor([[params["left"], params["top"]] * 2], dtype=torch.float32)

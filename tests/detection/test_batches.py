@@ -22,7 +22,7 @@ def test_a_batch_is_of_seed_and_index_alone(images: BoxedImages) -> None:  # noq
     for index in (4, 0, 5):
         assert again[index]["ids"] == seen[index]["ids"]
         assert torch.equal(again[index]["images"], seen[index]["images"])
-    assert torch.equal(torch.random.get_rng_state(), state)  # the loop's own numbers are left alone
+    assert torch.equal(torch.random.get_rng_state(), state)  # the loop's own random state is unchanged
     assert not all(torch.equal(batches(images, seed=4)[i]["images"], seen[i]["images"]) for i in range(6))
 
 

@@ -1,4 +1,4 @@
-"""What every file in src/detectors must do: a new detector is tested by being there."""
+"""Contract of every file in src/detectors; a new detector is tested as soon as its file exists."""
 
 from types import ModuleType
 from typing import Any

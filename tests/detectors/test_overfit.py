@@ -1,4 +1,4 @@
-"""A detector that learns at all learns eight photos by heart."""
+"""A detector that can learn must be able to overfit to eight photos."""
 
 from pathlib import Path
 

@@ -6,7 +6,18 @@ from torch.nn import functional
 from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
-from src.detectors.rpn import NEUTRAL, Decode, Loss, count, decode, figures, label, loss, objectness_loss, sample
+from src.detectors.rpn import (
+    NEUTRAL,
+    Decode,
+    Loss,
+    count,
+    decode,
+    figures,
+    label_anchors,
+    loss,
+    objectness_loss,
+    sample_anchors,
+)
 
 RULES = Loss(
     fg_iou_thresh=0.7,
@@ -23,16 +34,16 @@ GRID = torch.tensor([[x, y, x + 20.0, y + 20] for y in range(0, 90, 10) for x in
 def test_labels_by_hand() -> None:
     objects = torch.tensor([[0.0, 0, 20, 20]])
     boxes = torch.tensor([[0.0, 0, 20, 18], [0, 0, 20, 12], [0, 0, 20, 4], [50, 50, 70, 70], [-1, 0, 20, 20]])
-    labels, matched = label(boxes, objects, SIZE, RULES)
+    labels, matched = label_anchors(boxes, objects, SIZE, RULES)
     assert labels.tolist() == [1, NEUTRAL, 0, 0, NEUTRAL]  # IoU 0.9, 0.6, 0.2, 0, and across the border
     assert matched[0] == 0
-    labels, _ = label(boxes, objects, SIZE, RULES.model_copy(update={"across_border": True}))
+    labels, _ = label_anchors(boxes, objects, SIZE, RULES.model_copy(update={"across_border": True}))
     assert labels.tolist() == [1, NEUTRAL, 0, 0, 1]
 
 
 def test_the_best_anchors_of_an_object_are_positive_whatever_their_overlap_and_all_of_equals() -> None:
-    objects = torch.tensor([[8.0, 10, 12, 14]])  # IoU 0.04 with the anchors that hold it, four of them
-    labels, _ = label(GRID, objects, SIZE, RULES)
+    objects = torch.tensor([[8.0, 10, 12, 14]])  # IoU 0.04 with the anchors that contain it
+    labels, _ = label_anchors(GRID, objects, SIZE, RULES)
     assert (labels == 1).sum() == 2
     assert (labels == 0).sum() == len(GRID) - 2
     overlaps = box_iou(GRID, objects)[:, 0]
@@ -41,7 +52,7 @@ def test_the_best_anchors_of_an_object_are_positive_whatever_their_overlap_and_a
 
 def test_without_objects_all_is_background_but_what_crosses_the_border() -> None:
     boxes = torch.cat([GRID, torch.tensor([[90.0, 90, 110, 110]])])
-    labels, _ = label(boxes, torch.zeros(0, 4), SIZE, RULES)
+    labels, _ = label_anchors(boxes, torch.zeros(0, 4), SIZE, RULES)
     assert labels.tolist() == [0] * len(GRID) + [NEUTRAL]
 
 
@@ -50,16 +61,16 @@ def test_labels_are_torchvisions(seed: int, count: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     corner = (torch.rand(count, 2, generator=generator) * 80).round()
     objects = torch.cat([corner, corner + 4 + (torch.rand(count, 2, generator=generator) * 30).round()], dim=1)
-    labels, matched = label(GRID, objects, SIZE, RULES)
+    labels, matched = label_anchors(GRID, objects, SIZE, RULES)
     theirs = Matcher(0.7, 0.3, allow_low_quality_matches=True)(box_iou(objects, GRID))
-    # Differs: torchvision lets an object that no anchor overlaps make all anchors of overlap 0 positive.
+    # Differs: if no anchor overlaps an object, torchvision makes all anchors with an overlap of 0 positive.
     if (box_iou(objects, GRID).max(dim=1).values > 0).all():
         expected = torch.where(theirs >= 0, 1, torch.where(theirs == -1, 0, NEUTRAL))
         assert torch.equal(labels, expected)
     overlaps = box_iou(GRID, objects)
     own = overlaps[torch.arange(len(GRID)), matched][labels == 1]
     most = overlaps.max(dim=0).values[matched][labels == 1]
-    assert ((own >= 0.7) | (own == most)).all()  # an anchor is positive for the sake of the object that it is given
+    assert ((own >= 0.7) | (own == most)).all()  # the matched object is the reason that an anchor is positive
 
 
 @given(objects=st.integers(0, 300), backgrounds=st.integers(0, 600), seed=st.integers(0, 100))
@@ -67,17 +78,17 @@ def test_a_sample_has_256_up_to_half_of_them_objects(objects: int, backgrounds: 
     torch.manual_seed(seed)
     labels = torch.cat([torch.ones(objects), torch.zeros(backgrounds), -torch.ones(50)]).long()
     labels = labels[torch.randperm(len(labels))]
-    kept = sample(labels, RULES)
+    kept = sample_anchors(labels, RULES)
     assert ((kept == labels) | (kept == NEUTRAL)).all()
     assert (kept == 1).sum() == min(objects, 128)
     assert (kept == 0).sum() == min(backgrounds, 256 - min(objects, 128))
-    every = sample(labels, RULES.model_copy(update={"anchors_per_image": None}))
-    assert torch.equal(every, labels)  # the tutorial's use
+    every = sample_anchors(labels, RULES.model_copy(update={"anchors_per_image": None}))
+    assert torch.equal(every, labels)  # as in the tutorial
 
 
 @pytest.mark.parametrize("neutral", [torch.inf, -torch.inf, torch.nan, 1e30])
 def test_neutral_anchors_change_neither_value_nor_gradient(neutral: float) -> None:
-    """The tutorial computes the loss of label -1 too and multiplies it by 0, which makes no number of an infinity."""
+    """The tutorial also computes the loss of label -1 and multiplies it by 0, which turns infinity into NaN."""
     labels = torch.tensor([1, 0, NEUTRAL, 1])
     logits = torch.tensor([0.5, -1.0, neutral, 2.0], requires_grad=True)
     found = objectness_loss(logits, labels)
@@ -103,7 +114,7 @@ def test_only_neutral_anchors_are_loss_0() -> None:
 
 def test_the_loss_of_a_perfect_network_is_nothing() -> None:
     objects = torch.tensor([[10.0, 10, 30, 30]])
-    labels, _ = label(GRID, objects, SIZE, RULES)
+    labels, _ = label_anchors(GRID, objects, SIZE, RULES)
     outputs = {
         "anchors": GRID,
         "logits": torch.where(labels == 1, 30.0, -30.0)[None],
@@ -114,7 +125,7 @@ def test_the_loss_of_a_perfect_network_is_nothing() -> None:
     assert found["objectness_loss"] < 1e-9
     assert found["box_loss"] == 0
     shifted = {**outputs, "deltas": torch.full((1, len(GRID), 4), 0.5)}
-    expected = 4 * (0.5 - 1 / 18) / int((labels != NEUTRAL).sum())  # one positive, and all labelled are sampled
+    expected = 4 * (0.5 - 1 / 18) / int((labels != NEUTRAL).sum())  # one positive; all labelled anchors are sampled
     assert loss(shifted, [{"boxes": objects, "labels": torch.tensor([2])}], RULES)["box_loss"].item() == pytest.approx(
         expected
     )
@@ -140,7 +151,7 @@ def test_proposals_are_the_best_without_near_duplicates_and_small_ones() -> None
 
 def test_figures_of_the_positive_anchors_beside_an_accuracy_that_says_nothing() -> None:
     objects = torch.tensor([[10.0, 10, 30, 30], [60, 60, 80, 80]])
-    labels, _ = label(GRID, objects, SIZE, RULES)
+    labels, _ = label_anchors(GRID, objects, SIZE, RULES)
     logits = torch.full((1, len(GRID)), -1.0)
     outputs = {"anchors": GRID, "logits": logits, "input_size": torch.tensor(SIZE)}
     targets = [{"boxes": objects, "labels": torch.tensor([1, 1])}]
@@ -149,6 +160,6 @@ def test_figures_of_the_positive_anchors_beside_an_accuracy_that_says_nothing() 
     assert negative["accuracy"] == negative["accuracy_always_background"] > 0.9
     logits[0, labels == 1] = 1.0
     logits[0, (labels == 0).nonzero()[:2]] = 1.0
-    logits[0, (labels == NEUTRAL).nonzero()[:1]] = 1.0  # neutral anchors count nowhere
+    logits[0, (labels == NEUTRAL).nonzero()[:1]] = 1.0  # neutral anchors do not count
     found = figures(count(outputs, targets, RULES))
     assert (found["recall"], found["precision"]) == (1.0, 0.5)

@@ -39,7 +39,7 @@ def theirs() -> torch.nn.Module:
 
 @pytest.fixture(scope="module")
 def ours(theirs: torch.nn.Module) -> torch.nn.Module:
-    """With torchvision's weights: both have the same layers in the same order, but for the place of the scale."""
+    """Load torchvision's weights; both have the same layers in the same order, except for the position of the scale."""
     net = build(4, VGG)
     source = [value for name, value in theirs.named_parameters() if not name.endswith("scale_weight")]
     target = [(name, value) for name, value in net.named_parameters() if not name.endswith("norm.scale")]
@@ -92,7 +92,7 @@ def test_the_loss_is_torchvisions_where_no_two_objects_share_a_best_box(
 
 
 def test_two_objects_with_the_same_best_box_both_find_one() -> None:
-    """The released code gives the box to the later object, and leaves the other without (ssd.pytorch#354)."""
+    """The released code gives the box to the later object, and the other object gets none (ssd.pytorch#354)."""
     boxes = torch.tensor([[0.0, 0, 20, 20], [60, 60, 80, 80], [0, 0, 40, 40]])
     objects = torch.tensor([[1.0, 1, 20, 20], [2, 2, 20, 20]])
     assert iou(objects, boxes).argmax(1).tolist() == [0, 0]
@@ -123,7 +123,7 @@ def test_the_hardest_negatives_of_each_image_are_taken_three_to_one() -> None:
     found = hardest(losses, positive, 3.0)
     assert found[0].nonzero().flatten().tolist() == [2, 3, 4]
     assert not found[1].any()  # an image without objects
-    assert found[2].nonzero().flatten().tolist() == [4, 5]  # as many as there are
+    assert found[2].nonzero().flatten().tolist() == [4, 5]  # only two negatives exist
 
 
 def test_the_loss_by_hand() -> None:
@@ -136,7 +136,7 @@ def test_the_loss_by_hand() -> None:
     }
     rules = RULES.model_copy(update={"negatives_per_positive": 0.5})
     found = loss(outputs, [{"boxes": objects, "labels": torch.tensor([1])}], rules)
-    # Two positives with log 2 each, and the harder of the two negatives.
+    # There are two positives with log 2 each, and the harder of the two negatives.
     assert found["class_loss"].item() == pytest.approx((2 * math.log(2) + math.log(1 + math.exp(2))) / 2)
     wanted = encode(outputs["default_boxes"][1:2], objects) / torch.tensor([0.1, 0.1, 0.2, 0.2])
     expected = functional.smooth_l1_loss(wanted, torch.zeros(1, 4), reduction="sum") / 2
@@ -164,7 +164,7 @@ def test_detections_are_torchvisions_from_the_same_outputs(ours: torch.nn.Module
     outputs["input_size"] = torch.tensor([300, 300])
     rules = Decode(score_thresh=0.01, candidates=400, nms_thresh=0.45, max_per_image=200)
     found = decode(outputs, [(300, 300)], rules)[0]
-    for record in (found, expected):  # scores that are equal come in any order
+    for record in (found, expected):  # equal scores may come in any order
         order = sorted(range(len(record["scores"])), key=lambda i: (-record["scores"][i], record["boxes"][i, 0]))
         record.update({name: value[order] for name, value in record.items()})
     torch.testing.assert_close(found["scores"], expected["scores"])

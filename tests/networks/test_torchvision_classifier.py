@@ -34,8 +34,8 @@ def test_width_is_that_of_the_mobilenets() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"name": "resnet51"}, r"'resnet51': torchvision has no such classifier, but alexnet, .*vgg16"),
-        ({"name": "resnet18", "width": 0.5}, r"model\.width = 0\.5: resnet18 has one width"),
+        ({"name": "resnet51"}, r"'resnet51': torchvision has no such classifier; it has alexnet, .*vgg16"),
+        ({"name": "resnet18", "width": 0.5}, r"model\.width = 0\.5: resnet18 has only one width"),
         ({"name": "resnet18", "dropout": 0.5}, r"model\.dropout = 0\.5: resnet18 has no dropout"),
         ({"name": "googlenet"}, "'googlenet': torchvision has no such classifier"),
         ({"name": "fcn_resnet50"}, "'fcn_resnet50': torchvision has no such classifier"),

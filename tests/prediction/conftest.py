@@ -14,7 +14,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def checkout(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder with tiny untrained models in the place of trained ones, which is the working directory too."""
+    """The folder with tiny untrained models in place of trained ones; it is also the working directory."""
     monkeypatch.chdir(made)
     monkeypatch.setenv("DEVICE", "cpu")
     return made

@@ -1,4 +1,4 @@
-"""What `predict` says of a test image is what the pipeline's stages say of it."""
+"""`predict` gives the same results for a test image as the pipeline's stages."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def same(found: Record, wanted: Record) -> None:
-    """Batches of another length round the last digits otherwise: 2e-4 of a pixel, 5e-7 of a score on the sample."""
+    """Compare up to rounding: on the sample, batches of another length change boxes by 2e-4 pixels, scores by 5e-7."""
     assert found.keys() == wanted.keys()
     np.testing.assert_array_equal(found["labels"], wanted["labels"])
     np.testing.assert_allclose(found["boxes"], wanted["boxes"], atol=0.05)

@@ -1,4 +1,4 @@
-"""R-CNN, the dense detectors and the classifiers at the edges of what they may be given."""
+"""R-CNN, the dense detectors and the classifiers with extreme and with wrong inputs."""
 
 import shutil
 from pathlib import Path
@@ -105,7 +105,7 @@ def test_a_model_of_another_method_and_features_of_another_layer_are_errors(
     with pytest.raises(InputError, match="holds rpn, and not ssd300"):
         load(params, "ssd300", CPU)
     other = params.model_copy(update={"features": params.features.model_copy(update={"layer": "pool5"})})
-    with pytest.raises(InputError, match="knows features of 8 numbers, and features.layer = pool5"):
+    with pytest.raises(InputError, match="was trained on features of 8 numbers, but features.layer = pool5"):
         load(other, "rcnn", CPU)
     with pytest.raises(InputError, match="no trained method 'yolo'; params.yaml has rcnn, ssd300"):
         load(params, "yolo", CPU)

@@ -49,7 +49,7 @@ def test_a_turned_photo_comes_upright() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"<svg/>"])
 def test_what_is_no_image_is_an_error(content: bytes) -> None:
-    with pytest.raises(InputError, match="no image"):
+    with pytest.raises(InputError, match="not a readable image"):
         decode(content)
 
 

@@ -68,7 +68,7 @@ def test_nothing_found_is_an_empty_list_and_a_table_with_its_header(tmp_path: Pa
 
 
 def test_classes_have_a_row_an_image(tmp_path: Path) -> None:
-    said = {"x": np.array([0.25, 0.75])}
+    by_image = {"x": np.array([0.25, 0.75])}
     row = {"image": "x", "predicted": "yes", "score": 0.75}
-    assert class_results(said, ["no", "yes"]) == [{**row, "probabilities": {"no": 0.25, "yes": 0.75}}]
-    assert class_table(said, ["no", "yes"]).to_dict("records") == [{**row, "p_no": 0.25, "p_yes": 0.75}]
+    assert class_results(by_image, ["no", "yes"]) == [{**row, "probabilities": {"no": 0.25, "yes": 0.75}}]
+    assert class_table(by_image, ["no", "yes"]).to_dict("records") == [{**row, "p_no": 0.25, "p_yes": 0.75}]

@@ -25,7 +25,7 @@ SIZE = (60, 80)  # height, width
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> BoxedImages:
-    """Noise, of two classes; the middle image holds no object and the last a difficult one."""
+    """Three images of noise with objects of two classes; the second has no object, the third a difficult one."""
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("prepared") / "tiny.zip"
     images = {name: {"file": f"{name}.png", "height": 60, "width": 80, **entry} for name, entry in IMAGES.items()}
@@ -41,7 +41,7 @@ def _png(image: np.ndarray) -> bytes:
 
 @pytest.fixture
 def proposals() -> dict[str, Record]:
-    """The same rectangles in every image: upon an object, off it by a little, and far from all."""
+    """The same rectangles in every image: some on an object, some slightly off it, some far from all objects."""
     boxes = [[12, 10, 42, 40], [50, 22, 70, 52], [41, 11, 61, 31], [6, 5, 26, 35], [0, 48, 20, 60], [30, 30, 55, 58]]
     return {name: {"boxes": np.array(boxes, np.float32)} for name in IMAGES}
 
@@ -68,7 +68,7 @@ def tiny_net() -> nn.Module:
 
 @pytest.fixture
 def finetune_rules() -> Finetune:
-    """R-CNN Sec. 2.3."""
+    """The rules of R-CNN Sec. 2.3."""
     return Finetune(
         backbone="alexnet",
         weights="none",
@@ -91,14 +91,14 @@ def finetune_rules() -> Finetune:
 
 @pytest.fixture
 def tutorial_rules(finetune_rules: Finetune) -> Finetune:
-    """Of the tutorial's fine-tuning set: no IoU of 0, no small background, no true boxes, no images without objects."""
+    """The tutorial's rules: no IoU of 0, no small background, no ground-truth boxes, no images without objects."""
     changes = {"bg_iou_zero": False, "bg_min_area": 0.2, "include_gt": False, "only_images_with_objects": True}
     return finetune_rules.model_copy(update=changes)
 
 
 @pytest.fixture
 def svm_rules() -> TrainSvm:
-    """R-CNN Sec. 2.3 and its released code, for a handful of regions."""
+    """The rules of R-CNN Sec. 2.3 and of its released code, for a few regions."""
     return TrainSvm(
         solver="liblinear",
         c=1.0,

@@ -1,4 +1,4 @@
-"""Targets and regions written down as lists, for the tests of what is learnt from them."""
+"""Make targets and regions from lists."""
 
 import numpy as np
 

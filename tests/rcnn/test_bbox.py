@@ -21,7 +21,7 @@ REGIONS = {
 
 def test_pairs_are_the_near_proposals_of_the_class_with_the_deltas_to_its_object() -> None:
     found = pairs(REGIONS, TARGETS, 1, 0.6)
-    assert found.rows.tolist() == [2, 8]  # an image without the class, or without objects, shifts nothing
+    assert found.rows.tolist() == [2, 8]  # images without the class or without objects do not shift the rows
     boxes = np.concatenate([entry["boxes"] for entry in REGIONS.values()])
     moved = decode(torch.from_numpy(boxes[found.rows]), torch.from_numpy(found.deltas))
     torch.testing.assert_close(moved, torch.tensor([CAR, CAR]), atol=1e-5, rtol=0)
@@ -36,14 +36,14 @@ def test_true_boxes_teach_nothing_and_the_threshold_itself_is_out() -> None:
 
 
 def test_a_mirrored_region_has_to_move_the_other_way_along_x() -> None:
-    """The trap: features of the mirrored crop with the deltas of the crop as it is."""
+    """The bug would be to pair the features of the mirrored crop with the deltas of the original crop."""
     regions = {"a": record([CAR], [[1, 1, 11, 12], [1, 1, 11, 12]])}
     regions["a"]["flipped"][2] = True
     found = pairs(regions, {"a": target([CAR], [1])}, 1, 0.6)
     assert found.rows.tolist() == [1, 2]
     width = 100.0
     mirrored = flip(torch.from_numpy(regions["a"]["boxes"][2:]), width)
-    moved = decode(mirrored, torch.from_numpy(found.deltas[1:]))  # what is learnt holds in the mirrored image
+    moved = decode(mirrored, torch.from_numpy(found.deltas[1:]))  # the deltas are correct in the mirrored image
     torch.testing.assert_close(flip(moved, width), torch.tensor([CAR]), atol=1e-5, rtol=0)
     np.testing.assert_array_equal(found.deltas[0] * [-1, 1, 1, 1], found.deltas[1])
 
@@ -104,7 +104,7 @@ def test_a_fit_is_the_ridge_of_the_plain_targets(count: int, width: int) -> None
     rng = np.random.default_rng(0)
     x, deltas = rng.normal(1, 2, (count, width)), rng.normal(0.2, [0.1, 0.1, 0.3, 1.0], (count, 4)).astype(np.float32)
     w, b = fit(x, deltas, 100.0)
-    # Ridge is linear in its targets, so what whitens them and is undone behind it changes nothing.
+    # Ridge is linear in its targets, so whitening them and undoing it afterwards changes nothing.
     oracle = Ridge(alpha=100.0).fit(x, deltas.astype(float))
     np.testing.assert_allclose(w, oracle.coef_.T, atol=1e-6)
     np.testing.assert_allclose(b, oracle.intercept_, atol=1e-6)
@@ -124,12 +124,12 @@ def test_one_pair_and_pairs_all_alike_are_fitted_too() -> None:
 
 
 def _profiles(crops: torch.Tensor) -> np.ndarray:
-    """Features that say where in its crop an object lies: means of columns and of rows."""
+    """Return the means of columns and of rows: features that show the position of an object in its crop."""
     return torch.cat([crops.mean((1, 2)), crops.mean((1, 3))], dim=1).numpy()
 
 
 def test_a_flip_without_negated_tx_teaches_the_wrong_targets() -> None:
-    """The published code flips half of the crops and leaves their targets: x is not learnt, y is."""
+    """The published code flips half of the crops but not their targets, so y is learnt and x is not."""
     rng = np.random.default_rng(0)
     image, gt_box = torch.zeros(3, 100, 100), torch.tensor([[40.0, 40, 60, 60]])
     image[:, 40:60, 40:60] = 1

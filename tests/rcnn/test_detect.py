@@ -70,7 +70,7 @@ def test_deltas_of_each_row_and_class_move_the_box_and_the_border_cuts_it() -> N
     scores = np.array([[1.0, -1], [2.0, 3.0], [-1, -1]], np.float32)
     deltas = np.zeros((3, 2, 4), np.float32)
     deltas[0, 0] = [0.5, 0, 0, 0]
-    deltas[1, 0] = [1, 0, 0, 0]  # over the border
+    deltas[1, 0] = [1, 0, 0, 0]  # beyond the image's border
     deltas[1, 1] = [0, 0, np.log(0.5), np.log(0.5)]
     found = detect(boxes, scores, SETTINGS, size=(95, 100), deltas=deltas)
     np.testing.assert_allclose(

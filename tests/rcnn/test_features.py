@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def regions() -> dict[str, Record]:
-    """Of the first image 3, of the second none, of the last 4, which share a rectangle with the first."""
+    """Regions of three images: 3 of the first, none of the second, 4 of the last. One rectangle is in two images."""
     first = [[10, 10, 40, 40], [50, 20, 70, 50], [0, 0, 80, 60]]
     last = [[10, 10, 40, 40], [5, 5, 25, 35], [-3, 40, 20, 70], [60, 1, 79, 9]]
     boxes = {"two_classes": first, "empty": [], "difficult": last}
@@ -72,7 +72,7 @@ def test_rows_are_those_of_their_regions_across_images(
     for image_id in ("two_classes", "difficult"):
         alone = one_by_one(tiny_net, images, image_id, regions[image_id]["boxes"], layer)
         np.testing.assert_allclose(found[rows(regions)[image_id]], alone, atol=2e-3)
-    assert np.abs(found[0] - found[3]).max() > 0.01  # one rectangle, two images
+    assert np.abs(found[0] - found[3]).max() > 0.01  # the same rectangle in two images
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 100])
@@ -218,7 +218,7 @@ def test_regions_of_an_image_are_its_true_boxes_its_proposals_and_those_of_them_
     np.testing.assert_array_equal(found["boxes"][6:], [*cars["boxes"][:2], proposals[0], proposals[2]])
     assert found["is_gt"].tolist() == [True, True, *[False] * 4, True, True, False, False]
     assert found["flipped"].tolist() == [False] * 6 + [True] * 4
-    for alone in (to_describe(proposals, None, 0.6), to_describe(proposals, target([], []), 0.6)):  # of the test, empty
+    for alone in (to_describe(proposals, None, 0.6), to_describe(proposals, target([], []), 0.6)):  # test, empty image
         np.testing.assert_array_equal(alone["boxes"], proposals)
         assert not alone["is_gt"].any()
         assert not alone["flipped"].any()

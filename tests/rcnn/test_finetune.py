@@ -45,7 +45,7 @@ TARGET = target([[0, 0, 10, 10], [30, 30, 50, 50]], [1, 3], [False, False])
         ({}, [1, 1, 0, 0, 0, 3]),
         ({"bg_iou_min": 0.1}, [1, 1, 0, 0, -1, 3]),
         ({"bg_iou_zero": False}, [1, 1, 0, 0, -1, 3]),
-        ({"bg_min_area": 0.2}, [1, 1, -1, -1, 0, 3]),  # of 400: 49 and 10 are not above 80, 100 is
+        ({"bg_min_area": 0.2}, [1, 1, -1, -1, 0, 3]),  # 20 % of 400 is 80: areas 49 and 10 are not above it, 100 is
         ({"fg_iou_thresh": 0.6}, [1, 0, 0, 0, 0, 3]),
     ],
 )
@@ -81,13 +81,13 @@ def test_pure_background_and_images_without_objects_reach_the_training(
     assert sum(tutorial.boxes[row].tolist() == far for row in tutorial.backgrounds) == 0
     assert paper.image_ids == IDS
     assert tutorial.image_ids == ["two_classes", "difficult"]
-    assert len(paper.objects) == 3 + len(tutorial.objects)  # the true boxes that are not difficult
+    assert len(paper.objects) == 3 + len(tutorial.objects)  # the ground-truth boxes that are not difficult
 
 
 def test_labels_and_boxes_are_those_of_their_image_in_spite_of_images_without_objects_or_regions(
     images: BoxedImages, proposals: Regions, finetune_rules: Finetune
 ) -> None:
-    """The published code shifts all images behind one without negatives."""
+    """The published code shifts all images that come after one without negatives."""
     proposals["difficult"] = {"boxes": np.zeros((0, 4), np.float32)}
     ids = ["empty", "difficult", "two_classes"]
     found = batches(images, proposals, finetune_rules, ids)
@@ -159,7 +159,7 @@ def test_a_batch_is_of_seed_and_index_alone(images: BoxedImages, proposals: Regi
     expected = [first[index] for index in range(6)]
     np.random.seed(5)
     torch.manual_seed(5)
-    for index in (5, 0, 3):  # in any order, as a resumed training or several workers ask
+    for index in (5, 0, 3):  # in any order, as with a resumed training or several workers
         assert same(second[index], expected[index])
     assert not same(expected[0], expected[1])
     assert not same(expected[0], batches(images, proposals, finetune_rules, seed=1)[0])

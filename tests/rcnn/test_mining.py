@@ -32,14 +32,14 @@ ROWS = [(image_id, tuple(box)) for image_id, entry in REGIONS.items() for box in
 def test_rows_are_those_of_the_right_boxes_in_spite_of_images_without_positives_or_negatives(
     svm_rules: TrainSvm,
 ) -> None:
-    """The published code counts an image without negatives on the side of the positives, and shifts all behind it."""
+    """The published code counts an image without negatives among the positives, and shifts all images after it."""
     cars, dogs = (candidates(REGIONS, TARGETS, label, svm_rules) for label in (1, 2))
     assert [ROWS[row] for row in cars.positives] == [("car_and_dog", tuple(CAR)), ("all_positive", tuple(CAR))]
     assert [ROWS[row] for row in dogs.positives] == [("car_and_dog", tuple(DOG)), ("dog", tuple(DOG))]
     assert [ROWS[row] for row in cars.pool] == [
         ("car_and_dog", tuple(DOG)),
         ("car_and_dog", tuple(FAR)),
-        ("car_and_dog", (0, 0, 10, 2)),  # IoU 0.2; that of 0.3 is none, nor that of 0.9
+        ("car_and_dog", (0, 0, 10, 2)),  # IoU 0.2; regions with 0.3 and 0.9 are no negatives
         ("none", tuple(FAR)),
         ("none", tuple(CAR)),
         ("dog", tuple(DOG)),
@@ -77,7 +77,7 @@ def test_difficult_objects_are_neither_positive_nor_negative(svm_rules: TrainSvm
     regions = {"a": record([[60, 60, 70, 70]], [CAR, near_car, near_dog, FAR])}
     found = candidates(regions, targets, 1, svm_rules)
     assert found.positives.tolist() == [0]
-    assert found.pool.tolist() == [3, 4]  # a difficult dog is a fair negative of the cars
+    assert found.pool.tolist() == [3, 4]  # a difficult dog is a negative of the cars
     assert candidates(regions, targets, 2, svm_rules).positives.tolist() == []
 
 
@@ -96,7 +96,7 @@ def test_the_same_rectangle_in_two_images_is_two_negatives(svm_rules: TrainSvm) 
     assert held.tolist() == [1, 2]
     assert newly_hard == 2
     boxes = np.concatenate([entry["boxes"] for entry in regions.values()])
-    assert len({tuple(box) for box in boxes[held]}) == 1  # as many as the published key would keep
+    assert len({tuple(box) for box in boxes[held]}) == 1  # the published key would keep only one
 
 
 def test_a_negative_that_is_held_is_not_held_twice(svm_rules: TrainSvm) -> None:
@@ -142,14 +142,14 @@ def test_a_pool_of_two_hundred_thousand_is_updated_at_once(svm_rules: TrainSvm) 
     row_scores = np.where(pool % 2 == 0, 0.5, -1.1)
     start = time.perf_counter()
     found, newly_hard, _ = update(held, pool, row_scores, svm_rules)
-    assert time.perf_counter() - start < 1  # with membership in a list: minutes
+    assert time.perf_counter() - start < 1  # a search in a list would take minutes
     assert newly_hard == 80_000
     assert len(found) == 120_000
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 27])
 def test_scores_by_blocks_are_one_product(count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(mining, "BLOCK", 8)
+    monkeypatch.setattr("src.rcnn.planes.BLOCK", 8)
     rng = np.random.default_rng(0)
     features = rng.normal(size=(count, 6)).astype(np.float16)
     np.save(tmp_path / "features.npy", features)
@@ -163,7 +163,7 @@ def test_scores_by_blocks_are_one_product(count: int, monkeypatch: pytest.Monkey
 
 
 def test_classes_are_fitted_side_by_side_as_one_after_the_other(svm_rules: TrainSvm, tmp_path: Path) -> None:
-    """Fitted in threads they would differ: liblinear has one random generator a process."""
+    """Threads would give other planes: liblinear's random generator is global to a process."""
     rng = np.random.default_rng(0)
     np.save(tmp_path / "features.npy", rng.normal(size=(600, 30)).astype(np.float16))
     stored = np.load(tmp_path / "features.npy", mmap_mode="r")
@@ -179,7 +179,7 @@ def test_classes_are_fitted_side_by_side_as_one_after_the_other(svm_rules: Train
 
 
 def fixed(_: np.ndarray, __: np.ndarray) -> Plane:
-    """A plane whose scores are the features themselves."""
+    """Return a plane whose scores are the features themselves."""
     return Plane(np.ones(1, np.float32), 0.0)
 
 
@@ -190,7 +190,7 @@ def line(values: list[float]) -> np.ndarray:
 def run(
     values: list[float], pool: range, rules: TrainSvm, solver: Callable[[np.ndarray, np.ndarray], Plane] = fixed
 ) -> list[mining.Round]:
-    """Rounds of one class whose only positive is row 0."""
+    """Mine one class whose only positive is row 0, and return its rounds."""
     kind = Candidates(np.array([0]), np.array(pool))
     return [table[0] for _, table in mine(line(values), np.ones(1, np.float32), [kind], solver, rules, seed=0)]
 
@@ -198,17 +198,17 @@ def run(
 def test_hard_negatives_are_found_in_the_first_block_and_in_the_last_partial_one(
     svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mining, "BLOCK", 8)
+    monkeypatch.setattr("src.rcnn.planes.BLOCK", 8)
     values = [3.0, 0.5, *[-1.1] * 24, 0.5]  # 27 rows: three whole blocks and three rows
     rules = svm_rules.model_copy(update={"first_negatives": 2})
     rounds = run(values, range(1, 27), rules)
-    assert rounds[0].newly_hard == 2  # the last block alone, or without it: 1
+    assert rounds[0].newly_hard == 2  # only the last block, or all but the last block, would give 1
     assert [row.negatives for row in rounds] == [2, 4]
 
 
 def test_the_pools_accuracy_counts_its_last_rows(svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mining, "BLOCK", 4)
-    values = [3.0, *[-2.0] * 8, 0.5, 0.5]  # row 8 ends the second block; the two that are wrong lie behind it
+    monkeypatch.setattr("src.rcnn.planes.BLOCK", 4)
+    values = [3.0, *[-2.0] * 8, 0.5, 0.5]  # the two wrong rows are in the last, partial block
     assert run(values, range(1, 11), svm_rules)[0].pool_accuracy == pytest.approx(8 / 10)
 
 
@@ -220,13 +220,13 @@ def test_mining_stops_when_nothing_is_new(svm_rules: TrainSvm) -> None:
 
 
 def drifting() -> Callable[[np.ndarray, np.ndarray], Plane]:
-    """Each fit moves the plane by one, so that every round finds something."""
+    """Return a solver whose plane moves by one at each fit, so that every round finds something."""
     biases = iter(np.arange(100.0))
     return lambda *_: Plane(np.ones(1, np.float32), float(next(biases)))
 
 
 def test_after_the_last_round_there_is_one_more_fit_to_what_was_found(svm_rules: TrainSvm) -> None:
-    values = [9.0, *[-0.5 - index for index in range(12)]]  # the first is hard, then one more at each step
+    values = [9.0, *[-0.5 - index for index in range(12)]]  # first one is hard, then one more in each round
     rules = svm_rules.model_copy(update={"rounds": 3, "first_negatives": 1, "easy_margin": -100.0})
     seen: list[int] = []
     solver = drifting()
@@ -241,7 +241,7 @@ def test_after_the_last_round_there_is_one_more_fit_to_what_was_found(svm_rules:
     assert seen == [row.negatives for row in rounds]
     for before, after in zip(rounds, rounds[1:], strict=False):
         assert after.negatives == before.negatives + before.newly_hard - before.evicted
-    assert rounds[-1].newly_hard > 0  # what another round would have added
+    assert rounds[-1].newly_hard > 0  # another round would have added these
 
 
 def test_rows_of_the_table_are_those_of_the_fit(svm_rules: TrainSvm) -> None:

@@ -45,7 +45,7 @@ def test_pool5_is_of_the_side_asked_for(backbone: str, pool: int, width: int) ->
 @pytest.mark.parametrize("backbone", ["vgg11", "vgg16", "vgg16_bn"])
 def test_a_vgg_has_the_same_three_layers(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "_initialise", lambda _: None)
-    with torch.device("meta"):  # widths without half a gigabyte of weights
+    with torch.device("meta"):  # tests the widths without half a gigabyte of weights
         model = network.build(backbone, 21, hidden=32)
         assert network.widths(model, "pool5") == [25_088]
         assert network.widths(model, "fc6+fc7") == [32, 32]
@@ -65,7 +65,7 @@ def test_layers_are_those_of_torchvisions_alexnet(published: nn.Module) -> None:
     seen: dict[str, Tensor] = {}
     for layer, name in (("pool5", "avgpool"), ("fc6", "classifier.2"), ("fc7", "classifier.5")):
         published.get_submodule(name).register_forward_hook(
-            # A copy: the ReLU behind it works in place.
+            # The output is cloned because the next ReLU works in place.
             lambda _, __, output, layer=layer: seen.update({layer: output.flatten(1).clone()})
         )
     crops = torch.randn(3, 3, 99, 99)
@@ -83,7 +83,7 @@ def test_describing_changes_nothing_in_the_network(small: nn.Module) -> None:
         pool5 = network.describe(small, crops, "pool5")
         copy = pool5.clone()
         network.head(small, "fc7")(pool5)
-        torch.testing.assert_close(pool5, copy)  # no layer of the head works in place upon pool5
+        torch.testing.assert_close(pool5, copy)  # no layer of the head changes pool5 in place
         torch.testing.assert_close(network.describe(small, crops, "pool5"), copy)
     assert len(network.head(small, "pool5")) == 0
 
@@ -127,4 +127,4 @@ def test_weights_of_which_nothing_fits_are_an_error(tiny_net: nn.Module, weights
 def test_the_start_neither_dies_nor_explodes_through_the_layers(small: nn.Module) -> None:
     with torch.inference_mode():
         spread = network.describe(small, torch.randn(8, 3, 99, 99), "pool5").std()
-    assert 0.1 < spread < 10  # torch's own start gives about 0.01 here
+    assert 0.1 < spread < 10  # torch's own initialisation gives about 0.01 here

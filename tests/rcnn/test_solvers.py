@@ -13,7 +13,7 @@ SCHEDULE = Sgd(lr=0.01, lr_step=20, lr_gamma=0.1, epochs=60)
 
 
 def clouds(overlap: float, count: int = 60, width: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Positives and three times as many negatives, as the batches of 32 + 96 are."""
+    """Make positives and three times as many negatives, the ratio of a batch of 32 + 96."""
     rng = np.random.default_rng(0)
     centre = np.ones(width) / np.sqrt(width) / overlap
     positives, negatives = rng.normal(size=(count, width)) + centre, rng.normal(size=(3 * count, width)) - centre
@@ -21,16 +21,16 @@ def clouds(overlap: float, count: int = 60, width: int = 5) -> tuple[np.ndarray,
 
 
 def published_loss(score_true: float, score_other: float) -> float:
-    """Of the tutorial: the largest margin over all classes, the true one's constant 1 included."""
+    """Compute the tutorial's loss: the largest margin over all classes, including the true class's constant 1."""
     return max(1.0, 1 + score_other - score_true)
 
 
 def test_a_hinge_that_is_one_is_not_floored_at_one() -> None:
-    """A sample correct by 0.3 costs 0.7 and pulls; published, it costs 1 and pulls no more."""
+    """A margin of 0.3 costs 0.7 and has a gradient; in the published code it costs 1 and has none."""
     assert hinge(np.array([0.3])) == pytest.approx([0.7])
     assert hinge(np.array([0.4])) - hinge(np.array([0.3])) == pytest.approx([-0.1])
     assert published_loss(0.3, 0.0) == published_loss(0.4, 0.0) == 1.0
-    assert published_loss(-0.3, 0.0) == pytest.approx(1.3) == hinge(np.array([-0.3]))[0]  # alike where it is wrong
+    assert published_loss(-0.3, 0.0) == pytest.approx(1.3) == hinge(np.array([-0.3]))[0]  # the same for a wrong score
 
 
 def test_the_hinge_is_zero_from_a_margin_of_one_on() -> None:
@@ -52,13 +52,13 @@ def test_the_hinge_agrees_with_scikit_learn_and_torch(values: list[float]) -> No
 def test_the_objective_is_the_one_of_the_docstring_by_hand() -> None:
     plane = Plane(np.array([2.0, 0.0]), 0.5)
     found = objective(plane, np.array([[1.0, 9], [-0.5, 9]]), np.array([[-1.0, 0], [0, 0]]), c=0.1, weight=3.0)
-    # Scores 2.5 and -0.5 of the positives, -1.5 and 0.5 of the negatives.
+    # The scores are 2.5 and -0.5 for the positives, -1.5 and 0.5 for the negatives.
     assert found == pytest.approx((0.1 * 3 * 1.5, 0.1 * 1.5, 2.0))
     assert found.total == pytest.approx(0.45 + 0.15 + 2)
 
 
 def whole(plane: Plane, x: tuple[np.ndarray, np.ndarray], c: float, weight: float, multiplier: float) -> float:
-    """What liblinear minimises: the bias, too, is held down, by `multiplier` squared less."""
+    """Compute the value that liblinear minimises, which also penalises the bias, divided by `multiplier`."""
     return objective(plane, *x, c=c, weight=weight).total + (plane.bias / multiplier) ** 2 / 2
 
 
@@ -83,7 +83,7 @@ def test_without_l2_a_longer_normal_costs_nothing_and_there_is_no_margin_to_spea
     scaled = Plane(plane.weight * factor, plane.bias * factor)
     first, second = (objective(found, *x, c=10.0, weight=1.0) for found in (plane, scaled))
     assert second.total > first.total
-    if factor > 1:  # the published loss, which has no L2 term, has nothing against it
+    if factor > 1:  # the published loss, without an L2 term, is not larger
         assert second.positives + second.negatives <= first.positives + first.negatives + 1e-3
 
 
@@ -139,6 +139,6 @@ def test_the_rate_steps_down_by_epochs_not_by_batches(monkeypatch: pytest.Monkey
         return step(self, *args, **named)
 
     monkeypatch.setattr(torch.optim.SGD, "step", recorded)
-    x = clouds(1.0, count=100)  # 400 regions: four batches an epoch
+    x = clouds(1.0, count=100)  # 400 regions: four batches per epoch
     sgd(*x, c=0.1, weight=1.0, schedule=Sgd(lr=0.1, lr_step=2, lr_gamma=0.1, epochs=5), seed=0)
     assert seen == pytest.approx([rate for rate in (0.1, 0.1, 0.01, 0.01, 0.001) for _ in range(4)])

@@ -15,7 +15,7 @@ def picture(height: int = 50, width: int = 70) -> torch.Tensor:
 
 
 def remapped(image: torch.Tensor, box: list[float], size: int, context: int) -> np.ndarray:
-    """The crop by OpenCV: its pixel (0, 0) has its centre at 0, ours at a half."""
+    """Make the crop with OpenCV. The centre of its pixel (0, 0) is at 0, that of ours at 0.5."""
     x1, y1, x2, y2 = box
     at = (np.arange(size) + 0.5 - context) / (size - 2 * context)  # 0..1 within the box
     x, y = np.meshgrid(x1 + (x2 - x1) * at - 0.5, y1 + (y2 - y1) * at - 0.5)
@@ -46,7 +46,7 @@ def test_crops_inside_agree_with_torchvisions_roi_align(context: int) -> None:
 def test_crops_anywhere_agree_with_opencvs_remap(x1: float, y1: float, w: float, h: float, context: int) -> None:
     box = [x1, y1, x1 + w, y1 + h]
     crop = warp(picture(), torch.tensor([box]), size=20, context=context)[0].numpy()
-    # OpenCV rounds the place of a sample to a 32nd of a pixel.
+    # OpenCV rounds coordinates to 1/32 of a pixel.
     np.testing.assert_allclose(crop, remapped(picture(), box, 20, context), atol=0.3)
     assert np.abs(crop - remapped(picture(), box, 20, context)).mean() < 0.05
 
@@ -70,7 +70,7 @@ def test_within_the_context_lies_what_a_warp_without_context_gives(context: int)
     whole = warp(image, boxes, size=63, context=context)
     inner = whole[:, :, context:-context, context:-context]
     torch.testing.assert_close(inner, warp(image, boxes, size=63 - 2 * context), atol=1e-4, rtol=0)
-    assert whole[0, :, :context].abs().min() > 0  # around an interior box lies the image, not a frame
+    assert whole[0, :, :context].abs().min() > 0  # around an interior box is the image, not the mean colour
 
 
 def test_beyond_the_border_lies_the_mean_colour() -> None:
@@ -109,7 +109,7 @@ def test_normalisation_is_that_of_torchvisions_weights_not_one_half() -> None:
     image = torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     transform = AlexNet_Weights.IMAGENET1K_V1.transforms(crop_size=40, resize_size=40)
     torch.testing.assert_close(normalize(image), transform(image))
-    one_half = (image / 255 - 0.5) / 0.5  # the published code's
+    one_half = (image / 255 - 0.5) / 0.5  # the published code's normalisation
     assert not torch.allclose(normalize(image), one_half, atol=0.1)
 
 

@@ -9,9 +9,8 @@ from src.files.weights import write_tensors
 from tests.labelled import digits
 from tests.prediction.conftest import checkout, made
 from tests.rcnn.conftest import images, proposals, svm_rules
-from tests.report.conftest import outputs
 
-__all__ = ["checkout", "images", "made", "outputs", "proposals", "svm_rules"]
+__all__ = ["checkout", "images", "made", "proposals", "svm_rules"]
 
 
 @pytest.fixture(scope="session")

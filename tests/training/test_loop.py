@@ -53,7 +53,7 @@ def batches(epoch: int) -> list[dict[str, Any]]:
 
 
 def losses(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    noise = torch.rand(4, 1)  # of the loop's random state, as an augmentation would be
+    noise = torch.rand(4, 1)  # uses the loop's random state, as an augmentation would
     return {"loss": ((model(batch["x"]) - batch["x"].sum(1, keepdim=True) - noise) ** 2).mean()}
 
 
@@ -67,7 +67,7 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
 
 
 class Line(nn.Module):
-    """One weight, whose loss is the weight: the gradient is 1 at each step."""
+    """A model of one weight. Its loss is the weight itself, so the gradient is 1 at each step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_the_rate_steps_down_by_epochs_not_by_batches(fabric: Fabric, monkeypatc
     expected = [0.1, 0.1, 0.01, 0.01, 0.001]
     assert [row["lr"] for row in history] == pytest.approx(expected)
     assert seen == pytest.approx([rate for rate in expected for _ in range(3)])
-    per_batch = [0.1 * 0.1 ** (index // 2) for index in range(15)]  # the bug: nothing is learnt after a few batches
+    per_batch = [0.1 * 0.1 ** (index // 2) for index in range(15)]  # the bug: after a few batches nothing is learnt
     assert seen != pytest.approx(per_batch)
 
 
@@ -145,7 +145,7 @@ def test_each_optimizer_is_its_librarys_own(
 def test_losses_are_summed_and_averaged_by_name(fabric: Fabric) -> None:
     model, settings = Line(), SETTINGS.model_copy(update={"momentum": 0.0, "epochs": 1})
     history = fit(fabric, model, batches, lambda m, _: {"a": m.weight.sum(), "b": 2 * m.weight.sum() + 1}, settings)
-    assert model.weight.item() == pytest.approx(-0.9)  # three steps down a slope of 3
+    assert model.weight.item() == pytest.approx(-0.9)  # three steps with a gradient of 3
     assert history[0]["a"] == pytest.approx((0 - 0.3 - 0.6) / 3)
     assert history[0]["b"] == pytest.approx(1 + 2 * history[0]["a"])
 
@@ -156,7 +156,7 @@ def test_the_gradient_is_clipped_to_its_largest_norm(fabric: Fabric) -> None:
     fit(fabric, model, batches, slope(100.0), settings)
     assert model.weight.item() == pytest.approx(-0.1 * 3 * 0.5, rel=1e-4)
     model = Line()
-    fit(fabric, model, batches, slope(0.25), settings)  # of a norm below, nothing is clipped
+    fit(fabric, model, batches, slope(0.25), settings)  # a smaller norm is not clipped
     assert model.weight.item() == pytest.approx(-0.1 * 3 * 0.25)
 
 
@@ -172,7 +172,7 @@ def test_training_has_dropout_and_validation_has_none(fabric: Fabric) -> None:
         seen["validate"].append(model.training)
         x = torch.ones(8, 3)
         grads.append(model(x).requires_grad)
-        assert torch.equal(model(x), model(x))  # with dropout active two passes would differ
+        assert torch.equal(model(x), model(x))  # with dropout, two passes would differ
         yield "val", 0.0
 
     model = network()
@@ -207,7 +207,7 @@ def test_without_a_choice_the_last_epoch_is_kept(fabric: Fabric) -> None:
 
 def test_a_figure_that_validation_does_not_give_is_an_error_with_those_it_gives(fabric: Fabric) -> None:
     settings = SETTINGS.model_copy(update={"best_by": "map"})
-    with pytest.raises(InputError, match=r"train\.best_by = 'map': validation gives val_a, val_b, or last"):
+    with pytest.raises(InputError, match=r"best_by = 'map' is not a validation figure: use one of val_a, val_b, last"):
         fit(fabric, Line(), batches, slope(), settings, validate=lambda _: [("val_a", 1.0), ("val_b", 1.0)])
 
 
@@ -237,13 +237,13 @@ def test_the_average_of_the_weights_is_validated_and_kept(fabric: Fabric) -> Non
     settings = SETTINGS.model_copy(update={"ema_decay": 0.5, "momentum": 0.0, "schedule": "constant", "epochs": 1})
     model, seen = Line(), []
     fit(fabric, model, batches, slope(), settings, validate=lambda m: seen.append(m.weight.item()) or [("val", 0.0)])
-    # Weights -0.1, -0.2, -0.3; the average starts as the first of them (torch's AveragedModel).
+    # The weights are -0.1, -0.2, -0.3; the average starts with the first of them (torch's AveragedModel).
     assert model.weight.item() == pytest.approx((-0.1 * 0.5 - 0.2 * 0.5) * 0.5 - 0.3 * 0.5)
     assert seen == [pytest.approx(model.weight.item())]
 
 
 def test_a_plateau_lowers_the_rate_where_the_chosen_figure_does_not_improve(fabric: Fabric) -> None:
-    """The tutorial's warm-up steps its plateau without any figure."""
+    """The tutorial's warm-up calls the step of its plateau scheduler without a figure."""
     settings = SETTINGS.model_copy(update={"schedule": "plateau", "lr_patience": 1, "best_by": "val_loss"})
     wanted = iter([5, 4, 4, 3, 6])  # worse after the third and the fifth epoch
     history = fit(fabric, network(), batches, losses, settings, validate=lambda _: [("val_loss", next(wanted))])
@@ -253,7 +253,7 @@ def test_a_plateau_lowers_the_rate_where_the_chosen_figure_does_not_improve(fabr
 @pytest.mark.parametrize("without", [{"validate": None}, {"settings": {"best_by": "last"}}])
 def test_a_plateau_without_a_figure_is_an_error(fabric: Fabric, without: dict[str, Any]) -> None:
     settings = SETTINGS.model_copy(update={"schedule": "plateau", **without.get("settings", {})})
-    with pytest.raises(InputError, match=r"train\.schedule = plateau waits for a figure"):
+    with pytest.raises(InputError, match=r"train\.schedule = plateau needs a figure"):
         fit(fabric, Line(), batches, slope(), settings, validate=without.get("validate", lambda _: [("val", 0.0)]))
 
 
@@ -287,7 +287,7 @@ def test_what_differs_from_epoch_to_epoch_is_set_in_train_mode_before_each(fabri
 def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(
     fabric: Fabric, tmp_path: Path, optimizer: str, killed_at: int, extras: dict[str, Any]
 ) -> None:
-    """The published SSD code loses the optimiser's state, and its schedule starts again."""
+    """The published SSD code loses the optimizer's state, and its schedule starts again."""
     settings = SETTINGS.model_copy(update={"optimizer": optimizer, **extras})
     validate = {"validate": lambda m: [("val", -m(torch.ones(2, 3)).abs().sum().item())]}
     whole = network()
@@ -309,7 +309,7 @@ def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(
         asked.append(epoch)
         return batches(epoch)
 
-    torch.rand(killed_at + 1)  # whatever the process drew before
+    torch.rand(killed_at + 1)  # random numbers that the process used before have no effect
     assert fit(fabric, resumed, counted, losses, settings, seed=3, checkpoint=checkpoint, **validate) == expected
     assert asked == list(range(killed_at, 5))
     assert_same(state(whole), state(resumed))

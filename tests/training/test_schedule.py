@@ -52,7 +52,7 @@ def test_the_cosine_of_a_restart_falls_within_its_epochs() -> None:
 @given(figures=st.lists(st.integers(0, 9), max_size=30), patience=st.integers(1, 4))
 def test_a_plateau_is_torchs(figures: list[int], patience: int) -> None:
     optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    # torch counts the validations that it lets pass, we the one that is too many.
+    # torch's patience is the number of validations that it tolerates; ours includes the one that lowers the rate.
     torchs = lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", patience=patience - 1, threshold=0.0, factor=0.5)
     for figure in figures:
         torchs.step(figure)

@@ -31,7 +31,7 @@ ANTIFOULING: tuple[Colour, ...] = ((135, 50, 42), (45, 50, 65))
 CLOTH: tuple[Colour, ...] = ((240, 238, 228), (225, 205, 165), (185, 60, 50), (70, 100, 160), (215, 150, 60))
 
 Shape = Callable[[Rng], list[Part]]
-# The usual paint of each class, as outdoors. The colours of the classes overlap, so paint alone does not decide.
+# The usual paint of each class, as in real scenes. The colours of the classes overlap, so paint alone does not decide.
 PAINT = ((190, 30, 35), (30, 70, 170), (195, 198, 202), (225, 185, 40))  # of cars
 HULLS = ((235, 236, 232), (30, 50, 100), (150, 60, 40))
 WALLS = ((222, 205, 170), (165, 85, 65), (238, 232, 222), (205, 160, 110))

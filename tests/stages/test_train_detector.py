@@ -1,0 +1,116 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from src import plugins
+from src.detection.running import start
+from src.errors import InputError
+from src.files.weights import read_tensors, write_tensors
+from stages.train_detector import Params, run
+from tests.trained import CLASSES, content
+
+Trained = Callable[..., dict[str, Path]]
+
+
+def params(detector: str, epochs: int, *, validation: str | None = None, seed: int = 0, **train: Any) -> Params:
+    """The parameters of tests/trained.py with a short training on the two test images."""
+    found = content()
+    found["detectors"][detector]["train"] |= {"epochs": epochs, "batch_size": 2, **train}
+    found["splits"] |= {"detectors": "test", "validation": validation}
+    return Params.model_validate({**found, "seed": seed})
+
+
+@pytest.fixture
+def trained(checkout: Path, no_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    """Run the stage; return the paths of its outputs."""
+    monkeypatch.chdir(tmp_path)  # of the checkpoints
+    outs = {name: tmp_path / name for name in ("out", "metrics", "curve")}
+
+    def trained(detector: str, params: Params, weights: Path = no_weights) -> dict[str, Path]:
+        run(params, detector=detector, images=checkout / "data/prepared/voc.zip", weights=weights, **outs)
+        return outs
+
+    return trained
+
+
+def untrained(detector: str, params: Params) -> dict[str, Tensor]:
+    module, section = plugins.section("detectors", params.detectors, detector)
+    return start(module, section, len(CLASSES) + 1, {}, params.seed)[0].state_dict()
+
+
+def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    """The parts of the network of which a tensor differs."""
+    assert before.keys() == after.keys()
+    return {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+
+
+@pytest.mark.parametrize("detector", ["ssd300", "rpn"])
+def test_without_epochs_the_network_stays_as_it_starts_and_an_epoch_changes_all_its_parts(
+    trained: Trained, detector: str, tmp_path: Path
+) -> None:
+    for epochs in (0, 1):
+        chosen = params(detector, epochs)
+        out = trained(detector, chosen)
+        before, (after, facts) = untrained(detector, chosen), read_tensors(out["out"])
+        parts = {name.split(".")[0] for name in before}
+        assert changed(before, after) == (parts if epochs else set())
+        assert all(value.isfinite().all() for value in after.values())
+        model = {**chosen.detectors[detector]["model"]}
+        assert facts == {"detector": detector, "model": model, "classes": CLASSES}
+        metrics, curve = json.loads(out["metrics"].read_text()), pd.read_csv(out["curve"])
+        assert metrics["epoch"] == len(curve) == epochs
+        assert list(curve.columns)[:2] == ["epoch", "loss"] or list(curve.columns)[0] == "epoch"
+        assert "arithmetic" in metrics
+    assert not list((tmp_path / ".checkpoints").glob("*"))
+
+
+def test_held_out_images_give_figures_and_choose_the_epoch(trained: Trained) -> None:
+    out = trained("rpn", params("rpn", 2, validation="train", best_by="val_loss"))
+    curve, metrics = pd.read_csv(out["curve"]), json.loads(out["metrics"].read_text())
+    assert {"val_loss", "val_recall", "val_accuracy_always_background"} <= set(curve.columns)
+    best = curve.loc[curve["val_loss"].idxmin()]
+    assert metrics["epoch"] == best["epoch"]
+    assert metrics["val_loss"] == best["val_loss"]
+    assert not any("val_" in name for name in pd.read_csv(trained("rpn", params("rpn", 1))["curve"]).columns)
+
+
+def test_the_same_run_gives_the_same_bytes_and_another_seed_does_not(trained: Trained) -> None:
+    first, again, other = (
+        trained("ssd300", params("ssd300", 1, seed=seed))["out"].read_bytes() for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_a_backbone_starts_from_the_weights_and_the_rest_at_random(
+    trained: Trained, checkout: Path, tmp_path: Path
+) -> None:
+    tensors = read_tensors(checkout / "models/ssd300.safetensors")[0]
+    backbone = {name: value for name, value in tensors.items() if name.startswith("backbone.")}
+    stripped = {name.removeprefix("backbone."): value for name, value in backbone.items()}
+    write_tensors(tmp_path / "backbone", stripped, {"source": "test"})
+    chosen = params("ssd300", 0)
+    after = read_tensors(trained("ssd300", chosen, tmp_path / "backbone")["out"])[0]
+    assert changed(untrained("ssd300", chosen), after) == {"backbone"}
+    assert all(torch.equal(after[name], value) for name, value in backbone.items())
+
+
+def test_starting_weights_of_another_network_are_refused_by_the_parameter(
+    trained: Trained, checkout: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"^detectors\.ssd300\.weights: no tensor fits"):
+        trained("ssd300", params("ssd300", 0), checkout / "models/rcnn.safetensors")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_key_of_the_section_is_named(trained: Trained) -> None:
+    chosen = params("ssd300", 0)
+    chosen.detectors["ssd300"]["loss"]["focal"] = 2.0
+    with pytest.raises(InputError, match=r"detectors\.ssd300\.loss\.focal = 2\.0"):
+        trained("ssd300", chosen)

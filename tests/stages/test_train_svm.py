@@ -1,0 +1,128 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.boxes.matching import best_match
+from src.boxes.target import Target
+from src.errors import InputError
+from src.files.boxed_images import BoxedImages
+from src.files.prepared import write_prepared
+from src.files.records import Record, read_records, write_records
+from src.files.storage import read_npz
+from src.rcnn.features import Features
+from src.rcnn.mining import TrainSvm
+from src.splits import Splits
+from stages.train_svm import Params, run
+from tests.stages.described import write_described
+
+CIRCLES, SQUARES = [0, 14], [1]  # rows of the ground-truth boxes, the difficult one left out; each image adds 6 proposals
+FAR = {"circle": [1, 5, 6, 11, 18], "square": [0, 4, 5, 8, 14]}  # some rows that no object of the class overlaps
+Trained = Callable[..., dict[str, Any]]
+
+
+def overlaps(record: Record, target: Target) -> np.ndarray:
+    """The features of a region: its overlap with the nearest circle and with the nearest square."""
+    return np.stack(
+        [best_match(record["boxes"], target["boxes"][target["labels"] == label])[0] for label in (1, 2)], axis=1
+    )
+
+
+@pytest.fixture
+def params(svm_rules: TrainSvm) -> Params:
+    return Params(
+        seed=0,
+        splits=Splits(finetune="x", detectors="x", validation=None, train="train", test="x"),
+        features=Features(proposals="x", layer="fc7", flip_iou_thresh=None, norm=20.0),
+        train_svm=svm_rules,
+    )
+
+
+@pytest.fixture
+def files(tmp_path: Path, images: BoxedImages, proposals: dict[str, Record]) -> dict[str, Path]:
+    return write_described(tmp_path, images, proposals, overlaps)
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, Path]) -> Trained:
+    """Run the stage with changes of the section; return the content of its outputs."""
+    monkeypatch.setenv("JOBS", "1")
+    outs = {name: tmp_path / "made" / name for name in ("out", "metrics", "rounds")}
+
+    def trained(params: Params, **changes: Any) -> dict[str, Any]:
+        rules = params.train_svm.model_copy(update=changes)
+        run(params.model_copy(update={"train_svm": rules}), **files, **outs)
+        metrics, rounds = json.loads(outs["metrics"].read_text()), pd.read_csv(outs["rounds"])
+        return {"out": read_npz(outs["out"]), "metrics": metrics, "rounds": rounds}
+
+    return trained
+
+
+@pytest.mark.parametrize("solver", ["liblinear", "sgd"])
+def test_a_plane_has_its_class_on_the_positive_side_and_what_is_far_from_it_on_the_other(
+    trained: Trained, params: Params, files: dict[str, Path], solver: str
+) -> None:
+    sgd = params.train_svm.sgd.model_copy(update={"lr": 0.01, "epochs": 50})
+    svm = trained(params, solver=solver, sgd=sgd)["out"]
+    assert svm["weights"].shape == (2, 2)
+    assert svm["biases"].shape == (2,)
+    np.testing.assert_allclose(svm["scale"], [10, 10])  # 0.5 of the file, norm 20
+    x = np.load(files["features"])[:21].astype(np.float32) * svm["scale"]
+    circle, square = (x @ svm["weights"].T + svm["biases"]).T
+    assert (circle[CIRCLES] > 0).all()
+    assert (circle[FAR["circle"]] < 0).all()
+    assert (square[SQUARES] > 0).all()
+    assert (square[FAR["square"]] < 0).all()
+
+
+def test_the_tables_hold_a_row_for_each_round_and_class(trained: Trained, params: Params) -> None:
+    found = trained(params, first_negatives=1)
+    rounds, metrics = found["rounds"], found["metrics"]
+    number = metrics["rounds"]
+    assert number > 1  # a single negative leaves others on the wrong side
+    assert rounds["round"].tolist() == sorted([*range(1, number + 1)] * 2)
+    assert rounds["class"].tolist() == ["circle", "square"] * number
+    assert rounds["positives"].tolist() == [2, 1] * number
+    first = rounds[rounds["round"] == 1]
+    assert first["negatives"].tolist() == [1, 1]
+    assert metrics["newly_hard"]["round_1"] == first["newly_hard"].sum() > 0
+    assert metrics["newly_hard"][f"round_{number}"] == 0
+    last = rounds[rounds["round"] == number].set_index("class")
+    assert metrics["negatives"] == last["negatives"].to_dict()
+    assert metrics["pool_accuracy"] == last["pool_accuracy"].to_dict() == {"circle": 1.0, "square": 1.0}
+
+
+def test_negatives_of_the_first_round_follow_the_seed(trained: Trained, params: Params) -> None:
+    """Other parameters equal, the first plane depends on which negative was drawn."""
+    options = {"first_negatives": 1, "rounds": 1, "hard_margin": 100.0}  # no negative is hard: nothing is mined
+    planes = [trained(params.model_copy(update={"seed": seed}), **options)["out"]["weights"] for seed in range(4)]
+    assert any(not np.allclose(planes[0], other, atol=1e-3) for other in planes[1:])
+    np.testing.assert_array_equal(trained(params, **options)["out"]["weights"], planes[0])
+
+
+def test_regions_that_do_not_begin_with_the_training_images_are_refused(
+    trained: Trained, params: Params, files: dict[str, Path]
+) -> None:
+    write_records(files["regions"], dict(reversed(read_records(files["regions"]).items())))
+    with pytest.raises(InputError, match=r"regions\.npz does not begin with the training images"):
+        trained(params)
+
+
+def test_a_class_without_objects_is_named_and_nothing_is_written(
+    trained: Trained, params: Params, files: dict[str, Path], tmp_path: Path
+) -> None:
+    data = BoxedImages(files["images"])
+    entries = {
+        image_id: {"file": "", "height": 60, "width": 80}
+        | {name: value.tolist() for name, value in data.target(image_id).items() if isinstance(value, np.ndarray)}
+        for image_id in data.ids("train")
+    }
+    write_prepared(tmp_path / "voc.zip", ["circle", "square", "star"], data.splits, entries, [])
+    files["images"] = tmp_path / "voc.zip"
+    with pytest.raises(InputError, match="class star has 0 objects"):
+        trained(params)
+    assert not (tmp_path / "made").exists()
