@@ -122,12 +122,29 @@ def test_a_data_set_a_detector_and_a_classifier_are_one_file_and_one_section_eac
     copy.change("data.few", {"source": "sample", "path": None}, new=True)
     copy.change("detectors.toy", _detector(), new=True)
     copy.change("classifiers.plain", _classifier(copy), new=True)
-    output = copy("dvc", "repro", "prepare@few", "train_detector@toy", "evaluate_classifier@plain", "summary")
+    _list_detector(copy, "toy")
+    output = copy("dvc", "repro", "prepare@few", "evaluate_detections@toy", "evaluate_classifier@plain", "summary")
     assert not copy.stale()  # no other stage has to run again
     assert "3 images (train 1, val 1, test 1) of 1 classes" in output
-    assert "presence" in json.loads((copy.path / "metrics/toy_training.json").read_text())
-    summary, plain = (json.loads((copy.path / f"metrics/{name}.json").read_text()) for name in ("summary", "plain"))
-    assert summary["plain.accuracy"] == plain["accuracy"] <= 1
+    metrics = {path.stem: json.loads(path.read_text()) for path in (copy.path / "metrics").glob("*.json")}
+    assert "presence" in metrics["toy_training"]
+    assert metrics["summary"]["plain.accuracy"] == metrics["plain"]["accuracy"] <= 1
+    assert metrics["summary"]["toy.map_voc07"] == metrics["toy"]["map_voc07"] == 0
+    assert metrics["toy"]["images"] == metrics["ssd300"]["images"]
+
+
+def _list_detector(repository: Repository, name: str) -> None:
+    """Edit dvc.yaml as docs/extending.md says: detect, evaluate_detections and summary name their detectors."""
+    text = (repository.path / "dvc.yaml").read_text()
+    for before, added in (
+        ("      ssd300: ${detectors.ssd300.model.backbone}\n", f"      {name}: ${{detectors.{name}.model.backbone}}\n"),
+        ("    foreach:\n      - rcnn\n      - ssd300\n", f"      - {name}\n"),
+        ("      --detections metrics/rcnn.json metrics/ssd300.json", f" metrics/{name}.json"),
+        ("      - metrics/rcnn.json\n      - metrics/ssd300.json\n", f"      - metrics/{name}.json\n"),
+    ):
+        assert text.count(before) == 1, before
+        text = text.replace(before, before + added)
+    (repository.path / "dvc.yaml").write_text(text)
 
 
 def _detector() -> dict[str, object]:

@@ -14,6 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from commands.write_deps import ROOT, code, imports, unfolded, write_deps
+from src import plugins
+from src.detection.running import class_agnostic
 from src.params import read_params
 from src.schema import Params
 
@@ -115,6 +117,13 @@ def test_every_evaluated_method_is_in_the_summary() -> None:
     files = [f"metrics/{name}.json" for name in methods]
     assert [dep for dep in stage["deps"] if dep.startswith("metrics/")] == files
     assert [word for word in stage["cmd"].split() if word in files] == files
+
+
+def test_every_detector_of_classes_is_detected_and_evaluated() -> None:
+    """A detector that is added to params.yaml alone is trained, but nothing else: dvc.yaml lists the rest."""
+    detectors = [name for name in plugins.names("detectors") if not class_agnostic(name)]
+    assert sorted(PIPELINE["detect"]["foreach"]) == detectors
+    assert sorted(PIPELINE["evaluate_detections"]["foreach"]) == sorted(["rcnn", *detectors])
 
 
 def test_every_stage_stands_behind_check() -> None:

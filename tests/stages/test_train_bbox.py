@@ -79,7 +79,7 @@ def test_the_regression_leaves_a_smaller_error_than_the_mean_delta(train: Traine
     assert found["out"]["biases"].shape == (2, 4)
     np.testing.assert_allclose(found["out"]["scale"], np.full(6, 10))  # 0.5 of the file, norm 20
     assert found["metrics"]["pairs"] == 3 * PER_OBJECT  # the difficult circle has no pairs
-    for name, pairs in (("circle", 2 * PER_OBJECT - PER_OBJECT), ("square", PER_OBJECT)):
+    for name, pairs in (("circle", 2 * PER_OBJECT), ("square", PER_OBJECT)):
         report = found["metrics"]["classes"][name]
         assert report["pairs"] == pairs
         assert 0 <= report["train_error"] < 0.01 * report["train_error_mean_delta"]
@@ -95,7 +95,7 @@ def test_proposals_are_moved_onto_their_objects(train: Trained, images: BoxedIma
         assert near.sum() == PER_OBJECT
         moved = decode(torch.from_numpy(boxes[near]), torch.from_numpy(deltas[near, label - 1]).float()).numpy()
         assert iou(moved, gt_box[None]).min() > 0.97
-        assert iou(boxes[near], gt_box[None]).max() < 0.97
+        assert iou(boxes[near], gt_box[None]).mean() < 0.9
 
 
 def test_a_larger_penalty_leaves_a_larger_error_but_never_more_than_the_mean_delta(train: Trained) -> None:

@@ -45,9 +45,10 @@ def untrained(detector: str, params: Params) -> dict[str, Tensor]:
 
 
 def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
-    """The parts of the network of which a tensor differs."""
+    """The parts of the network of which a weight differs; the statistics of BatchNorm are no weights."""
     assert before.keys() == after.keys()
-    return {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    weights = [name for name in after if "running_" not in name and "num_batches" not in name]
+    return {name.split(".")[0] for name in weights if not torch.equal(after[name], before[name])}
 
 
 @pytest.mark.parametrize("detector", ["ssd300", "rpn"])
@@ -61,11 +62,10 @@ def test_without_epochs_the_network_stays_as_it_starts_and_an_epoch_changes_all_
         parts = {name.split(".")[0] for name in before}
         assert changed(before, after) == (parts if epochs else set())
         assert all(value.isfinite().all() for value in after.values())
-        model = {**chosen.detectors[detector]["model"]}
-        assert facts == {"detector": detector, "model": model, "classes": CLASSES}
+        assert facts == {"detector": detector, "model": chosen.detectors[detector]["model"], "classes": CLASSES}
         metrics, curve = json.loads(out["metrics"].read_text()), pd.read_csv(out["curve"])
         assert metrics["epoch"] == len(curve) == epochs
-        assert list(curve.columns)[:2] == ["epoch", "loss"] or list(curve.columns)[0] == "epoch"
+        assert {"epoch", "loss"} <= set(curve.columns)
         assert "arithmetic" in metrics
     assert not list((tmp_path / ".checkpoints").glob("*"))
 
@@ -81,9 +81,7 @@ def test_held_out_images_give_figures_and_choose_the_epoch(trained: Trained) -> 
 
 
 def test_the_same_run_gives_the_same_bytes_and_another_seed_does_not(trained: Trained) -> None:
-    first, again, other = (
-        trained("ssd300", params("ssd300", 1, seed=seed))["out"].read_bytes() for seed in (0, 0, 1)
-    )
+    first, again, other = (trained("ssd300", params("ssd300", 1, seed=seed))["out"].read_bytes() for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
