@@ -119,6 +119,18 @@ def test_every_evaluated_method_is_in_the_summary() -> None:
     assert [word for word in stage["cmd"].split() if word in files] == files
 
 
+def test_every_artifact_is_an_output() -> None:
+    content = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    outputs = {
+        next(iter(out)) if isinstance(out, dict) else out
+        for name, stage in STAGES.items()
+        for item in items(name, content)
+        for out in json.loads(re.sub(r"\$\{(item|key)\}", item, json.dumps(stage.get("outs", []))))
+    }
+    artifacts = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["artifacts"]
+    assert {artifact["path"] for artifact in artifacts.values()} <= outputs
+
+
 def test_every_detector_of_classes_is_detected_and_evaluated() -> None:
     """A detector that is added to params.yaml alone is trained, but nothing else: dvc.yaml lists the rest."""
     detectors = [name for name in plugins.names("detectors") if not class_agnostic(name)]

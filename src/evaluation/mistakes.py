@@ -22,7 +22,7 @@ CORRECT, LOCALISATION, DUPLICATE, CONFUSION = "correct", "localisation", "duplic
 BACKGROUND, MISSED = "background", "missed"
 MISTAKES = {
     LOCALISATION: "an object of the class overlaps, but with an IoU from 0.1 to below 0.5",
-    DUPLICATE: "the object was found already, by a detection with a higher score",
+    DUPLICATE: "a detection with a higher score has already found the object",
     CONFUSION: "the overlap, IoU 0.1 or more, is with an object of another class",
     BACKGROUND: "no object overlaps with an IoU of 0.1 or more",
     MISSED: "an object that none of the detections above found, misplaced or took for another class",

@@ -11,7 +11,7 @@ PROPOSALS = 10  # number of proposals per image, the first ones
 
 def section(inputs: Inputs) -> Section:
     """Show a strip per image: the objects, each method's first proposals, each detector's best ranked detections."""
-    text = f"True boxes; the first {PROPOSALS} proposals of each method; the best ranked detections of each detector."
+    text = f"Ground-truth boxes; the first {PROPOSALS} proposals of each method; the best ranked detections of each detector."
     most = sorted(inputs.test_ids, key=lambda image_id: (-len(inputs.targets[image_id]["boxes"]), image_id))
     blocks: list[Block] = [Paragraph(text)]
     for image_id in most[:IMAGES]:
@@ -26,7 +26,9 @@ def _objects(inputs: Inputs, image_id: str) -> Picture:
     target, names = inputs.targets[image_id], inputs.images.classes
     pairs = zip(target["boxes"], target["labels"], strict=True)
     uri, size = with_boxes(inputs.images.image(image_id), [Drawn(box, TRUE, names[label - 1]) for box, label in pairs])
-    return Picture(uri, f"Test image {image_id} with {objects(inputs, image_id)}.", f"True boxes, {image_id}", size)
+    return Picture(
+        uri, f"Test image {image_id} with {objects(inputs, image_id)}.", f"Ground-truth boxes, {image_id}", size
+    )
 
 
 def _proposals(inputs: Inputs, image_id: str) -> list[Picture]:

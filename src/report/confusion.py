@@ -18,7 +18,8 @@ SIDE = 140  # pixels
 def section(inputs: Inputs) -> Section:
     """Show a matrix and pictures for each classifier."""
     predictions, prepared = inputs.tables("predictions/*.csv"), inputs.named("prepared/*.zip")
-    blocks: list[Block] = [Paragraph("Rows: what the image is. Columns: what was said. A row's share is its shade.")]
+    text = "Rows: the class of the image. Columns: the predicted class. The shade is the share of the row."
+    blocks: list[Block] = [Paragraph(text)]
     for name, table in inputs.tables("plots/confusion_*.csv").items():
         images = LabelledImages(_of_data(prepared, inputs.classifiers[name]["data"]))
         blocks += [Subheading(title(name)), _matrix(name, table, images.classes)]
@@ -39,7 +40,7 @@ def _matrix(name: str, table: pd.DataFrame, classes: list[str]) -> Table:
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     rows = [[actual, *(int(count) or None for count in row)] for actual, row in zip(classes, matrix, strict=True)]
     caption = f"{title(name)}: {int(matrix.trace())} of {int(matrix.sum())} test images right"
-    return Table(caption, ["is / said", *classes], rows, shares.tolist())
+    return Table(caption, ["class / predicted", *classes], rows, shares.tolist())
 
 
 def _wrong(name: str, predictions: pd.DataFrame, images: LabelledImages) -> list[Block]:

@@ -53,12 +53,13 @@ def section(inputs: Inputs) -> Section:
         [name, len(items[name]), ", ".join(stages.predecessors(name)) or "nothing", stages.nodes[name]["desc"]]
         for name in stages
     ]
-    alt = f"A graph of {len(stages)} groups of stages; the table below names for each what it stands on."
+    alt = f"A graph of {len(stages)} groups of stages; the table below names the groups that each of them reads from."
     text = (
         f"{len(inputs.stages)} stages; those that do the same for several methods or data sets are one box. An arrow "
         "leads to what reads an output; one that a longer way implies is left out."
     )
-    table = Table("Stages, and what each stands on", ["stage", "runs", "stands on", "what the first does"], rows)
+    head = ["stage", "runs", "reads from", "the first of them"]
+    table = Table("Stages, and the groups that each reads from", head, rows)
     drawing = Chart(draw(stages), alt, "The pipeline, from data to this page", wide=True)
     return Section("Pipeline", "pipeline", [Paragraph(text), drawing, More("The same as a table", [table])])
 

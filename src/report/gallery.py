@@ -12,8 +12,8 @@ IMAGES = 6  # images per detector, the first ones with objects
 WORST = 4  # mistakes per kind
 LOOKS = {CORRECT: RIGHT, MISSED: LOST}  # all other kinds look WRONG
 ABOUT = (
-    "Of each class the best ranked detections are looked at, as many as it has objects. A white dashed box is a true "
-    "one, a blue one right, an orange one a mistake; an object that was missed is orange and dashed."
+    "Each class shows its best ranked detections, as many as it has objects. A white dashed box is a ground-truth box, "
+    "a blue box a correct detection, an orange box a mistake, and an orange dashed box a missed object."
 )
 KINDS = Table("Kinds of mistakes (Hoiem et al. 2012, Bolya et al. 2020)", ["kind", "meaning"], list(MISTAKES.items()))
 
@@ -88,4 +88,4 @@ def _words(inputs: Inputs, item: Finding) -> str:
         return f"{_label(inputs, item)}, no object near"
     other = inputs.images.classes[int(inputs.targets[item.image_id]["labels"][item.gt]) - 1]
     share = math.floor(item.iou * 100) / 100  # rounded down: an IoU just below 0.5 must not be shown as 0.50
-    return f"{_label(inputs, item)}, IoU {share:.2f} with a {other}"
+    return f"{_label(inputs, item)}, IoU {share:.2f} with an object of class {other}"

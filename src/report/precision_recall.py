@@ -27,7 +27,7 @@ def _of_all(classes: list[str], curves: dict[str, pd.DataFrame]) -> Chart:
         for style, (method, curve) in enumerate(curves.items())
         for colour, name in enumerate(classes)
     ]
-    alt = f"Precision against recall of {len(classes)} classes by {_listed(curves)}; the charts by class have the AP."
+    alt = f"Precision against recall of {len(classes)} classes by {_listed(curves)}; the charts per class show the AP."
     svg = line_chart("pr-all", lines, *AXES, x_limits=SHARE, y_limits=SHARE, size=(4.2, 3.1 + 0.1 * len(lines)))
     return Chart(svg, alt, "All classes: a colour for a class, a line style for a detector")
 

@@ -18,12 +18,12 @@ def section(inputs: Inputs) -> Section:
         "recall-count",
         counts,
         ("proposals", "recall_50", "sliding_window_50"),
-        "proposals an image, the first",
+        "first proposals per image",
         "recall at IoU 0.5",
     )
     text = (
         "Share of the test images' objects that a proposal covers. The sliding window has as many boxes as the method "
-        "and does not look at the image: what is above its line was found."
+        "and does not look at the image: a method must be above its line."
     )
     return Section("Region proposals", "proposals", [Paragraph(text), Grid([by_iou, by_count], "Recall of proposals")])
 

@@ -11,7 +11,7 @@ from src.report.inputs import UNTRAINED, Inputs, title
 Figures = dict[str, dict[str, Any]]  # metrics by name of the run
 MAP = "map_voc07"
 VARIANTS = {"random": "random ranking", "untrained": "before training", "no_bbox": "without box regression"}
-PROPOSAL_HEAD = ["proposals an image", "recall at IoU 0.5", "recall at IoU 0.7", "MABO"]
+PROPOSAL_HEAD = ["proposals per image", "recall at IoU 0.5", "recall at IoU 0.7", "MABO"]
 PUBLISHED = "published.csv"
 
 
@@ -90,8 +90,8 @@ def _real(inputs: Inputs) -> list[Block]:
     proposals = {name: metrics for name, metrics in runs.items() if "recall_50" in metrics}
     classifiers = {name: metrics for name, metrics in runs.items() if "accuracy" in metrics}
     text = (
-        "Runs that were recorded beside the code, on the data that the name's last part says; how each was made "
-        "stands in docs/results.md. They are no outputs of this run of the pipeline."
+        "These runs are recorded beside the code. The last part of a name is the data set; docs/results.md says how "
+        "each run was made. They are not outputs of this run of the pipeline."
     )
     return [
         Subheading("Real data"),

@@ -11,7 +11,7 @@ from src.report.blocks import Paragraph, Section, Table
 from src.report.inputs import Inputs
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
-WITHOUT = "Times are left out here, for they differ from run to run; docs/report.md says how to see them."
+WITHOUT = "This page has no times, because they differ from run to run; docs/report.md says how to see them."
 WITH = "Times: wall-clock seconds of each stage's last run on the machine that made this page."
 
 

@@ -304,7 +304,9 @@ def test_every_number(compared) -> None:
         (["empty"], "empty has no metrics"),
     ],
 )
-def test_a_revision_that_is_not_there_or_has_no_metrics_is_one_sentence(compared, words: list[str], sentence: str) -> None:
+def test_a_revision_that_is_not_there_or_has_no_metrics_is_one_sentence(
+    compared, words: list[str], sentence: str
+) -> None:
     text, _ = compared(*words, status=2)
     assert sentence in text
     assert text.count("\n") == 1

@@ -8,7 +8,7 @@ def test_each_strip_is_one_image_through_every_method(inputs: Inputs) -> None:
     assert len(strips) == IMAGES
     for strip in strips:
         assert [picture.caption.split(":")[0].split(",")[0] for picture in strip.blocks] == [
-            "True boxes",
+            "Ground-truth boxes",
             "selective search",
             "RPN",
             "R-CNN",

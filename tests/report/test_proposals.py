@@ -9,7 +9,7 @@ def test_recall_by_iou_and_by_number_for_every_method_and_the_windows(inputs: In
             assert f">{name}</text>" in chart.svg
         assert chart.svg.count(">... sliding window</text>") == 2  # none for the untrained RPN, itself a baseline
     assert by_iou.caption == "Recall against IoU"
-    assert ">proposals an image, the first</text>" in by_count.svg
+    assert ">first proposals per image</text>" in by_count.svg
 
 
 def test_the_words_say_where_the_curves_begin_and_end(inputs: Inputs) -> None:

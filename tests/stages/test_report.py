@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -14,58 +15,91 @@ from tests.report.outputs import SPLITS, Outputs
 
 def page(
     outputs: Outputs,  # noqa: F811
-    out: Path,
     *,
-    splits: Splits = SPLITS,
     profile: str = "made up",
-    times: Path = NOTHING,
+    splits: Splits = SPLITS,
     results: Path = ROOT / "docs/results",
+    times: Path = NOTHING,
 ) -> str:
-    """Run the stage; return the text of the page."""
+    """Run the stage on the outputs; return the text of the page."""
     run(
         Params(profile=profile, splits=splits, classifiers=outputs.params["classifiers"]),
         pipeline=outputs.root / "dvc.yaml",
         parameters=outputs.root / "params.yaml",
         images=outputs.images.path,
         results=results,
-        out=out,
+        out=out(outputs),
         times=times,
     )
-    return out.read_text()
+    return out(outputs).read_text()
 
 
-def test_the_page_names_the_profile_and_every_method(outputs: Outputs, tmp_path: Path) -> None:  # noqa: F811
-    text = page(outputs, tmp_path / "report.html", profile="of this test")
-    assert text.startswith("<!doctype html>") or text.startswith("<!DOCTYPE html>")
-    for name in ("R-CNN", "SSD", "RPN", "selective search", "MobileNetV3 on mnist", "ResNet-50 on gesture"):
-        assert re.search(rf"<t[dh][^>]*>{name}</t[dh]>", text), name
+def out(outputs: Outputs) -> Path:  # noqa: F811
+    return outputs.root / "report/report.html"
+
+
+def cells(text: str, row: str) -> list[str]:
+    """The cells of the first table row with this heading."""
+    found = re.search(rf'<tr><th scope="row">{row}</th>(.*?)</tr>', text, re.DOTALL)
+    return re.findall(r"<td[^>]*>(.*?)</td>", found[1]) if found else []
+
+
+def test_the_page_names_the_profile_and_shows_the_figures_of_every_method(outputs: Outputs) -> None:  # noqa: F811
+    text = page(outputs, profile="of this test")
     assert "of this test" in text
+    rows = {
+        "R-CNN": ("rcnn", "map_voc07"),
+        "SSD": ("ssd300", "map_voc07"),
+        "selective search": ("proposals_selective_search", "proposals_per_image"),
+        "RPN": ("proposals_rpn", "proposals_per_image"),
+        "MobileNetV3 on mnist": ("mobilenet_v3", "images"),
+        "ResNet-50 on gesture": ("resnet50", "images"),
+    }
+    for row, (name, key) in rows.items():
+        value = json.loads((outputs.root / f"metrics/{name}.json").read_text())[key]
+        assert float(cells(text, row)[0]) == pytest.approx(value, abs=0.5 if value > 1 else 5e-4), row
 
 
-def test_the_figures_are_those_of_the_metrics(outputs: Outputs, tmp_path: Path) -> None:  # noqa: F811
-    pass
+def test_another_metric_is_another_page_and_the_same_outputs_are_the_same(outputs: Outputs) -> None:  # noqa: F811
+    before = page(outputs)
+    assert page(outputs) == before
+    metrics = outputs.root / "metrics/ssd300.json"
+    content = metrics.read_text()
+    metrics.write_text(json.dumps({**json.loads(content), "map_voc07": 0.98765}))
+    try:
+        assert cells(page(outputs), "SSD")[0] == "0.988"
+    finally:
+        metrics.write_text(content)
 
 
-def test_times_are_on_the_page_only_when_they_are_given(outputs: Outputs, tmp_path: Path) -> None:  # noqa: F811
-    pd.DataFrame({"stage": ["prepare@voc"], "seconds": [1234.5]}).to_csv(tmp_path / "times.csv", index=False)
-    without = page(outputs, tmp_path / "without.html")
-    assert without == page(outputs, tmp_path / "without.html")
-    with_times = page(outputs, tmp_path / "with.html", times=tmp_path / "times.csv")
-    assert "1234.5" in with_times
-    assert "1234.5" not in without
+def test_times_are_on_the_page_only_if_they_are_given(outputs: Outputs, tmp_path: Path) -> None:  # noqa: F811
+    times = pd.DataFrame({"stage": ["prepare@voc", "summary"], "seconds": [1234.5, 1.0]})
+    times.to_csv(tmp_path / "times.csv", index=False)
+    assert cells(page(outputs, times=tmp_path / "times.csv"), "prepare@voc")[-1] == "1234.5"
+    assert "1234.5" not in page(outputs)
 
 
-def test_recorded_runs_are_on_the_page_if_the_folder_has_any(outputs: Outputs, tmp_path: Path) -> None:  # noqa: F811
-    (tmp_path / "none").mkdir()
-    assert "Real data" in page(outputs, tmp_path / "with.html")
-    assert "Real data" not in page(outputs, tmp_path / "without.html", results=tmp_path / "none")
-
-
-def test_a_split_that_the_data_lack_is_refused_and_the_old_page_stays(
+def test_recorded_runs_are_on_the_page_only_if_the_folder_has_any(
     outputs: Outputs,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "report.html").write_text("old")
+    assert "Real data" in page(outputs)
+    assert "Real data" not in page(outputs, results=tmp_path)
+
+
+def test_a_split_that_the_data_lack_is_refused_and_the_old_page_stays(outputs: Outputs) -> None:  # noqa: F811
+    before = page(outputs)
     with pytest.raises(InputError, match="no split 'held out'"):
-        page(outputs, tmp_path / "report.html", splits=SPLITS.model_copy(update={"test": "held out"}))
-    assert (tmp_path / "report.html").read_text() == "old"
+        page(outputs, splits=SPLITS.model_copy(update={"test": "held out"}))
+    assert out(outputs).read_text() == before
+
+
+def test_an_output_that_is_missing_is_named(outputs: Outputs) -> None:  # noqa: F811
+    metrics = outputs.root / "metrics/rcnn.json"
+    content = metrics.read_text()
+    metrics.unlink()
+    try:
+        with pytest.raises(InputError, match=r"rcnn\.json is missing"):
+            page(outputs)
+    finally:
+        metrics.write_text(content)

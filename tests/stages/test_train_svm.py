@@ -66,8 +66,8 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, Pa
 def test_a_plane_has_its_class_on_the_positive_side_and_what_is_far_from_it_on_the_other(
     trained: Trained, params: Params, files: dict[str, Path], solver: str
 ) -> None:
-    sgd = params.train_svm.sgd.model_copy(update={"lr": 0.01, "epochs": 50})
-    svm = trained(params, solver=solver, sgd=sgd)["out"]
+    sgd = params.train_svm.sgd.model_copy(update={"lr": 0.01})
+    svm = trained(params, solver=solver, sgd=sgd, rounds=1)["out"]
     assert svm["weights"].shape == (2, 2)
     assert svm["biases"].shape == (2,)
     np.testing.assert_allclose(svm["scale"], [10, 10])  # 0.5 of the file, norm 20
