@@ -35,7 +35,7 @@ def test_files_that_the_documents_link_to_exist() -> None:
 
 def test_profiles_and_targets_that_the_documents_name_exist() -> None:
     text = "".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-    for name in re.findall(r"stages\.profile ([a-z]\w+)", text):
+    for name in re.findall(r"commands\.profile ([a-z]\w+)", text):
         assert (ROOT / f"profiles/{name}.yaml").exists()
     for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -21,7 +21,7 @@ from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.training.settings import TrainOverrides
 
 Outputs = Mapping[str, Tensor]
-NEUTRAL = -1  # label of an anchor that the loss ignores
+IGNORED = -1  # label of an anchor that the loss ignores
 CLASS_AGNOSTIC = True  # label 1 is any object
 SMOOTH_L1_BETA = 1 / 9  # sigma 3 of the released code
 
@@ -119,7 +119,7 @@ def label_anchors(boxes: Tensor, gt_boxes: Tensor, size: tuple[float, float], ru
     Returns:
         labels [N] and indices into `gt_boxes` [N]; an index is valid only if the label is 1. If M is 0, no label is 1.
     """
-    labels = torch.full((len(boxes),), NEUTRAL, device=boxes.device)
+    labels = torch.full((len(boxes),), IGNORED, device=boxes.device)
     inside = (boxes == clip(boxes, (int(size[0]), int(size[1])))).all(dim=1) | rules.across_border
     if len(gt_boxes) == 0:
         labels[inside] = 0
@@ -133,7 +133,7 @@ def label_anchors(boxes: Tensor, gt_boxes: Tensor, size: tuple[float, float], ru
     # An anchor that is positive only because an object has no better one is matched to that object.
     forced = ties.any(dim=1) & (best < rules.fg_iou_thresh)
     matched[forced] = (overlaps * ties)[forced].argmax(dim=1)
-    labels[~inside] = NEUTRAL
+    labels[~inside] = IGNORED
     return labels, matched
 
 
@@ -145,7 +145,7 @@ def sample_anchors(labels: Tensor, rules: Loss) -> Tensor:
     """
     if rules.anchors_per_image is None:
         return labels
-    kept = torch.full_like(labels, NEUTRAL)
+    kept = torch.full_like(labels, IGNORED)
     objects, backgrounds = (torch.nonzero(labels == value).flatten() for value in (1, 0))
     positives = objects[torch.randperm(len(objects))[: int(rules.anchors_per_image * rules.fg_fraction)]]
     negatives = backgrounds[torch.randperm(len(backgrounds))[: rules.anchors_per_image - len(positives)]]
@@ -158,7 +158,7 @@ def objectness_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
     Neutral anchors are removed before the loss, not multiplied by 0 after it: 0 times infinity is NaN.
     """
-    mask = labels != NEUTRAL
+    mask = labels != IGNORED
     each = functional.binary_cross_entropy_with_logits(logits[mask], labels[mask].float(), reduction="none")
     return each.sum() / (1e-6 + mask.sum())
 
@@ -179,7 +179,7 @@ def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss)
     boxes = functional.smooth_l1_loss(
         outputs["deltas"][labels == 1], torch.cat(deltas), beta=SMOOTH_L1_BETA, reduction="sum"
     )
-    count = (labels != NEUTRAL).sum().clamp(min=1)
+    count = (labels != IGNORED).sum().clamp(min=1)
     return {
         "objectness_loss": objectness_loss(outputs["logits"], labels),
         "box_loss": rules.box_weight * boxes / count,
@@ -191,9 +191,9 @@ def count(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss
     height, width = outputs["input_size"].tolist()
     labelled = [label_anchors(outputs["anchors"], target["boxes"], (height, width), rules) for target in targets]
     labels = torch.stack([image_labels for image_labels, _ in labelled])
-    called = (outputs["logits"] > 0) & (labels != NEUTRAL)
+    called = (outputs["logits"] > 0) & (labels != IGNORED)
     return {
-        "labelled": int((labels != NEUTRAL).sum()),
+        "labelled": int((labels != IGNORED).sum()),
         "positive": int((labels == 1).sum()),
         "called": int(called.sum()),
         "found": int((called & (labels == 1)).sum()),

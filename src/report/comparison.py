@@ -11,7 +11,10 @@ PROPOSALS = 10  # number of proposals per image, the first ones
 
 def section(inputs: Inputs) -> Section:
     """Show a strip per image: the objects, each method's first proposals, each detector's best ranked detections."""
-    text = f"Ground-truth boxes; the first {PROPOSALS} proposals of each method; the best ranked detections of each detector."
+    text = (
+        f"Ground-truth boxes; the first {PROPOSALS} proposals of each method; the best ranked detections of each "
+        "detector."
+    )
     most = sorted(inputs.test_ids, key=lambda image_id: (-len(inputs.targets[image_id]["boxes"]), image_id))
     blocks: list[Block] = [Paragraph(text)]
     for image_id in most[:IMAGES]:

@@ -7,7 +7,7 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
 from src.detectors.rpn import (
-    NEUTRAL,
+    IGNORED,
     Decode,
     Loss,
     count,
@@ -35,10 +35,10 @@ def test_labels_by_hand() -> None:
     objects = torch.tensor([[0.0, 0, 20, 20]])
     boxes = torch.tensor([[0.0, 0, 20, 18], [0, 0, 20, 12], [0, 0, 20, 4], [50, 50, 70, 70], [-1, 0, 20, 20]])
     labels, matched = label_anchors(boxes, objects, SIZE, RULES)
-    assert labels.tolist() == [1, NEUTRAL, 0, 0, NEUTRAL]  # IoU 0.9, 0.6, 0.2, 0, and across the border
+    assert labels.tolist() == [1, IGNORED, 0, 0, IGNORED]  # IoU 0.9, 0.6, 0.2, 0, and across the border
     assert matched[0] == 0
     labels, _ = label_anchors(boxes, objects, SIZE, RULES.model_copy(update={"across_border": True}))
-    assert labels.tolist() == [1, NEUTRAL, 0, 0, 1]
+    assert labels.tolist() == [1, IGNORED, 0, 0, 1]
 
 
 def test_the_best_anchors_of_an_object_are_positive_whatever_their_overlap_and_all_of_equals() -> None:
@@ -53,7 +53,7 @@ def test_the_best_anchors_of_an_object_are_positive_whatever_their_overlap_and_a
 def test_without_objects_all_is_background_but_what_crosses_the_border() -> None:
     boxes = torch.cat([GRID, torch.tensor([[90.0, 90, 110, 110]])])
     labels, _ = label_anchors(boxes, torch.zeros(0, 4), SIZE, RULES)
-    assert labels.tolist() == [0] * len(GRID) + [NEUTRAL]
+    assert labels.tolist() == [0] * len(GRID) + [IGNORED]
 
 
 @given(seed=st.integers(0, 500), count=st.integers(1, 6))
@@ -65,7 +65,7 @@ def test_labels_are_torchvisions(seed: int, count: int) -> None:
     theirs = Matcher(0.7, 0.3, allow_low_quality_matches=True)(box_iou(objects, GRID))
     # Differs: if no anchor overlaps an object, torchvision makes all anchors with an overlap of 0 positive.
     if (box_iou(objects, GRID).max(dim=1).values > 0).all():
-        expected = torch.where(theirs >= 0, 1, torch.where(theirs == -1, 0, NEUTRAL))
+        expected = torch.where(theirs >= 0, 1, torch.where(theirs == -1, 0, IGNORED))
         assert torch.equal(labels, expected)
     overlaps = box_iou(GRID, objects)
     own = overlaps[torch.arange(len(GRID)), matched][labels == 1]
@@ -79,7 +79,7 @@ def test_a_sample_has_256_up_to_half_of_them_objects(objects: int, backgrounds: 
     labels = torch.cat([torch.ones(objects), torch.zeros(backgrounds), -torch.ones(50)]).long()
     labels = labels[torch.randperm(len(labels))]
     kept = sample_anchors(labels, RULES)
-    assert ((kept == labels) | (kept == NEUTRAL)).all()
+    assert ((kept == labels) | (kept == IGNORED)).all()
     assert (kept == 1).sum() == min(objects, 128)
     assert (kept == 0).sum() == min(backgrounds, 256 - min(objects, 128))
     every = sample_anchors(labels, RULES.model_copy(update={"anchors_per_image": None}))
@@ -89,7 +89,7 @@ def test_a_sample_has_256_up_to_half_of_them_objects(objects: int, backgrounds: 
 @pytest.mark.parametrize("neutral", [torch.inf, -torch.inf, torch.nan, 1e30])
 def test_neutral_anchors_change_neither_value_nor_gradient(neutral: float) -> None:
     """The tutorial also computes the loss of label -1 and multiplies it by 0, which turns infinity into NaN."""
-    labels = torch.tensor([1, 0, NEUTRAL, 1])
+    labels = torch.tensor([1, 0, IGNORED, 1])
     logits = torch.tensor([0.5, -1.0, neutral, 2.0], requires_grad=True)
     found = objectness_loss(logits, labels)
     found.backward()
@@ -99,7 +99,7 @@ def test_neutral_anchors_change_neither_value_nor_gradient(neutral: float) -> No
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(logits.grad[[0, 1, 3]], kept.grad, atol=1e-5, rtol=1e-5)
     assert logits.grad[2] == 0
-    masked = (labels != NEUTRAL) * functional.binary_cross_entropy_with_logits(
+    masked = (labels != IGNORED) * functional.binary_cross_entropy_with_logits(
         logits.detach(), labels.float(), reduction="none"
     )
     if neutral != 1e30:
@@ -108,7 +108,7 @@ def test_neutral_anchors_change_neither_value_nor_gradient(neutral: float) -> No
 
 def test_only_neutral_anchors_are_loss_0() -> None:
     logits = torch.zeros(5, requires_grad=True)
-    objectness_loss(logits, torch.full((5,), NEUTRAL)).backward()
+    objectness_loss(logits, torch.full((5,), IGNORED)).backward()
     assert not logits.grad.any()
 
 
@@ -125,7 +125,7 @@ def test_the_loss_of_a_perfect_network_is_nothing() -> None:
     assert found["objectness_loss"] < 1e-9
     assert found["box_loss"] == 0
     shifted = {**outputs, "deltas": torch.full((1, len(GRID), 4), 0.5)}
-    expected = 4 * (0.5 - 1 / 18) / int((labels != NEUTRAL).sum())  # one positive; all labelled anchors are sampled
+    expected = 4 * (0.5 - 1 / 18) / int((labels != IGNORED).sum())  # one positive; all labelled anchors are sampled
     assert loss(shifted, [{"boxes": objects, "labels": torch.tensor([2])}], RULES)["box_loss"].item() == pytest.approx(
         expected
     )
@@ -160,6 +160,6 @@ def test_figures_of_the_positive_anchors_beside_an_accuracy_that_says_nothing() 
     assert negative["accuracy"] == negative["accuracy_always_background"] > 0.9
     logits[0, labels == 1] = 1.0
     logits[0, (labels == 0).nonzero()[:2]] = 1.0
-    logits[0, (labels == NEUTRAL).nonzero()[:1]] = 1.0  # neutral anchors do not count
+    logits[0, (labels == IGNORED).nonzero()[:1]] = 1.0  # neutral anchors do not count
     found = figures(count(outputs, targets, RULES))
     assert (found["recall"], found["precision"]) == (1.0, 0.5)
