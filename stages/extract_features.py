@@ -28,16 +28,16 @@ class Params(Sections):
     features: Features
 
 
-def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Path, regions: Path, scale: Path) -> None:
+def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path, regions: Path, scale: Path) -> None:
     """Write the features, the regions that they belong to, and the factors that scale their mean norm to 1."""
     data = BoxedImages(images)
     train, test = data.ids(params.splits.train), data.ids(params.splits.test)
     table = table_of(data, proposals, train, test, params.features)
-    tensors, facts = read_tensors(weights)
-    model = network.build(facts["backbone"], data.num_classes, pool=facts["pool"], hidden=facts["hidden"])
-    model.load_state_dict(tensors)
+    tensors, facts = read_tensors(model)
+    net = network.build(facts["backbone"], data.num_classes, pool=facts["pool"], hidden=facts["hidden"])
+    net.load_state_dict(tensors)
     extract(
-        model,
+        net,
         data,
         table,
         out,
@@ -49,7 +49,7 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
     )
     write_records(regions, table)
     vectors, _ = read_first(out, regions, train)
-    write_npz(scale, {"scale": unit_scale(vectors, network.widths(model, params.features.layer))})
+    write_npz(scale, {"scale": unit_scale(vectors, network.widths(net, params.features.layer))})
 
 
 if __name__ == "__main__":

@@ -31,11 +31,10 @@ class Classifier:
         net, _ = start(lambda: module.build(len(self.classes), settings), {}, "", seed=0)
         net.load_state_dict(tensors)
         self.net, self.device = net.to(device).eval(), device
-        self.steps = transform(self.section.input)
 
     def input(self, image: np.ndarray) -> Tensor:
         """Return the network's input [3, S, T] for an RGB image, uint8 [H, W, 3]."""
-        pixels: Tensor = self.steps(torch.from_numpy(image).permute(2, 0, 1))
+        pixels: Tensor = transform(self.section.input)(torch.from_numpy(image).permute(2, 0, 1))
         return pixels
 
     def probabilities(self, image: np.ndarray) -> np.ndarray:

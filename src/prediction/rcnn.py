@@ -39,7 +39,7 @@ class Rcnn:
 
     def __init__(
         self,
-        weights: Path,
+        model: Path,
         svm: Path,
         bbox: Path,
         *,
@@ -49,7 +49,7 @@ class Rcnn:
         rules: DetectRcnn,
         device: torch.device,
     ) -> None:
-        tensors, facts = read_tensors(weights)
+        tensors, facts = read_tensors(model)
         self.classes: list[str] = facts["classes"]
         net = network.build(facts["backbone"], len(self.classes) + 1, pool=facts["pool"], hidden=facts["hidden"])
         net.load_state_dict(tensors)

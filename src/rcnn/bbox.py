@@ -112,13 +112,7 @@ def fit_all(
         weight, bias = fit(x, deltas, rules.ridge_lambda)
         weights.append(weight)
         biases.append(bias)
-        report[name] = {
-            "pairs": len(rows),
-            "train_error": _mean_square(deltas - (x @ weight + bias)),
-            "train_error_mean_delta": _mean_square(deltas - deltas.mean(axis=0, keepdims=True)),
-        }
+        left = {"train_error": x @ weight + bias, "train_error_mean_delta": deltas.sum(axis=0) / max(len(rows), 1)}
+        errors = {key: float(np.square(deltas - answer).mean()) if len(rows) else None for key, answer in left.items()}
+        report[name] = {"pairs": len(rows), **errors}
     return np.stack(weights), np.stack(biases), report
-
-
-def _mean_square(errors: np.ndarray) -> float | None:
-    return float(np.square(errors).mean()) if len(errors) else None

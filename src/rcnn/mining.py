@@ -208,6 +208,6 @@ def check_candidates(rows: Sequence[Candidates], classes: Sequence[str]) -> None
         if not positives or not negatives:
             raise InputError(
                 f"class {name} has {positives} objects that are not difficult and {negatives} negative regions in the "
-                "training split, and its SVM needs both: check splits.train, data.voc.limit and data.voc.classes in "
-                "params.yaml"
+                "training split, and its SVM needs both: check splits.train, data.voc.limit and data.voc.classes "
+                "in params.yaml"
             )

@@ -38,7 +38,7 @@ def test_rcnn_is_that_of_its_stages(checkout: Path, tmp_path: Path, monkeypatch:
     propose.run(read_params("params.yaml", propose.Params), images=voc, out=boxes)
     extract_features.run(
         read_params("params.yaml", extract_features.Params),
-        **{"images": voc, "proposals": boxes, "weights": models / "rcnn.safetensors"},
+        **{"images": voc, "proposals": boxes, "model": models / "rcnn.safetensors"},
         **{"out": features, "regions": regions, "scale": tmp_path / "scale.npz"},
     )
     detect_rcnn.run(

@@ -41,7 +41,7 @@ def extracted(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         run(
             params.model_copy(update={"features": params.features.model_copy(update=changes)}),
             **{"images": checkout / "data/prepared/voc.zip", "proposals": tmp_path / "proposals.npz"},
-            **{"weights": checkout / "models/rcnn.safetensors", **outs},
+            **{"model": checkout / "models/rcnn.safetensors", **outs},
         )
         return {
             "out": np.load(outs["out"]),

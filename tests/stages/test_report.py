@@ -7,10 +7,18 @@ import pytest
 
 from commands.write_deps import ROOT
 from src.errors import InputError
+from src.report import page as whole
+from src.report import results, sizes
 from src.splits import Splits
 from stages.report import NOTHING, Params, run
 from tests.report.conftest import outputs  # noqa: F401 (a fixture)
 from tests.report.outputs import SPLITS, Outputs
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the sections with pictures and charts, which take seconds; tests/report has the whole page."""
+    monkeypatch.setattr(whole, "SECTIONS", [results, sizes])
 
 
 def page(
