@@ -8,7 +8,7 @@ import torch
 from src import plugins
 from src.classification.batches import LabelledBatches
 from src.classification.running import BATCH_SIZE, TEST, predict, start
-from src.evaluation import classifier as evaluation
+from src.evaluation import classifier_metrics as evaluation
 from src.files.labelled_images import LabelledImages
 from src.files.storage import write_csv, write_json
 from src.files.weights import read_tensors

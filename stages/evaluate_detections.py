@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.evaluation.detections import measure
+from src.evaluation.detector_metrics import measure
 from src.files.boxed_images import BoxedImages
 from src.files.storage import write_csv, write_json
 from src.params import Sections

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from src.evaluation.proposal_metrics import by_count, by_iou, measure
 from src.evaluation.proposal_recall import Evaluate
-from src.evaluation.proposals import by_count, by_iou, measure
 from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
 from src.files.storage import write_csv, write_json

@@ -221,6 +221,12 @@ def test_no_file_is_longer_than_a_reader_takes_in(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
+def test_the_tests_mirror_the_library() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")} - {"."}
+    library = {path.parent.relative_to(ROOT / "src").as_posix() for path in MODULES} | {"stages", "commands"}
+    assert folders <= library
+
+
 def test_a_stage_is_a_short_script() -> None:
     lengths = [len((ROOT / f"stages/{script(stage)}.py").read_text().splitlines()) for stage in STAGES.values()]
     assert max(lengths) <= 80

@@ -8,7 +8,7 @@ import pandas as pd
 
 from src.boxes.target import Targets
 from src.evaluation.bootstrap import draws, standard_errors
-from src.evaluation.detections import with_null
+from src.evaluation.detector_metrics import with_null
 from src.evaluation.proposal_recall import best_overlaps, mabo, recall, sliding_window
 from src.evaluation.resampled_proposals import of_proposals
 
