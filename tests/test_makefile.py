@@ -44,7 +44,7 @@ class Folder:
 
     @property
     def installs(self) -> bool:
-        """Whether the fake Python was asked for a virtual environment, with which the installation begins."""
+        """Tell if the fake Python was asked for a virtual environment, with which the installation begins."""
         return self.calls.exists() and VENV in self.calls.read_text()
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the classifiers' stages share: parameters of the repository with short trainings."""
+"""The parameters of the repository with short trainings, for the tests of the classifiers' stages."""
 
 from typing import Any
 

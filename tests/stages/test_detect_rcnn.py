@@ -79,7 +79,7 @@ def test_proposals_of_test_images_alone_are_scored_suppressed_and_moved(detected
     moved, unmoved = found["detections"]["both"], found["no_bbox"]["both"]
     for record in (moved, unmoved):
         assert record["labels"].tolist() == [1, 2]
-        assert record["scores"].tolist() == [1.0, 3.0]  # neither true boxes nor mirrored regions, which have 18
+        assert record["scores"].tolist() == [1.0, 3.0]  # neither ground-truth boxes nor mirrored regions, which have 18
     np.testing.assert_allclose(unmoved["boxes"], [CAR, CAT])
     np.testing.assert_allclose(moved["boxes"], [[12, 10, 32, 30], CAT], atol=1e-4)
 

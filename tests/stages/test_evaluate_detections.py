@@ -98,7 +98,7 @@ def test_images_of_another_split_are_left_out(evaluate):
 
 
 def test_the_three_averages_are_not_mixed_up(evaluate):
-    # One of two cars, behind a false one, at an IoU of 0.8 (seven thresholds): precision 1/2 up to recall 1/2. No cat.
+    # One of two cars, after a false one, at an IoU of 0.8 (seven thresholds): precision 1/2 up to recall 1/2. No cat.
     detections = {**PERFECT, "a": record((1, [0, 0, 10, 8], 0.1)), "b": record(), "c": record((1, NEAR, 0.5))}
     metrics, _ = evaluate(detections)
     assert metrics["ap"] == {"car": round(6 / 11 / 2, 4), "cat": 0.0, "cow": None}

@@ -54,7 +54,7 @@ def test_the_images_of_r_cnn_have_proposals_inside_them_as_many_and_as_large_as_
 
 
 def test_the_drawn_rectangle_is_found(proposed: Proposed, params: Params, checkout: Path) -> None:
-    """Of the scene in tests/trained.py, at the coordinates at which it is drawn."""
+    """The scene is that of tests/trained.py, and the coordinates are those at which it draws the rectangle."""
     height, width = BoxedImages(checkout / "data/prepared/voc.zip").size("000001")
     rectangle = np.array([width // 2, height // 4, width - 7, height - 9])
     boxes = proposed(search(params, max_proposals=1000), "proposals.npz")["000001"]["boxes"]

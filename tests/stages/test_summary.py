@@ -9,7 +9,7 @@ from stages.summary import Params, run
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What the evaluations write, of two detectors that the list has not and of what it has."""
+    """Write the files of the evaluations, of two detectors that the list lacks and of the listed methods."""
     metrics = {
         "rcnn": {"map_voc07": 0.6, "map_voc12": 0.7, "map_coco": 0.3, "map_voc07_no_bbox": 0.5, "images": 6},
         "toy": {"map_voc07": None, "map_coco": 0.2, "map_voc07_untrained": 0.1},
