@@ -81,7 +81,7 @@ def test_proposals_of_test_images_alone_are_scored_suppressed_and_moved(detected
         assert record["labels"].tolist() == [1, 2]
         assert record["scores"].tolist() == [1.0, 3.0]  # neither ground-truth boxes nor mirrored regions, which have 18
     np.testing.assert_allclose(unmoved["boxes"], [CAR, CAT])
-    np.testing.assert_allclose(moved["boxes"], [[12, 10, 32, 30], CAT], atol=1e-4)
+    np.testing.assert_allclose(moved["boxes"], [[12.0, 10, 32, 30], CAT], atol=1e-4)
 
 
 def test_moved_boxes_are_clipped_to_the_image(detected: Detected) -> None:

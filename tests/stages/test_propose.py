@@ -40,17 +40,27 @@ def test_the_images_of_r_cnn_have_proposals_inside_them_as_many_and_as_large_as_
     proposed: Proposed, params: Params, checkout: Path
 ) -> None:
     data, found = BoxedImages(checkout / "data/prepared/voc.zip"), proposed(params, "proposals.npz")
+    most, least = params.selective_search.max_proposals, params.selective_search.min_side
+    assert most is not None
     assert list(found) == data.ids("train", "test")  # not of splits.detectors, which these data lack
     for image_id, record in found.items():
         height, width = data.size(image_id)
         assert record["boxes"].shape == (len(record["boxes"]), 4)
-        assert 1 < len(record["boxes"]) <= params.selective_search.max_proposals
+        assert 1 < len(record["boxes"]) <= most
         assert (record["boxes"] >= 0).all()
         assert (record["boxes"] <= [width, height, width, height]).all()
-        assert (record["boxes"][:, 2:] - record["boxes"][:, :2] >= params.selective_search.min_side).all()
-    only = {"finetune": "train", "validation": "train", "train": "train", "test": "train"}
-    chosen = params.model_copy(update={"splits": params.splits.model_copy(update=only)})
-    assert list(proposed(chosen, "train.npz")) == data.ids("train")
+        assert (record["boxes"][:, 2:] - record["boxes"][:, :2] >= least).all()
+
+
+@pytest.mark.parametrize("role", [None, "finetune", "validation", "train", "test"])
+def test_the_images_are_those_of_all_splits_that_r_cnn_looks_at(
+    proposed: Proposed, params: Params, checkout: Path, role: str | None
+) -> None:
+    """All parts see the split `train`, of one image, but for one part that sees the split `test`, of two."""
+    splits = {"finetune": "train", "validation": "train", "train": "train", "test": "train"}
+    splits |= {role: "test"} if role else {}
+    found = proposed(params.model_copy(update={"splits": params.splits.model_copy(update=splits)}), "some.npz")
+    assert list(found) == BoxedImages(checkout / "data/prepared/voc.zip").ids("test" if role else "train")
 
 
 def test_the_drawn_rectangle_is_found(proposed: Proposed, params: Params, checkout: Path) -> None:

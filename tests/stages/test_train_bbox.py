@@ -107,7 +107,6 @@ def test_a_larger_penalty_leaves_a_larger_error_but_never_more_than_the_mean_del
     assert errors[0] < errors[1] < errors[2] == pytest.approx(report["train_error_mean_delta"], rel=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
 def test_a_class_without_pairs_leaves_boxes_where_they_are(train: Trained) -> None:
     found = train(labels=(1,))
     assert not found["out"]["weights"][1].any()

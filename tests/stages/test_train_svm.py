@@ -15,7 +15,7 @@ from src.files.prepared import write_prepared
 from src.files.records import Record, read_records, write_records
 from src.files.storage import read_npz
 from src.rcnn.features import Features
-from src.rcnn.mining import TrainSvm
+from src.rcnn.mining import TrainSvm, solver_of
 from src.splits import Splits
 from stages.train_svm import Params, run
 from tests.stages.described import write_described
@@ -97,12 +97,20 @@ def test_the_tables_hold_a_row_for_each_round_and_class(trained: Trained, params
     assert metrics["pool_accuracy"] == last["pool_accuracy"].to_dict() == {"circle": 1.0, "square": 1.0}
 
 
-def test_negatives_of_the_first_round_follow_the_seed(trained: Trained, params: Params) -> None:
-    """Other parameters equal, the first plane depends on which negative was drawn."""
-    options = {"first_negatives": 1, "rounds": 1, "hard_margin": 100.0}  # no negative is hard: nothing is mined
+def test_the_first_negatives_follow_the_seed(trained: Trained, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solver gets the same seed each time, and no negative is hard, so only the first negatives can differ."""
+    monkeypatch.setattr("stages.train_svm.solver_of", lambda rules, seed: solver_of(rules, 0))
+    options = {"first_negatives": 1, "hard_margin": 100.0}
     planes = [trained(params.model_copy(update={"seed": seed}), **options)["out"]["weights"] for seed in range(4)]
-    assert any(not np.allclose(planes[0], other, atol=1e-3) for other in planes[1:])
+    assert any(not np.array_equal(planes[0], other) for other in planes[1:])
     np.testing.assert_array_equal(trained(params, **options)["out"]["weights"], planes[0])
+
+
+def test_the_solver_follows_the_seed(trained: Trained, params: Params) -> None:
+    """All negatives are held from the start, so only the random batches of SGD can differ."""
+    options = {"solver": "sgd", "first_negatives": 1000}
+    first, other = (trained(params.model_copy(update={"seed": seed}), **options)["out"]["weights"] for seed in (0, 1))
+    assert not np.array_equal(first, other)
 
 
 def test_regions_that_do_not_begin_with_the_training_images_are_refused(
