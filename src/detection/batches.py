@@ -31,7 +31,7 @@ class DetectionBatches(EpochBatches):
         super().__init__(data.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
         self.data = data
         self.fixed, self.random, self.normalise = fixed_steps(size, augment), random_steps(size, augment), normalise()
-        self._kept = Kept(self._load, lambda item: item[0].numel())
+        self._kept = Kept(self._load, _num_bytes)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         ids = self.ids(index)
@@ -47,3 +47,8 @@ class DetectionBatches(EpochBatches):
     def _load(self, image_id: str) -> Pair:
         resized: Pair = self.fixed(*pair(self.data.image(image_id), without_difficult(self.data.target(image_id))))
         return resized
+
+
+def _num_bytes(sample: Pair) -> int:
+    """Return the bytes of an image with its objects; a function, because a spawned worker cannot unpickle a lambda."""
+    return sample[0].numel()
