@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from src import plugins
 from src.classification.loss import loss
 from src.classification.params import Loss
-from src.training.loop import fit
+from src.training.loop import Run, fit
 from src.training.settings import Train
 
 CLASSES = 10
@@ -113,7 +113,7 @@ def main() -> None:
             losses.append(loss(net(batch["images"]), batch["labels"], PLAIN))
             return {"loss": losses[-1]}
 
-        fit(fabric, ours, lambda _, turns=turns: turns, step, settings)
+        fit(Run(fabric, settings), ours, lambda _, turns=turns: turns, step)
         their_seconds = np.array([seconds for seconds, _ in turns.theirs])[2:]  # the first pairs allocate memory
         our_seconds = np.array(turns.ours)[2:]
         their_losses = [value for _, value in turns.theirs[:3]]

@@ -28,9 +28,9 @@ OPENCV = "opencv-contrib-python-headless"
 
 def check(params: Params) -> None:
     """Raise one `InputError` with a line per problem of the machine or the parameters; return if there is none."""
-    found = list(chain(packages(), *(one(params) for one in (paths, names, torchvision_weights, best_by, networks))))
-    if found:
-        raise InputError("\n".join(found))
+    checks = (paths, names, torchvision_weights, best_by, networks)
+    if problems := [*packages(), *chain.from_iterable(one_check(params) for one_check in checks)]:
+        raise InputError("\n".join(problems))
 
 
 def packages() -> Iterator[str]:
@@ -95,9 +95,9 @@ def best_by(params: Params) -> Iterator[str]:
         name = section.train.over(params.train).best_by
         if name != LAST and not name.startswith("val_"):  # which figures exist depends on the losses
             wrong[f"{key}.train" if "best_by" in section.train.model_fields_set else "train"] = name
-    for where, name in wrong.items():
+    for section_key, name in wrong.items():
         yield (
-            f"params.yaml: {where}.best_by = {name!r}: it must be {LAST} or a figure of the validation, such as "
+            f"params.yaml: {section_key}.best_by = {name!r}: it must be {LAST} or a figure of the validation, such as "
             "val_loss or val_accuracy"
         )
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from src.errors import InputError
 from src.files.storage import fingerprint
-from src.files.versions import KEY, installed
 from stages import arithmetic
 
 if TYPE_CHECKING:
@@ -64,16 +63,11 @@ def computed_by() -> str:
     """
     import torch  # as in `device`
 
-    if (where := device()).startswith("cuda"):
-        return torch.cuda.get_device_name(where)
+    if (name := device()).startswith("cuda"):
+        return torch.cuda.get_device_name(name)
     if arithmetic.mode() == arithmetic.PINNED:
         return arithmetic.PINNED
     return f"{arithmetic.NATIVE}: {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
-
-
-def made_by() -> dict[str, Any]:
-    """Return what a metrics file records of a training: `arithmetic`, of `computed_by`, and the libraries' versions."""
-    return {"arithmetic": computed_by(), KEY: installed()}
 
 
 def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> Path:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.evaluation.proposal_metrics import by_count, by_iou, measure
+from src.evaluation.proposal_metrics import measure
 from src.evaluation.proposal_recall import Evaluate
 from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
@@ -26,11 +26,15 @@ def run(params: Params, *, images: Path, proposals: Path, out: Path, curves: Pat
     targets = {image_id: data.target(image_id) for image_id in ids}
     sizes = {image_id: data.size(image_id) for image_id in ids}
     boxes = {image_id: record["boxes"] for image_id, record in read_records(proposals, ids).items()}
-    metrics = measure(boxes, targets, sizes, params.evaluate.recall_at)
-    write_json(out, metrics)
-    write_csv(curves, by_iou(boxes, targets, sizes))
-    write_csv(counts, by_count(boxes, targets, sizes))
-    print(", ".join(f"{name} {metrics[name]}" for name in ("recall_50", "recall_70", "mabo", "proposals_per_image")))
+    measured = measure(boxes, targets, sizes, params.evaluate.recall_at)
+    write_json(out, measured.metrics)
+    write_csv(curves, measured.by_iou)
+    write_csv(counts, measured.by_count)
+    print(
+        ", ".join(
+            f"{name} {measured.metrics[name]}" for name in ("recall_50", "recall_70", "mabo", "proposals_per_image")
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
+from src.files.versions import made_by
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.rcnn.finetune import Finetune, RegionBatches
@@ -15,7 +16,7 @@ from src.training.loop import Run
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, fabric, made_by, workers
+from stages.environment import checkpoint, computed_by, fabric, workers
 
 
 class Params(Sections):
@@ -61,7 +62,7 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
         history,
         settings,
         facts={"backbone": rules.backbone, "pool": rules.pool, "hidden": rules.hidden, "classes": data.classes},
-        figures={**counts, **made_by()},
+        figures={**counts, **made_by(computed_by())},
         columns=["epoch", "loss"],
         out=out,
         metrics=metrics,

@@ -11,6 +11,7 @@ from src.classification.running import TRAIN, VALIDATION
 from src.classification.training import train
 from src.files.labelled_images import LabelledImages
 from src.files.storage import write_json
+from src.files.versions import made_by
 from src.files.weights import write_tensors
 from src.params import Sections, Seed
 from src.rcnn import pretraining
@@ -19,7 +20,7 @@ from src.rcnn.warp import Warp
 from src.training.loop import Run, kept_row
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, fabric, made_by, workers
+from stages.environment import checkpoint, computed_by, fabric, workers
 
 
 class Params(Sections):
@@ -54,7 +55,7 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
         pretraining.recipe(section, params.warp),
     )
     write_tensors(out, pretraining.without_last(model), {"source": f"{PRETRAINED} on {section.data}"})
-    write_json(metrics, {**kept_row(history, settings), **made_by()})
+    write_json(metrics, {**kept_row(history, settings), **made_by(computed_by())})
 
 
 if __name__ == "__main__":

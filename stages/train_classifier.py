@@ -7,6 +7,7 @@ from src import plugins
 from src.classification.running import TRAIN, VALIDATION, start
 from src.classification.training import train
 from src.files.labelled_images import LabelledImages
+from src.files.versions import made_by
 from src.files.weights import read_tensors
 from src.networks import starting_weights
 from src.params import Sections, Seed
@@ -14,7 +15,7 @@ from src.training.loop import Run
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, fabric, made_by, workers
+from stages.environment import checkpoint, computed_by, fabric, workers
 
 
 class Params(Sections):
@@ -60,7 +61,7 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
         figures={
             "images": len(data.ids(TRAIN)),
             "val_images": len(data.ids(VALIDATION)),
-            **made_by(),
+            **made_by(computed_by()),
         },
         columns=["epoch", "loss", "val_accuracy"],
         out=out,

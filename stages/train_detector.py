@@ -7,6 +7,7 @@ from src import plugins
 from src.detection.running import start
 from src.detection.training import train
 from src.files.boxed_images import BoxedImages
+from src.files.versions import made_by
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.splits import Splits
@@ -14,7 +15,7 @@ from src.training.loop import Run
 from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, fabric, made_by, workers
+from stages.environment import checkpoint, computed_by, fabric, workers
 
 
 class Params(Sections):
@@ -53,7 +54,7 @@ def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path
         history,
         settings,
         facts={"detector": detector, "model": trained["model"], "classes": data.classes},
-        figures=made_by(),
+        figures=made_by(computed_by()),
         columns=["epoch", "loss"],
         out=out,
         metrics=metrics,

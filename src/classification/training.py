@@ -5,7 +5,6 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader, Subset
 
 from src.classification.batches import LabelledBatches
 from src.classification.loss import class_weights, loss
@@ -48,7 +47,7 @@ def train(
     validation = LabelledBatches(data, held_out, recipe.input, batch_size=BATCH_SIZE) if held_out else None
 
     def batches(epoch: int) -> Batches:
-        return DataLoader(Subset(training, training.epoch(epoch)), batch_size=None, num_workers=run.workers)
+        return run.load(training, training.epoch(epoch))
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         return {"loss": loss(net(batch["images"]), batch["labels"], recipe.loss, weights)}
@@ -64,16 +63,13 @@ def train(
             freeze(net, [*fresh, _name_of(net, last_layer(net))])
 
     return fit(
-        run.fabric,
+        run,
         model,
         batches,
         losses,
-        run.settings,
         validate=validate if held_out else None,
         groups=parameter_groups(model, fresh, recipe.new_layer_lr),
         prepare=prepare if recipe.freeze_epochs else None,
-        seed=run.seed,
-        checkpoint=run.checkpoint,
     )
 
 

@@ -5,7 +5,6 @@ from types import ModuleType
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
 
 from src.detection.batches import DetectionBatches
 from src.detection.running import measure
@@ -41,7 +40,7 @@ def train(
     validation = DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed) if held_out else None
 
     def batches(epoch: int) -> Batches:
-        return DataLoader(Subset(training, training.epoch(epoch)), batch_size=None, num_workers=run.workers)
+        return run.load(training, training.epoch(epoch))
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         named: dict[str, Tensor] = module.loss(net(batch["images"]), batch["targets"], section.loss)
@@ -53,13 +52,10 @@ def train(
             yield f"val_{name}", value
 
     return fit(
-        run.fabric,
+        run,
         model,
         batches,
         losses,
-        run.settings,
         validate=validate if validation else None,
         groups=parameter_groups(model, fresh, section.new_layer_lr),
-        seed=run.seed,
-        checkpoint=run.checkpoint,
     )

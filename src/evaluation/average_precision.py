@@ -85,10 +85,10 @@ def coco_outcomes(detections: Detections, targets: Targets, classes: Sequence[st
     return _outcomes(best, targets, classes, match_coco)
 
 
-def precision_recall(found: Outcomes) -> list[Curve]:
+def precision_recall(outcomes: Outcomes) -> list[Curve]:
     """Compute the precision-recall curve at each of the T thresholds."""
-    objects = int(found.objects.sum())
-    return [_curve(outcomes, objects) for outcomes in found.outcomes]
+    objects = int(outcomes.objects.sum())
+    return [_curve(row, objects) for row in outcomes.outcomes]
 
 
 def coco_ap(outcomes: Mapping[str, Outcomes]) -> dict[str, float]:

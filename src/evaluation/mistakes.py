@@ -71,13 +71,13 @@ def findings(detections: Detections, targets: Targets, classes: Sequence[str]) -
     return sorted([*examined, *_missed(examined, targets)], key=worst_first)
 
 
-def counts(found: Sequence[Finding], label: int | None = None) -> dict[str, int]:
+def counts(items: Sequence[Finding], label: int | None = None) -> dict[str, int]:
     """Count the findings per kind, including zeros, of all classes or of one (the class of the detection).
 
     >>> counts([])
     {'correct': 0, 'localisation': 0, 'duplicate': 0, 'confusion': 0, 'background': 0, 'missed': 0}
     """
-    chosen = [item.kind for item in found if label in (None, item.label)]
+    chosen = [item.kind for item in items if label in (None, item.label)]
     return {kind: chosen.count(kind) for kind in (CORRECT, *MISTAKES)}
 
 

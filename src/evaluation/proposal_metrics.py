@@ -1,7 +1,7 @@
 """The figures of region proposals on the test images, and their recall curves, with those of a sliding window."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,16 @@ Boxes = Mapping[str, np.ndarray]  # image id -> proposals [N, 4], in their order
 Sizes = Mapping[str, tuple[int, int]]  # image id -> (height, width)
 
 
-def measure(boxes: Boxes, targets: Targets, sizes: Sizes, recall_at: Sequence[int]) -> dict[str, Any]:
-    """Return the content of a metrics file: recalls, MABO, the sliding window's recalls, standard errors, counts.
+class Measured(NamedTuple):
+    """The contents of the three files of an evaluation of proposals."""
+
+    metrics: dict[str, Any]  # recalls, MABO, the sliding window's recalls, standard errors, counts
+    by_iou: pd.DataFrame  # `iou`, `recall` and `sliding_window`, one row per IoU threshold
+    by_count: pd.DataFrame  # `proposals`, `recall_50`, `recall_70` and `sliding_window_50`, one row per count
+
+
+def measure(boxes: Boxes, targets: Targets, sizes: Sizes, recall_at: Sequence[int]) -> Measured:
+    """Measure the proposals of test images, beside as many sliding windows.
 
     Args:
         boxes: proposals of every image of `targets`.
@@ -40,18 +48,15 @@ def measure(boxes: Boxes, targets: Targets, sizes: Sizes, recall_at: Sequence[in
         "recall_70_sliding_window": recall(baseline, 0.7),
     }
     errors = standard_errors(of_proposals(boxes, targets, recall_at, draws(len(targets))))
-    return {**with_null(metrics), "standard_error": errors, "images": len(targets), "objects": len(overlaps)}
-
-
-def by_iou(boxes: Boxes, targets: Targets, sizes: Sizes) -> pd.DataFrame:
-    """Tabulate `iou`, `recall` and `sliding_window`, one row per IoU threshold."""
-    overlaps, baseline = (best_overlaps(tested, targets).overlaps for tested in (boxes, _windows(boxes, sizes)))
     rows = [(thresh, recall(overlaps, thresh), recall(baseline, thresh)) for thresh in IOU_THRESHS]
-    return pd.DataFrame(rows, columns=["iou", "recall", "sliding_window"])
+    return Measured(
+        {**with_null(metrics), "standard_error": errors, "images": len(targets), "objects": len(overlaps)},
+        pd.DataFrame(rows, columns=["iou", "recall", "sliding_window"]),
+        _by_count(boxes, targets, sizes),
+    )
 
 
-def by_count(boxes: Boxes, targets: Targets, sizes: Sizes) -> pd.DataFrame:
-    """Tabulate `proposals`, `recall_50`, `recall_70` and `sliding_window_50`, one row per number of proposals."""
+def _by_count(boxes: Boxes, targets: Targets, sizes: Sizes) -> pd.DataFrame:
     most = max(map(len, boxes.values()))
     rows = []
     for k in [*(k for k in COUNTS if k < most), most]:

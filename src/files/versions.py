@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 PACKAGES = {
     "torch": "torch",
@@ -23,6 +24,11 @@ KEY = "versions"
 def installed() -> dict[str, str]:
     """Return the installed versions by library, without the part that names a build, such as `+cu130`."""
     return {name: version(package).partition("+")[0] for name, package in PACKAGES.items()}
+
+
+def made_by(arithmetic: str) -> dict[str, Any]:
+    """Return what the metrics file of a training records: its arithmetic, and the versions of the libraries."""
+    return {"arithmetic": arithmetic, KEY: installed()}
 
 
 def differences(metrics: Path, now: Mapping[str, str]) -> Iterator[str]:

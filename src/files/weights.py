@@ -21,8 +21,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, "Tensor"], facts: Mapp
     """Write weights as safetensors, with `facts` about them as JSON in the header."""
     metadata = {"format": "pt", "facts": json.dumps(facts or {}, sort_keys=True)}  # other libraries look for `format`
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic(path) as temporary:
-        temporary.write_bytes(_ordered(_serialised(content, metadata)))
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.writelines(_ordered(_serialised(content, metadata)))
 
 
 def _serialised(content: dict[str, "Tensor"], metadata: dict[str, str]) -> bytes:
@@ -33,8 +33,8 @@ def _serialised(content: dict[str, "Tensor"], metadata: dict[str, str]) -> bytes
     return save(content, metadata)
 
 
-def _ordered(content: bytes) -> bytes:
-    """Sort the metadata of a safetensors file: its library writes several keys in a random order.
+def _ordered(content: bytes) -> tuple[bytes, bytes, memoryview]:
+    """Sort the metadata of a safetensors file, and return its parts; its library writes several keys in a random order.
 
     A file is the length of its header (8 bytes), the header as JSON, padded with spaces to whole 8 bytes, and the data.
     """
@@ -43,7 +43,7 @@ def _ordered(content: bytes) -> bytes:
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+    return len(text).to_bytes(8, "little"), text, memoryview(content)[8 + length :]
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
 
 from src.networks import starting_weights
 from src.rcnn import network
@@ -55,18 +54,15 @@ def train(
     def batches(epoch: int) -> Batches:
         first = epoch * rules.batches_per_epoch
         items = range(first, first + rules.batches_per_epoch)
-        return DataLoader(Subset(regions, items), batch_size=None, num_workers=run.workers)
+        return run.load(regions, items)
 
     return fit(
-        run.fabric,
+        run,
         model,
         batches,
         lambda net, batch: region_loss(net, batch, warp),
-        run.settings,
         validate=None if held_out is None else lambda net: _accuracy(run.fabric, net, held_out, warp),
         groups=parameter_groups(model, fresh, rules.new_layer_lr),
-        seed=run.seed,
-        checkpoint=run.checkpoint,
     )
 
 

@@ -47,15 +47,15 @@ def _images(inputs: Inputs, name: str, findings: Sequence[Finding]) -> Grid:
     return Grid([picture(inputs, image_id, findings) for image_id in chosen], f"Detections of {title(name)}")
 
 
-def picture(inputs: Inputs, image_id: str, found: Sequence[Finding], said: str = "") -> Picture:
-    """Show a test image with its objects and the findings that concern it; the caption begins with `said`."""
-    of_image = [item for item in found if item.image_id == image_id]
+def picture(inputs: Inputs, image_id: str, findings: Sequence[Finding], before: str = "") -> Picture:
+    """Show a test image with its objects and the findings that concern it; the caption begins with `before`."""
+    of_image = [item for item in findings if item.image_id == image_id]
     boxes = [Drawn(box, TRUE) for box in inputs.targets[image_id]["boxes"]]
     boxes += [Drawn(item.box, LOOKS.get(item.kind, WRONG), _label(inputs, item)) for item in of_image]
     uri, size = with_boxes(inputs.images.image(image_id), boxes)
     number = counts(of_image)
     kinds = ", ".join(f"{count} {kind}" for kind, count in number.items() if count) or "nothing among the best ranked"
-    caption = f"{said}{image_id}: {kinds}"
+    caption = f"{before}{image_id}: {kinds}"
     words = objects(inputs, image_id)
     return Picture(uri, f"Test image {image_id} with {words}; {kinds}.", caption, size)
 

@@ -15,6 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from src.errors import InputError
@@ -36,53 +37,60 @@ class Batches(Protocol):
 
 
 class Run(NamedTuple):
-    """The circumstances of a training, which all trainers share."""
+    """The circumstances of a training, which all trainers share.
 
-    fabric: Fabric  # the device and the precision
-    settings: Train
-    seed: int  # of order, augmentation and dropout
-    workers: int = 0  # processes that prepare batches
-    checkpoint: Path | None = None  # as in `fit`
-
-
-def fit(
-    fabric: Fabric,
-    model: nn.Module,
-    batches: Callable[[int], Batches],
-    losses: Callable[[nn.Module, Any], Losses],
-    settings: Train,
-    *,
-    validate: Callable[[nn.Module], Iterable[tuple[str, float]]] | None = None,
-    groups: Sequence[dict[str, Any]] | None = None,
-    prepare: Callable[[nn.Module, int], None] | None = None,
-    seed: int = 0,
-    checkpoint: Path | None = None,
-) -> list[Row]:
-    """Train `model` in place and return a row of figures per epoch: `loss`, the sum, and each loss by its name.
-
-    Args:
+    Attributes:
         fabric: the device and the precision.
-        model: the network.
-        batches: epoch (from 0) -> the batches of that epoch.
-        losses: (model, batch) -> named losses, which are summed; the model is in train mode.
-        settings: everything but batch size (set by `batches`) and precision (set by `fabric`). With `ema_decay`, the
+        settings: everything but batch size (set by the batches) and precision (set by `fabric`). With `ema_decay`, the
             exponential moving average of the weights is validated and kept. `best_by` names the validation figure that
             selects the epoch whose weights are kept, the first if several are equal. A figure whose name ends with
             `loss` is better if it is lower. `last`, or no validation, keeps the last epoch's weights. With `patience`,
             training ends after that many validations in a row without an improvement.
+        seed: seed of the random state; each epoch has its own.
+        workers: processes that prepare batches.
+        checkpoint: file for the state after each epoch; if it exists, training resumes from it. It is removed at the
+            end. Put a `fingerprint` in its name, so that it is never used with other parameters or data.
+    """
+
+    fabric: Fabric
+    settings: Train
+    seed: int = 0
+    workers: int = 0
+    checkpoint: Path | None = None
+
+    def load(self, data: Dataset[Any], items: range) -> Batches:
+        """Load some items of a data set whose items are whole batches."""
+        return DataLoader(Subset(data, items), batch_size=None, num_workers=self.workers)
+
+
+def fit(
+    run: Run,
+    model: nn.Module,
+    batches: Callable[[int], Batches],
+    losses: Callable[[nn.Module, Any], Losses],
+    *,
+    validate: Callable[[nn.Module], Iterable[tuple[str, float]]] | None = None,
+    groups: Sequence[dict[str, Any]] | None = None,
+    prepare: Callable[[nn.Module, int], None] | None = None,
+) -> list[Row]:
+    """Train `model` in place and return a row of figures per epoch: `loss`, the sum, and each loss by its name.
+
+    Args:
+        run: device, settings, seed and checkpoint.
+        model: the network.
+        batches: epoch (from 0) -> the batches of that epoch.
+        losses: (model, batch) -> named losses, which are summed; the model is in train mode.
         validate: yields (name, figure) after every `validate_every` epochs and after the last. The model is in eval
             mode, and has the averaged weights if there is an average; gradients are off.
         groups: parameter groups with `params` and a factor `lr_scale`; None puts all parameters in one group.
         prepare: (model, epoch from 0) is called before each epoch with the model in train mode. It sets anything else
             that changes between epochs, such as frozen layers.
-        seed: seed of the random state; each epoch has its own.
-        checkpoint: file for the state after each epoch; if it exists, training resumes from it. It is removed at the
-            end. Put a `fingerprint` in its name, so that it is never used with other parameters or data.
 
     Raises:
         InputError: validation yields no figure named `best_by`, or the schedule `plateau` has no figure.
         FloatingPointError: a loss is not finite; the message names the loss, the batch and its `ids`.
     """
+    fabric, settings, seed, _, checkpoint = run
     best_by = None if validate is None or settings.best_by == LAST else settings.best_by
     if settings.schedule == "plateau" and best_by is None:
         raise InputError("train.schedule = plateau needs a figure: give validation images, and name it in best_by")

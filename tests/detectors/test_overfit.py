@@ -17,7 +17,7 @@ from src.files.prepared import write_prepared
 from src.ingest.archives import open_archive
 from src.ingest.voc import reader as voc
 from src.params import read_params
-from src.training.loop import fit
+from src.training.loop import Run, fit
 from stages.train_detector import Params
 
 STEPS = 250
@@ -39,11 +39,10 @@ def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path
     model, _ = running.start(module, section, data.num_classes, {}, seed=0)
     same = DetectionBatches(data, ids, 256, batch_size=8)
     fit(
-        Fabric(accelerator="cpu", devices=1),
+        Run(Fabric(accelerator="cpu", devices=1), settings),
         model,
         lambda _: [same[0]],
         lambda net, batch: module.loss(net(batch["images"]), batch["targets"], section.loss),
-        settings,
     )
     found = running.detect(module, model, section, data, ids, torch.device("cpu"))
     curves = voc_curves(found, {image_id: data.target(image_id) for image_id in ids}, data.classes)

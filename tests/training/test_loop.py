@@ -10,7 +10,8 @@ from pytorch_optimizer import AdaBelief, Ranger
 from torch import Tensor, nn
 
 from src.errors import InputError
-from src.training.loop import fit, kept_row
+from src.training import loop
+from src.training.loop import Run, kept_row
 from src.training.settings import Train
 
 SETTINGS = Train(
@@ -40,6 +41,14 @@ SETTINGS = Train(
 @pytest.fixture
 def fabric() -> Fabric:
     return Fabric(accelerator="cpu", devices=1)
+
+
+def fit(
+    fabric: Fabric, model: nn.Module, batches: Any, losses: Any, settings: Train, *, seed: int = 0, **more: Any
+) -> list[loop.Row]:
+    """Train without workers; `more` may have a checkpoint."""
+    run = Run(fabric, settings, seed, checkpoint=more.pop("checkpoint", None))
+    return loop.fit(run, model, batches, losses, **more)
 
 
 def network() -> nn.Module:
