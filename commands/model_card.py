@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 from commands import trained
@@ -125,10 +126,7 @@ def rcnn(params: Params) -> Card:
 
 def detector(params: Params, name: str) -> Card:
     """Make the card of a dense detector; if it is class-agnostic, the figures are those of its proposals."""
-    module, section = plugins.section("detectors", params.detectors, name)
-    path = existing(MODELS / f"{name}.safetensors", f"train_detector@{name}")
-    facts = read_tensors(path)[1]
-    _made_with(path, facts["model"], section.model.model_dump(), f"detectors.{name}.model")
+    module, section, path, classes = _trained("detectors", params.detectors, name, "train_detector")
     agnostic = class_agnostic(name)
     resolved = _resolved(params, params.detectors[name])
     splits, origin, source = _objects(params, [(params.splits.detectors, "training")], resolved["train"])
@@ -144,13 +142,13 @@ def detector(params: Params, name: str) -> Card:
         what=_first_line(module.__doc__),
         origin=origin,
         splits=splits,
-        classes=[OBJECT] if agnostic else facts["classes"],
+        classes=[OBJECT] if agnostic else classes,
         first_label=1,
         figures=rows,
         parameters={"seed": params.seed, "detectors": {name: resolved}, "data": _shown(params, "voc")},
         limits=[
             *limits.of_data(source, splits[-1].images),
-            *limits.of_detector(facts["classes"], section.model.size, ap),
+            *limits.of_detector(classes, section.model.size, ap),
         ],
         files=_digests([path]),
         loading=LOAD.format(name=name) + DETECT,
@@ -159,10 +157,7 @@ def detector(params: Params, name: str) -> Card:
 
 def classifier(params: Params, name: str) -> Card:
     """Make the card of a classifier."""
-    module, section = plugins.section("classifiers", params.classifiers, name)
-    path = existing(MODELS / f"{name}.safetensors", f"train_classifier@{name}")
-    facts = read_tensors(path)[1]
-    _made_with(path, facts["model"], section.model.model_dump(), f"classifiers.{name}.model")
+    module, section, path, classes = _trained("classifiers", params.classifiers, name, "train_classifier")
     metrics, settings = _metrics(name, f"evaluate_classifier@{name}"), params.data[section.data]
     resolved = _resolved(params, params.classifiers[name])
     uses = [(TRAIN, "training"), (VALIDATION, _validation(resolved["train"])), (TEST, "the figures below")]
@@ -172,7 +167,7 @@ def classifier(params: Params, name: str) -> Card:
         what=_first_line(module.__doc__),
         origin=data.origin(section.data, settings),
         splits=splits,
-        classes=facts["classes"],
+        classes=classes,
         first_label=0,
         figures=figures.of_classifier(metrics),
         parameters={"seed": params.seed, "classifiers": {name: resolved}, "data": _shown(params, section.data)},
@@ -180,7 +175,7 @@ def classifier(params: Params, name: str) -> Card:
             *limits.of_data(
                 settings["source"], splits[-1].images, same_people=data.same_people(section.data, settings)
             ),
-            *limits.of_classifier(facts["classes"], metrics["by_class"], flip=section.predict.flip),
+            *limits.of_classifier(classes, metrics["by_class"], flip=section.predict.flip),
         ],
         files=_digests([path]),
         loading=LOAD.format(name=name) + CLASSIFY,
@@ -214,6 +209,15 @@ def _metrics(name: str, stage: str) -> dict[str, Any]:
 
 def _proposals(name: str) -> dict[str, Any]:
     return _metrics(f"proposals_{name}", f"evaluate_proposals@{name}")
+
+
+def _trained(kind: str, sections: dict[str, Any], name: str, stage: str) -> tuple[ModuleType, Any, Path, list[str]]:
+    """Return the file and the section of a plug-in, the path of its trained weights, and the classes in them."""
+    module, section = plugins.section(kind, sections, name)
+    path = existing(MODELS / f"{name}.safetensors", f"{stage}@{name}")
+    facts = read_tensors(path)[1]
+    _made_with(path, facts["model"], section.model.model_dump(), f"{kind}.{name}.model")
+    return module, section, path, facts["classes"]
 
 
 def _made_with(path: Path, stored: dict[str, Any], wanted: dict[str, Any], key: str) -> None:
