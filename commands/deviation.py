@@ -1,13 +1,13 @@
 """Measure how far the headline metrics move by chance: with other seeds, and with other arithmetic.
 
     python -m commands.deviation /big/folder      # the runs, then docs/results/deviation.json and the table
-    python -m commands.deviation /big/folder --seeds 1 2 3 --arithmetic "ARITHMETIC=native OMP_NUM_THREADS=4"
+    python -m commands.deviation /big/folder --seeds 0 1 2 --others "ARITHMETIC=native OMP_NUM_THREADS=4"
     python -m commands.deviation                  # the table alone, from the existing figures
 
 Each run is a clone of HEAD in the folder, with its own cache. DVC makes `summary` there from the images in this
 workspace's cache, so all runs use the same images. A run whose summary exists is not repeated, so an interrupted
-measurement resumes. The seeds run in parallel, in native arithmetic with one thread each, which keeps all cores busy.
-The deviation over arithmetics compares the workspace, which is pinned, with runs of its own seed in other arithmetic.
+measurement resumes. The workspace itself is the run of the first seed, and all seeds run in pinned arithmetic. The
+deviation over arithmetics compares the workspace with runs of its seed in other arithmetic.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ from src.errors import InputError
 from src.evaluation.headline import of
 from src.files.storage import write_json
 from src.params import Count
-from stages import environment
+from stages import arithmetic, environment
 from stages.command import command
 
 SUMMARY = Path("metrics/summary.json")
@@ -37,14 +37,10 @@ RESULT = Path("docs/results/deviation.json")
 CACHE = Path(".dvc/cache")
 IMAGES = ("download", "prepare")  # stages whose outputs depend neither on the seed nor on the arithmetic
 SEEDS = [0, 1, 2, 3, 4]
-ONE_THREAD = "ARITHMETIC=native OMP_NUM_THREADS=1"
 ARITHMETIC = [  # settings of machines that are not pinned
-    ONE_THREAD,
-    "ARITHMETIC=native OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2",
-    "ARITHMETIC=native OMP_NUM_THREADS=2",
-    "ARITHMETIC=native OMP_NUM_THREADS=4 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE",
+    "ARITHMETIC=native OMP_NUM_THREADS=1",
+    "ARITHMETIC=native OMP_NUM_THREADS=4 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2",
 ]
-WORKSPACE = "workspace"
 LOG = "dvc.log"
 Summary = Mapping[str, float]
 
@@ -52,22 +48,25 @@ Summary = Mapping[str, float]
 def run(
     folder: Annotated[Path | None, "folder for the runs, some 300 MB each"] = None,
     *,
-    seeds: Annotated[list[int], "seeds of the runs"] = SEEDS,  # noqa: B006
-    arithmetic: Annotated[list[str], "variables; per argument, one run with the first seed"] = ARITHMETIC,  # noqa: B006
+    seeds: Annotated[list[int], "seeds, that of the workspace first"] = SEEDS,  # noqa: B006
+    others: Annotated[list[str], "variables; per argument, one run with the first seed"] = ARITHMETIC,  # noqa: B006
     jobs: Annotated[Count | None, "runs in parallel [one per CPU]"] = None,
 ) -> None:
     """Make the runs that are missing, write their figures and the deviations, and print the table."""
     if folder:
-        write_json(RESULT, deviations(all_runs(folder, seeds, arithmetic, jobs or environment.jobs())))
+        write_json(RESULT, deviations(all_runs(folder, seeds, others, jobs or environment.jobs())))
     print(table(read(RESULT), Path("metrics")))
 
 
-def all_runs(folder: Path, seeds: list[int], arithmetic: list[str], jobs: int) -> dict[str, Summary]:
-    """Return the headline metrics of the workspace and of each run, by name: `seed N`, or its variables."""
-    wanted = {f"seed {seed}": (seed, variables_of(ONE_THREAD)) for seed in seeds}
-    wanted |= {words: (seeds[0], variables_of(words)) for words in arithmetic}
+def all_runs(folder: Path, seeds: list[int], others: list[str], jobs: int) -> dict[str, Summary]:
+    """Return the headline metrics of the workspace and of each run, by name: `seed N`, or its variables.
+
+    The workspace is `seed N` for the first of the seeds.
+    """
+    wanted: dict[str, tuple[int, dict[str, str]]] = {f"seed {seed}": (seed, {}) for seed in seeds[1:]}
+    wanted |= {words: (seeds[0], variables_of(words)) for words in others}
     summaries = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *run) for run in wanted.values())
-    return {WORKSPACE: read(SUMMARY), **dict(zip(wanted, summaries, strict=True))}
+    return {f"seed {seeds[0]}": read(SUMMARY), **dict(zip(wanted, summaries, strict=True))}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -85,7 +84,7 @@ def variables_of(words: str) -> dict[str, str]:
     """
     pairs = [word.partition("=") for word in words.split()]
     if not pairs or not all(name and sign for name, sign, _ in pairs):
-        raise InputError(f"--arithmetic {words!r} must be NAME=VALUE, or several of them in one quoted argument")
+        raise InputError(f"--others {words!r} must be NAME=VALUE, or several of them in one quoted argument")
     return {name: value for name, _, value in pairs}
 
 
@@ -124,7 +123,9 @@ def set_seed(params: Path, seed: int) -> None:
 def dvc(clone: Path, words: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> None:
     """Run DVC in a clone, in this Python's environment; its output goes to `dvc.log` there."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environ = {**os.environ, "PATH": path, "JOBS": "1", **variables}
+    # This process is pinned. Its children must not inherit that: they pin themselves, unless they are to be native.
+    inherited = {name: value for name, value in os.environ.items() if name not in arithmetic.SETTINGS}
+    environ = {**inherited, "PATH": path, "JOBS": "1", **variables}
     with (clone / LOG).open("a") as log:
         done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=clone, env=environ, stdout=log, stderr=log)
     if done.returncode:
@@ -141,9 +142,9 @@ def deviations(runs: Mapping[str, Summary]) -> dict[str, dict[str, Any]]:
         runs: the result of `all_runs`.
     """
     seeded = [name for name in runs if name.startswith("seed ")]
-    others = [name for name in runs if name not in seeded]
+    others = [seeded[0], *(name for name in runs if name not in seeded)]
     by_metric: dict[str, dict[str, Any]] = {}
-    for metric in runs[WORKSPACE]:
+    for metric in runs[seeded[0]]:
         figures = {name: summary[metric] for name, summary in runs.items()}
         by_metric[metric] = {
             "seed": _deviation([figures[name] for name in seeded]),

@@ -11,9 +11,9 @@ import pytest
 
 from commands import deviation
 from src.errors import InputError
+from stages.arithmetic import SETTINGS
 
 RUNS = {
-    "workspace": {"a.map": 0.61, "b.accuracy": 0.9},
     "seed 0": {"a.map": 0.6, "b.accuracy": 0.9},
     "seed 1": {"a.map": 0.7, "b.accuracy": 0.9},
     "seed 2": {"a.map": 0.5, "b.accuracy": 0.9},
@@ -24,19 +24,19 @@ RUNS = {
 def test_seeds_and_arithmetics_are_told_apart() -> None:
     found = deviation.deviations(RUNS)
     assert found["a.map"]["seed"] == pytest.approx(statistics.stdev([0.6, 0.7, 0.5]))
-    assert found["a.map"]["arithmetic"] == pytest.approx(statistics.stdev([0.61, 0.64]))
+    assert found["a.map"]["arithmetic"] == pytest.approx(statistics.stdev([0.6, 0.64]))
     assert found["a.map"]["runs"] == {name: figures["a.map"] for name, figures in RUNS.items()}
     assert found["b.accuracy"]["seed"] == 0
 
 
 def test_one_run_alone_has_no_deviation() -> None:
-    found = deviation.deviations({name: RUNS[name] for name in ("workspace", "seed 0")})
+    found = deviation.deviations({"seed 0": RUNS["seed 0"]})
     assert found["a.map"]["seed"] is found["a.map"]["arithmetic"] is None
 
 
 def test_the_table_has_each_metric_with_its_errors(tmp_path: Path) -> None:
     (tmp_path / "toy.json").write_text(json.dumps({"accuracy": 0.91234, "standard_error": {"accuracy": 0.01}}))
-    runs = {"workspace": {"toy.accuracy": 0.91}, "seed 0": {"toy.accuracy": 0.91}, "seed 1": {"toy.accuracy": 0.93}}
+    runs = {"seed 0": {"toy.accuracy": 0.91}, "seed 1": {"toy.accuracy": 0.93}}
     lines = deviation.table(deviation.deviations(runs), tmp_path).splitlines()
     assert lines[2:] == ["| toy.accuracy | 0.912 | 0.0100 | 0.0141 | - | 0.910 to 0.930 |"]
 
@@ -88,3 +88,35 @@ def test_a_run_that_fails_says_where_its_output_is_and_is_made_again(repository:
     with pytest.raises(InputError, match=r"`dvc remote add .*` failed in .*dvc\.log"):  # no DVC in this clone
         deviation.make(tmp_path / "runs", 1, {})
     assert not list((tmp_path / "runs").glob("*.json"))
+
+
+def test_the_workspace_is_the_run_of_the_first_seed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("metrics").mkdir()
+    Path(deviation.SUMMARY).write_text(json.dumps({"a.map": 0.6}))
+    monkeypatch.setattr(deviation, "make", lambda folder, seed, variables: {"a.map": seed / 10 + len(variables)})
+    found = deviation.all_runs(Path("runs"), [0, 1, 2], ["ARITHMETIC=native"], 1)
+    assert {name: run["a.map"] for name, run in found.items()} == {
+        "seed 0": 0.6,
+        "seed 1": 0.1,
+        "seed 2": 0.2,
+        "ARITHMETIC=native": 1.0,
+    }
+
+
+def test_a_run_does_not_inherit_the_pinned_arithmetic_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a native run would be a pinned one with another name."""
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    monkeypatch.setenv("MKL_NUM_THREADS", "2")
+    seen: list[dict[str, str]] = []
+
+    def run(command: list[str], env: dict[str, str], **more: object) -> subprocess.CompletedProcess[str]:
+        seen.append(env)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(deviation.subprocess, "run", run)
+    deviation.dvc(tmp_path, ["repro"], {"ARITHMETIC": "native", "OMP_NUM_THREADS": "1"})
+    (child,) = seen
+    assert {name: child.get(name) for name in SETTINGS} == {**dict.fromkeys(SETTINGS), "OMP_NUM_THREADS": "1"}
+    assert child["ARITHMETIC"] == "native"
