@@ -6,11 +6,10 @@
 
 Each run is a clone of HEAD in the folder, with its own cache. DVC makes `summary` there from the images in this
 workspace's cache, so all runs use the same images. A run whose summary exists is not repeated, so an interrupted
-measurement resumes. The workspace itself is the run of the first seed, and all seeds run in pinned arithmetic. The
-deviation over arithmetics compares the workspace with runs of its seed in other arithmetic.
+measurement resumes. The workspace itself is the run of the seed in its params.yaml, and all seeds run in pinned
+arithmetic. The deviation over arithmetics compares the workspace with runs of its seed in other arithmetic.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -28,7 +27,7 @@ from ruamel.yaml import YAML
 from src.errors import InputError
 from src.evaluation.headline import of
 from src.files.storage import write_json
-from src.params import Count
+from src.params import Count, Sections, Seed
 from stages import arithmetic, environment
 from stages.command import command
 
@@ -45,28 +44,35 @@ LOG = "dvc.log"
 Summary = Mapping[str, float]
 
 
+class Params(Sections):
+    """The section that this command reads: the seed of the workspace's own run."""
+
+    seed: Seed
+
+
 def run(
+    params: Params,
     folder: Annotated[Path | None, "folder for the runs, some 300 MB each"] = None,
     *,
-    seeds: Annotated[list[int], "seeds, that of the workspace first"] = SEEDS,  # noqa: B006
-    others: Annotated[list[str], "variables; per argument, one run with the first seed"] = ARITHMETIC,  # noqa: B006
+    seeds: Annotated[list[int], "seeds of the runs; the workspace is the run of its own seed"] = SEEDS,  # noqa: B006
+    others: Annotated[list[str], "variables; per argument, one run with the workspace's seed"] = ARITHMETIC,  # noqa: B006
     jobs: Annotated[Count | None, "runs in parallel [one per CPU]"] = None,
 ) -> None:
     """Make the runs that are missing, write their figures and the deviations, and print the table."""
     if folder:
-        write_json(RESULT, deviations(all_runs(folder, seeds, others, jobs or environment.jobs())))
+        write_json(RESULT, deviations(all_runs(folder, params.seed, seeds, others, jobs or environment.jobs())))
     print(table(read(RESULT), Path("metrics")))
 
 
-def all_runs(folder: Path, seeds: list[int], others: list[str], jobs: int) -> dict[str, Summary]:
+def all_runs(folder: Path, own: int, seeds: list[int], others: list[str], jobs: int) -> dict[str, Summary]:
     """Return the headline metrics of the workspace and of each run, by name: `seed N`, or its variables.
 
-    The workspace is `seed N` for the first of the seeds.
+    The workspace, whose seed is `own`, comes first; no run repeats it.
     """
-    wanted: dict[str, tuple[int, dict[str, str]]] = {f"seed {seed}": (seed, {}) for seed in seeds[1:]}
-    wanted |= {words: (seeds[0], variables_of(words)) for words in others}
+    wanted: dict[str, tuple[int, dict[str, str]]] = {f"seed {seed}": (seed, {}) for seed in seeds if seed != own}
+    wanted |= {words: (own, variables_of(words)) for words in others}
     summaries = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *run) for run in wanted.values())
-    return {f"seed {seeds[0]}": read(SUMMARY), **dict(zip(wanted, summaries, strict=True))}
+    return {f"seed {own}": read(SUMMARY), **dict(zip(wanted, summaries, strict=True))}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -93,11 +99,9 @@ def make(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:
     name = "_".join([f"seed={seed}", *(f"{key}={value}" for key, value in variables.items())])
     clone, done = folder / name, folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:  # two names may be the same run, at the same time
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            _make(clone, seed, variables)
-            shutil.copy(clone / SUMMARY, done)
+    if not done.exists():
+        _make(clone, seed, variables)
+        shutil.copy(clone / SUMMARY, done)
     return read(done)
 
 
