@@ -7,6 +7,7 @@ import torchvision
 from torch import Tensor, nn
 
 from src.errors import InputError
+from src.networks.initial_values import xavier
 
 CONV4_3 = 23  # index after the ReLU of conv4_3
 CONV5_3 = 30
@@ -44,6 +45,7 @@ class Pyramid(nn.Module):
         self.norm = L2Norm(512)
         conv6, conv7 = nn.Conv2d(512, 1024, 3, padding=6, dilation=6), nn.Conv2d(1024, 1024, 1)
         self.conv = nn.Sequential(conv6, nn.ReLU(inplace=True), conv7, nn.ReLU(inplace=True))
+        xavier(self.conv)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, from fine to coarse, of images [B, 3, H, W]."""
