@@ -33,7 +33,8 @@ def start(
         module: the detector's file.
         section: the detector's parameters.
         num_classes: including background.
-        weights: weights of the backbone by torchvision's names. Without any, all layers start at random.
+        weights: weights of the backbone by torchvision's names, which the backbone's file may adapt. Without any, all
+            layers start at random.
         seed: seed of the random values.
     """
     torch.manual_seed(seed)
@@ -42,6 +43,8 @@ def start(
     if not weights:
         return model, []
     backbone = model.get_submodule("backbone")
+    adapted = getattr(plugins.load("backbones", section.model.backbone), "adapted", dict)
+    weights = adapted(weights)
     starting_weights.load(backbone, weights, f"detectors.{module.__name__.rpartition('.')[2]}.weights")
     known = {f"backbone.{name}" for name in weights}
     return model, list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict() if name not in known))
