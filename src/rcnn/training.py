@@ -62,7 +62,7 @@ def train(
         batches,
         lambda net, batch: region_loss(net, batch, warp),
         validate=None if held_out is None else lambda net: _accuracy(run.fabric, net, held_out, warp),
-        groups=parameter_groups(model, fresh, rules.new_layer_lr),
+        groups=parameter_groups(model, fresh, rules.new_layer_lr, run.settings),
     )
 
 
