@@ -1,8 +1,6 @@
 """The random values that new layers start from."""
 
-from typing import cast
-
-from torch import Tensor, nn
+from torch import nn
 
 
 def xavier(network: nn.Module) -> None:
@@ -19,4 +17,4 @@ def xavier(network: nn.Module) -> None:
         if isinstance(layer, nn.Conv2d):
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
-                nn.init.zeros_(cast(Tensor, layer.bias))
+                nn.init.zeros_(layer.bias)
