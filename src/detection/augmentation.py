@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from src.boxes.geometry import clip
 from src.detection.colours import distort
 from src.detection.windows import Window, crop, inside, render, zoom_out
 from src.networks.imagenet import MEAN, normalise
@@ -69,8 +70,8 @@ class Moved:
         if self.augment.crop:
             window = crop(window, boxes)
         change = distort if self.augment.photometric else None
-        picture, scale, shift = render(image.as_subclass(Tensor), window, self.size, FILL, change)
-        moved = (boxes * scale + shift).clamp(0, self.size)
+        picture, scale, shift = render(image.as_subclass(Tensor), window, (self.size, self.size), FILL, change)
+        moved = clip(boxes * scale + shift, (self.size, self.size))
         kept = inside(window, boxes) & ((moved[:, 2:] - moved[:, :2]).amin(dim=1) >= 1)
         return _pair(picture, moved[kept], objects["labels"][kept])
 

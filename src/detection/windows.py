@@ -82,34 +82,34 @@ def inside(window: Window, boxes: Tensor) -> Tensor:
 def render(
     photo: Tensor,
     window: Window,
-    size: int,
+    size: tuple[int, int],
     fill: Sequence[int],
     change: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Make the network's square input of a window of a photo.
+    """Make the network's input of a window of a photo.
 
     Args:
         photo: uint8 [3, H, W].
         window: with a part of the photo in it.
-        size: S, the side of the input.
+        size: height and width of the input.
         fill: the colour outside the photo, 3 bytes.
         change: takes and returns the part of the photo that is seen, at its size on the input: uint8 [h, w, 3].
 
     Returns:
-        the input, uint8 [3, S, S], and `scale` and `shift` [4]: a box of the photo is `box * scale + shift` on the
+        the input, uint8 [3, *size], and `scale` and `shift` [4]: a box of the photo is `box * scale + shift` on the
         input. The photo's place is rounded to whole pixels, and the boxes move with it.
     """
     height, width = photo.shape[-2:]
-    columns = _seen(window.x1, window.x2, width, size)
-    rows = _seen(window.y1, window.y2, height, size)
+    columns = _seen(window.x1, window.x2, width, size[1])
+    rows = _seen(window.y1, window.y2, height, size[0])
     part = photo[:, rows.start : rows.end, columns.start : columns.end]
     part = functional.resize(part, [rows.to - rows.at, columns.to - columns.at], antialias=True).permute(1, 2, 0)
     seen = np.ascontiguousarray(part.numpy())
     if change is not None:
         seen = change(seen)
     canvas = seen
-    if seen.shape[:2] != (size, size):
-        canvas = np.empty((size, size, 3), np.uint8)
+    if seen.shape[:2] != size:
+        canvas = np.empty((*size, 3), np.uint8)
         canvas[:] = fill
         canvas[rows.at : rows.to, columns.at : columns.to] = seen
     scale = torch.tensor([columns.scale, rows.scale] * 2)

@@ -95,7 +95,7 @@ def test_the_input_is_that_of_a_painted_canvas(window: Window) -> None:
     canvas[:, 200:320, 200:360] = photo()
     seen = canvas[:, 200 + window.y1 : 200 + window.y2, 200 + window.x1 : 200 + window.x2]
     expected = v2.functional.resize(seen, [100, 100], antialias=True).int()
-    found, scale, shift = render(photo(), window, 100, FILL)
+    found, scale, shift = render(photo(), window, (100, 100), FILL)
     assert found.shape == (3, 100, 100)
     assert ((found.int() - expected).abs() > 6).float().mean() < 0.06  # only at the photo's edges
     corner = torch.tensor([window.x1, window.y1] * 2)
@@ -103,20 +103,28 @@ def test_the_input_is_that_of_a_painted_canvas(window: Window) -> None:
     torch.testing.assert_close(BOXES * scale + shift, exact, atol=1.5, rtol=0)
 
 
+def test_an_input_need_not_be_a_square() -> None:
+    found, scale, _ = render(photo(), Window(-160, 0, 160, 120), (60, 80), FILL)
+    assert found.shape == (3, 60, 80)
+    assert scale.tolist() == [0.25, 0.5, 0.25, 0.5]
+    assert (found[2, :, :40] == FILL[2]).all()
+    assert (found[2, :, 40:] == 50).all()
+
+
 def test_a_whole_photo_is_resized_and_nothing_else() -> None:
-    found, scale, shift = render(photo(), WHOLE, 100, FILL)
+    found, scale, shift = render(photo(), WHOLE, (100, 100), FILL)
     assert torch.equal(found, v2.functional.resize(photo(), [100, 100], antialias=True))
     assert scale.tolist() == pytest.approx([100 / 160, 100 / 120] * 2)
     assert shift.tolist() == [0] * 4
 
 
 def test_only_what_is_seen_of_the_photo_is_changed() -> None:
-    found, _, _ = render(photo(), Window(-160, -120, 160, 120), 100, FILL, np.zeros_like)
+    found, _, _ = render(photo(), Window(-160, -120, 160, 120), (100, 100), FILL, np.zeros_like)
     assert (found[:, 50:, 50:] == 0).all()
     assert torch.equal(found[:, :50, :50], torch.tensor(FILL, dtype=torch.uint8)[:, None, None].expand(3, 50, 50))
 
 
 def test_a_photo_at_the_edge_of_a_small_input_has_a_pixel_at_least() -> None:
-    found, scale, _ = render(photo(), Window(-5000, 0, 160, 120), 10, FILL)
+    found, scale, _ = render(photo(), Window(-5000, 0, 160, 120), (10, 10), FILL)
     assert found.shape == (3, 10, 10)
     assert (scale > 0).all()
