@@ -18,6 +18,8 @@ train:
   lr: 0.001
   momentum: 0.9
   weight_decay: 0.0005
+  bias_lr_scale: 1.0
+  decay_biases: true
   batch_size: 128
   epochs: 10
   schedule: constant

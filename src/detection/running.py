@@ -33,7 +33,8 @@ def start(
         module: the detector's file.
         section: the detector's parameters.
         num_classes: including background.
-        weights: weights of the backbone by torchvision's names. Without any, all layers start at random.
+        weights: weights of the backbone by torchvision's names, which the backbone's file may adapt. Without any, all
+            layers start at random.
         seed: seed of the random values.
     """
     torch.manual_seed(seed)
@@ -42,7 +43,8 @@ def start(
     if not weights:
         return model, []
     key = f"detectors.{module.__name__.rpartition('.')[2]}.weights"
-    return model, starting_weights.load(model, weights, key, part="backbone")
+    adapted = getattr(plugins.load("backbones", section.model.backbone), "adapted", dict)
+    return model, starting_weights.load(model, adapted(weights), key, part="backbone")
 
 
 def measure(

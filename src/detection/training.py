@@ -57,5 +57,5 @@ def train(
         batches,
         losses,
         validate=validate if validation else None,
-        groups=parameter_groups(model, fresh, section.new_layer_lr),
+        groups=parameter_groups(model, fresh, section.new_layer_lr, run.settings),
     )

@@ -21,6 +21,7 @@ from src.boxes.overlap import iou
 from src.detection.anchors import default_boxes, linear_scales
 from src.detection.augmentation import Augment
 from src.errors import InputError
+from src.networks.initial_values import xavier
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.training.settings import TrainOverrides
 
@@ -95,6 +96,8 @@ class Ssd(nn.Module):
         channels = [*self.backbone.channels, *model.extra_channels]
         self.classify = nn.ModuleList(_head(c, n * num_classes) for c, n in zip(channels, counts, strict=True))
         self.regress = nn.ModuleList(_head(c, n * 4) for c, n in zip(channels, counts, strict=True))
+        for layers in (self.extras, self.classify, self.regress):
+            xavier(layers)
         self.num_classes = num_classes
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -144,12 +147,11 @@ def _check_maps(model: Model, maps: int) -> None:
 def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tuple[nn.Module, tuple[int, int]]:
     """Build the layers of an extra map, and return them with its height and width (Sec. 3, Fig. 2).
 
-    A 1 x 1 convolution is followed by a 3 x 3 one, with stride 2 if the map before is larger than 5 cells, else without
-    padding.
+    A 1 x 1 convolution is followed by a 3 x 3 one with stride 2, or without padding on a map of 5 or 3 cells. So 38
+    cells become 19, 10, 5, 3, 1 in SSD300, and 64 become 32, 16, 8, 4, 2, 1 in SSD512. Differs: SSD512's last
+    convolution is 4 x 4 in the released code; of its weights only 2 x 2 meet the map of 2 cells, as of ours.
     """
-    stride, padding = (2, 1) if max(grid) > 5 else (1, 0)
-    if max(grid) < 3:
-        stride, padding = 2, 1  # without padding nothing would be left
+    stride, padding = (1, 0) if max(grid) in (3, 5) else (2, 1)
     middle = after // 2
     layers: list[nn.Module] = []
     for conv in (nn.Conv2d(before, middle, 1), nn.Conv2d(middle, after, 3, stride=stride, padding=padding)):
@@ -159,14 +161,7 @@ def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tupl
 
 
 def _head(channels: int, outputs: int) -> nn.Conv2d:
-    """Build a head with small random weights.
-
-    Differs: the released code uses Xavier initialisation, whose first losses are about ten times larger.
-    """
-    head = nn.Conv2d(channels, outputs, 3, padding=1)
-    nn.init.normal_(head.weight, std=0.01)
-    nn.init.constant_(cast(Tensor, head.bias), 0)
-    return head
+    return nn.Conv2d(channels, outputs, 3, padding=1)
 
 
 def _flat(heads: nn.ModuleList, maps: Sequence[Tensor], values: int) -> Tensor:

@@ -60,7 +60,7 @@ def train(
         batches,
         region_loss,
         validate=None if held_out is None else lambda net: _accuracy(run.fabric, net, held_out),
-        groups=parameter_groups(model, fresh, rules.new_layer_lr),
+        groups=parameter_groups(model, fresh, rules.new_layer_lr, run.settings),
     )
 
 

@@ -34,6 +34,7 @@ GRID = torch.tensor([[x, y, x + 20.0, y + 20] for y in range(0, 100, 10) for x i
 
 @pytest.fixture(scope="module")
 def theirs() -> torch.nn.Module:
+    torch.manual_seed(0)
     return ssd300_vgg16(weights=None, weights_backbone=None, num_classes=4)
 
 
@@ -68,6 +69,28 @@ def test_outputs_are_torchvisions_from_the_same_weights(ours: torch.nn.Module, t
         head = theirs.eval().head(list(theirs.backbone(images).values()))
     torch.testing.assert_close(found["deltas"], head["bbox_regression"], atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(found["logits"], head["cls_logits"], atol=1e-4, rtol=1e-3)
+
+
+def test_images_differ_in_every_map_at_the_start_at_least_half_as_much_as_in_torchvisions(
+    theirs: torch.nn.Module,
+) -> None:
+    """From PyTorch's own initial values, the spread of the last map was a hundredth of torchvision's."""
+    torch.manual_seed(0)
+    net = build(4, VGG).eval()
+    torch.manual_seed(0)
+    images = functional.interpolate(torch.randn(2, 3, 10, 10), size=300, mode="bilinear")
+    with torch.inference_mode():
+        maps = net.backbone(images)
+        for layer in net.extras:
+            maps.append(layer(maps[-1]))
+        spreads = [float(features.std(dim=0).mean()) for features in maps]
+        others = [float(features.std(dim=0).mean()) for features in theirs.eval().backbone(images).values()]
+    assert all(spread > other / 2 for spread, other in zip(spreads, others, strict=True))
+    assert spreads[-1] > 1e-3 * spreads[1]
+    heads = [*net.classify, *net.regress]
+    assert all(head.bias.abs().max() == 0 for head in heads)
+    limit = math.sqrt(6 / (9 * 512 + 9 * 16))  # Xavier's, of the first head
+    assert 0.95 * limit < net.classify[0].weight.abs().max() <= limit
 
 
 @pytest.mark.parametrize("objects", [1, 2, 3])
