@@ -1,6 +1,6 @@
 """Compare the splits that `params.yaml` names with those of a data set with boxes.
 
-A class without an object to learn from would stop the SVMs, hours after the data were read: behind the proposals, the
+A class without an object to learn from would stop the SVMs, hours after the data were read: after the proposals, the
 fine-tuning and the features. Counting takes no time, so the stage `prepare` does it.
 """
 
