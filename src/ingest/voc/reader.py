@@ -92,15 +92,18 @@ def _members(archives: Sequence[Archive], folder: str) -> dict[str, list[Source]
 
 
 def _read_splits(lists: Mapping[str, Sequence[Source]]) -> dict[str, list[str]]:
-    """Return the image ids by list, each once and in the file's order; leave out empty lists and lists of one class."""
+    """Return the image ids by list, each once and in the file's order; leave out empty lists and lists of one class.
+
+    A set without a list trainval gets one, of the images of train and, if there is one, val.
+    """
     splits = {}
     for name in sorted(lists):
         texts = [_text(source) for source in lists[name]]
         lines = [line.strip() for text in texts if not read_class_list(text) for line in text.splitlines()]
         if ids := list(dict.fromkeys(line for line in lines if line)):
             splits[name] = ids
-    if "train" in splits and "val" in splits and "trainval" not in splits:
-        splits["trainval"] = list(dict.fromkeys(splits["train"] + splits["val"]))
+    if "train" in splits and "trainval" not in splits:
+        splits["trainval"] = list(dict.fromkeys(splits["train"] + splits.get("val", [])))
     return splits
 
 

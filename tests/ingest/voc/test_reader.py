@@ -123,7 +123,7 @@ def test_ids_in_subfolders_other_formats_and_windows_text(tmp_path) -> None:
         "ImageSets/Main/train.txt": b"\xef\xbb\xbfday/a.b\r\n\r\n",
     }
     data = load(tmp_path, content)
-    assert data.splits == {"train": ["day/a.b"]}
+    assert data.splits == {"train": ["day/a.b"], "trainval": ["day/a.b"]}
     assert list(data.contents) == [("images/day/a.b.PNG", png)]
 
 
@@ -148,6 +148,12 @@ def test_years_are_joined(tmp_path) -> None:
 def test_trainval_is_both_where_there_is_no_such_list(tmp_path) -> None:
     data = load(tmp_path, {**members(), f"{ROOT}/ImageSets/Main/trainval.txt": None})
     assert data.splits["trainval"] == ["000003", "000001", "000002"]
+
+
+def test_without_val_trainval_is_train(tmp_path) -> None:
+    without = {f"{ROOT}/ImageSets/Main/{name}.txt": None for name in ("val", "trainval")}
+    assert load(tmp_path, {**members(), **without}).splits["trainval"] == ["000003", "000001"]
+    assert load(tmp_path, {**members(), **without}, limit=1).splits["trainval"] == ["000003"]
 
 
 def test_limit_takes_the_first_of_each_list_and_trainval_is_their_union(tmp_path) -> None:
