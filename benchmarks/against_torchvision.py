@@ -23,6 +23,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
 from src.detection.augmentation import Augment
 from src.detection.batches import DetectionBatches
+from src.detection.sizes import Size
 from src.detectors import rpn, ssd300
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.evaluation.proposal_recall import best_overlaps, recall
@@ -51,6 +52,7 @@ RPN_MODEL = rpn.Model(
     backbone="vgg16",
     width=1.0,
     size=SIZE,
+    longest=None,
     channels=512,
     scales=[64.0, 128.0, 256.0],
     aspect_ratios=[0.5, 1.0, 2.0],
@@ -85,7 +87,7 @@ class TheirSsd(nn.Module):
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the losses of its own training."""
-        return self.net(list(batch["images"]), batch["targets"])
+        return self.net(list(batch["images"]), _listed(batch["targets"]))
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
         """Return detections in pixels of the original images, whose (height, width) are `sizes`."""
@@ -130,7 +132,7 @@ class TheirRpn(nn.Module):
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the losses of its own training, in which it also computes proposals, as in Faster R-CNN."""
-        return self._run(batch["images"], batch["targets"])[1]
+        return self._run(batch["images"], _listed(batch["targets"]))[1]
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
         """Return proposals in pixels of the original images, whose (height, width) are `sizes`."""
@@ -152,6 +154,12 @@ class OurRpn(nn.Module):
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
         """Return proposals in pixels of the original images, whose (height, width) are `sizes`."""
         return rpn.decode(self.net(images), sizes, RPN_DECODE)
+
+
+def _listed(targets: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return one dictionary per image, as torchvision takes them, without padding."""
+    rows = zip(targets["boxes"], targets["labels"], strict=True)
+    return [{"boxes": boxes[labels > 0], "labels": labels[labels > 0]} for boxes, labels in rows]
 
 
 def _scaled(record: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
@@ -191,7 +199,7 @@ def race(pairs: Sequence[nn.Module], data: DetectionBatches, steps: int, lr: flo
 
 def found(net: nn.Module, data: BoxedImages, split: str) -> dict[str, Record]:
     """Return the detections or proposals of a network on every image of a split."""
-    batches = DetectionBatches(data, data.ids(split), SIZE, batch_size=16)
+    batches = DetectionBatches(data, data.ids(split), Size(SIZE), batch_size=16)
     net.eval()
     records: dict[str, Record] = {}
     with torch.inference_mode():
@@ -236,7 +244,7 @@ def main() -> None:
     batches = DetectionBatches(
         data,
         [image_id for image_id in data.ids(options.train) if len(data.target(image_id)["boxes"])],
-        SIZE,
+        Size(SIZE),
         AUGMENT,
         batch_size=options.batch_size,
         seed=options.seed,

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from src.detection.sizes import Size
 from src.networks.imagenet import MEAN, normalise
 from src.params import Fraction, Section
 
@@ -29,12 +30,12 @@ class Augment(Section):
 Pair = tuple[Tensor, dict[str, Tensor]]  # an image with its objects
 
 
-def fixed_steps(size: int, augment: Augment | None = None) -> v2.Transform:
+def fixed_steps(size: Size, augment: Augment | None = None) -> v2.Transform:
     """Return the step that is the same in every epoch: the resizing, unless a crop or a zoom comes before it."""
     return v2.Identity() if _moves(augment) else _resize(size)
 
 
-def random_steps(size: int, augment: Augment | None = None) -> v2.Transform:
+def random_steps(size: Size, augment: Augment | None = None) -> v2.Transform:
     """Return the random steps for an image of a batch; without `augment` (validation, test) there are none.
 
     Differs: colours are distorted last, on the small image; the published code does it first, on many more pixels.
@@ -51,8 +52,8 @@ def random_steps(size: int, augment: Augment | None = None) -> v2.Transform:
     return v2.Compose(steps) if steps else v2.Identity()
 
 
-def transform(size: int) -> v2.Transform:
-    """Return the steps from an image with its boxes to the network's square input, without augmentation."""
+def transform(size: Size) -> v2.Transform:
+    """Return the steps from an image with its boxes to the network's input, without augmentation and padding."""
     return v2.Compose([fixed_steps(size), normalise()])
 
 
@@ -60,8 +61,10 @@ def _moves(augment: Augment | None) -> bool:
     return augment is not None and bool(augment.crop or augment.zoom_out)
 
 
-def _resize(size: int) -> v2.Transform:
-    return v2.Compose([v2.Resize((size, size), antialias=True), v2.SanitizeBoundingBoxes(labels_getter=_labels)])
+def _resize(size: Size) -> v2.Transform:
+    square = size.longest is None
+    resize = v2.Resize([size.side] * (2 if square else 1), max_size=size.longest, antialias=True)
+    return v2.Compose([resize, v2.SanitizeBoundingBoxes(labels_getter=_labels)])
 
 
 def _labels(inputs: Any) -> Tensor:
@@ -81,7 +84,7 @@ def pair(image: np.ndarray, target: Mapping[str, np.ndarray]) -> Pair:
 
 
 def plain_tensors(augmented: Pair) -> Pair:
-    """Return image [3, S, S] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, since a crop may lose objects."""
+    """Return image [3, H, W] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, since a crop may lose objects."""
     image, objects = augmented
     boxes = objects["boxes"].as_subclass(Tensor).float()
     return image.as_subclass(Tensor), {"boxes": boxes, "labels": objects["labels"]}

@@ -8,6 +8,7 @@ from torchvision.ops import box_iou
 from torchvision.transforms import v2
 
 from src.detection.augmentation import Augment, apply, fixed_steps, random_steps, transform
+from src.detection.sizes import Size
 from src.networks.imagenet import MEAN, STD, normalise
 
 ALL = Augment(photometric=False, zoom_out=1.0, crop=True, flip=0.5)
@@ -24,7 +25,7 @@ def scene() -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 def trained(size: int, augment: Augment | None) -> v2.Transform:
     """Return all steps for a training image."""
-    return v2.Compose([fixed_steps(size, augment), random_steps(size, augment), normalise()])
+    return v2.Compose([fixed_steps(Size(size), augment), random_steps(Size(size), augment), normalise()])
 
 
 def colours(image: torch.Tensor) -> torch.Tensor:
@@ -84,10 +85,10 @@ def test_an_image_without_objects_goes_through(augment: Augment | None) -> None:
 
 
 def test_without_augmentation_the_image_is_resized_and_nothing_else() -> None:
-    image, target = apply(transform(100), *scene())
+    image, target = apply(transform(Size(100)), *scene())
     expected = scene()[1]["boxes"] * np.array([100 / 160, 100 / 120] * 2, np.float32)
     np.testing.assert_allclose(target["boxes"], expected, rtol=1e-5)
     assert target["boxes"].dtype == torch.float32
     assert type(image) is torch.Tensor
-    again, _ = apply(transform(100), *scene())
+    again, _ = apply(transform(Size(100)), *scene())
     assert torch.equal(image, again)
