@@ -42,3 +42,15 @@ def test_a_kept_image_is_the_one_that_was_read(images: BoxedImages) -> None:  # 
     for index, before in enumerate(first):
         assert torch.equal(data[index]["images"], before["images"])
         assert torch.equal(data[index]["targets"]["boxes"], before["targets"]["boxes"])
+
+
+def test_images_that_keep_their_aspect_ratio_are_padded_with_the_mean_colour(images: BoxedImages) -> None:  # noqa: F811
+    square = DetectionBatches(images, images.ids("train"), Size(60), batch_size=3)[0]
+    batch = DetectionBatches(images, images.ids("train"), Size(45, 100), batch_size=3)[0]  # of 60 x 80
+    assert batch["images"].shape == (3, 3, 64, 64)
+    assert batch["targets"]["sizes"].tolist() == [[45, 60]] * 3
+    assert square["targets"]["sizes"].tolist() == [[60, 60]] * 3
+    assert not batch["images"][:, :, 45:].any()
+    assert not batch["images"][:, :, :, 60:].any()
+    assert batch["images"][:, :, 44, 59].all()
+    torch.testing.assert_close(batch["targets"]["boxes"], square["targets"]["boxes"] * torch.tensor([1, 0.75] * 2))
