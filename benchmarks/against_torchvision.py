@@ -32,6 +32,7 @@ from src.backbones import vgg16
 from src.boxes.matching import without_difficult
 from src.detection.augmentation import Augment
 from src.detection.batches import DetectionBatches
+from src.detection.sizes import Size
 from src.detectors import rpn, ssd300
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.evaluation.proposal_recall import best_overlaps, recall
@@ -58,7 +59,13 @@ SSD_MODEL = ssd300.Model(
 SSD_LOSS = ssd300.Loss(iou_thresh=0.5, negatives_per_positive=3.0, box_weight=1.0)
 SSD_DECODE = ssd300.Decode(score_thresh=0.01, candidates=400, nms_thresh=0.45, max_per_image=200)
 RPN_MODEL = rpn.Model(
-    backbone="vgg16", width=1.0, size=SIZE, channels=512, scales=[64.0, 128.0, 256.0], aspect_ratios=[0.5, 1.0, 2.0]
+    backbone="vgg16",
+    width=1.0,
+    size=SIZE,
+    longest=None,
+    channels=512,
+    scales=[64.0, 128.0, 256.0],
+    aspect_ratios=[0.5, 1.0, 2.0],
 )
 RPN_LOSS = rpn.Loss(
     fg_iou_thresh=0.7,
@@ -92,7 +99,7 @@ class TheirSsd(nn.Module):
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the losses of its own training."""
-        return self.net(list(batch["images"]), batch["targets"])
+        return self.net(list(batch["images"]), _listed(batch["targets"]))
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
         """Return detections in pixels of the original images, whose (height, width) are `sizes`."""
@@ -139,7 +146,7 @@ class TheirRpn(nn.Module):
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the losses of its own training, in which it also computes proposals, as in Faster R-CNN."""
-        return self._run(batch["images"], batch["targets"])[1]
+        return self._run(batch["images"], _listed(batch["targets"]))[1]
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
         """Return proposals in pixels of the original images, whose (height, width) are `sizes`."""
@@ -161,6 +168,12 @@ class OurRpn(nn.Module):
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
         """Return proposals in pixels of the original images, whose (height, width) are `sizes`."""
         return rpn.decode(self.net(images), sizes, RPN_DECODE)
+
+
+def _listed(targets: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return one dictionary per image, as torchvision takes them, without padding."""
+    rows = zip(targets["boxes"], targets["labels"], strict=True)
+    return [{"boxes": boxes[labels > 0], "labels": labels[labels > 0]} for boxes, labels in rows]
 
 
 def _scaled(record: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
@@ -222,7 +235,7 @@ class Race:
 
 def found(net: nn.Module, data: BoxedImages, ids: Sequence[str], device: torch.device) -> dict[str, Record]:
     """Return the detections or proposals of a network on images."""
-    batches = DetectionBatches(data, ids, SIZE, batch_size=16)
+    batches = DetectionBatches(data, ids, Size(SIZE), batch_size=16)
     net.eval()
     records: dict[str, Record] = {}
     with torch.inference_mode():
@@ -261,7 +274,7 @@ def compared(options: argparse.Namespace, data: BoxedImages, seed: int) -> dict[
     with_objects = [
         image_id for image_id in data.ids(options.train) if without_difficult(data.target(image_id))["labels"].size
     ]
-    batches = DetectionBatches(data, with_objects, SIZE, AUGMENT, batch_size=options.batch_size, seed=seed)
+    batches = DetectionBatches(data, with_objects, Size(SIZE), AUGMENT, batch_size=options.batch_size, seed=seed)
     race.run(batches, options.steps, device)
     figures = scored(options.detector, data, data.ids(options.test)[: options.test_images], device)
     result: dict[str, Any] = {"seed": seed, "steps": options.steps, "own_start": options.own_start}

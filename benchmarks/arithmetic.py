@@ -27,6 +27,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
 from src import plugins
+from src.detection.targets import padded
 from src.proposals import selective_search
 from src.rcnn import network
 from src.rcnn.warp import warp
@@ -107,8 +108,9 @@ def networks(batch: int) -> Iterator[tuple[str, Subject]]:
         section = module.Params.model_validate(params["detectors"][name])
         torch.manual_seed(0)
         net = module.build(NUM_CLASSES, section.model)
-        targets = [{"boxes": torch.tensor([[10.0, 10, 60, 70]]), "labels": torch.tensor([1])} for _ in range(batch)]
         size = section.model.size
+        one = {"boxes": torch.tensor([[10.0, 10, 60, 70]]), "labels": torch.tensor([1])}
+        targets = {**padded([one] * batch), "sizes": torch.tensor([[size, size]] * batch)}
         yield name, Subject(net, images(batch, size, size), _find(module, net, section, targets))
 
 
@@ -151,7 +153,7 @@ def _classify(net: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:
     return lambda images: nn.functional.cross_entropy(net(images), labels)
 
 
-def _find(module: Any, net: nn.Module, section: Any, targets: list[dict[str, Tensor]]) -> Callable[[Tensor], Tensor]:
+def _find(module: Any, net: nn.Module, section: Any, targets: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
     return lambda images: sum(module.loss(net(images), targets, section.loss).values(), torch.zeros(()))
 
 

@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 
 from src.boxes.geometry import clip
 from src.detection.colours import distort
+from src.detection.sizes import Size
 from src.detection.windows import Window, crop, inside, render, zoom_out
 from src.networks.imagenet import MEAN, normalise
 from src.params import Fraction, Section
@@ -34,12 +35,12 @@ class Augment(Section):
 Pair = tuple[Tensor, dict[str, Tensor]]  # an image with its objects
 
 
-def fixed_steps(size: int, augment: Augment | None = None) -> v2.Transform:
+def fixed_steps(size: Size, augment: Augment | None = None) -> v2.Transform:
     """Return the step that is the same in every epoch: the resizing, unless a crop or a zoom comes before it."""
     return v2.Identity() if _moves(augment) else _resize(size)
 
 
-def random_steps(size: int, augment: Augment | None = None) -> v2.Transform:
+def random_steps(size: Size, augment: Augment | None = None) -> v2.Transform:
     """Return the random steps for an image of a batch; without `augment` (validation, test) there are none."""
     if augment is None:
         return v2.Identity()
@@ -58,11 +59,11 @@ class Moved:
     An object stays if its centre is in the crop and its box has a pixel at least on the input.
     """
 
-    def __init__(self, size: int, augment: Augment) -> None:
+    def __init__(self, size: Size, augment: Augment) -> None:
         self.size, self.augment = size, augment
 
     def __call__(self, image: Tensor, objects: dict[str, Tensor]) -> Pair:
-        """Return the input [3, S, S] and its objects, of an image uint8 [3, H, W] and its objects."""
+        """Return the input [3, H, W] and its objects, of an image uint8 [3, H, W] and its objects."""
         height, width = image.shape[-2:]
         window, boxes = Window(0, 0, width, height), objects["boxes"].as_subclass(Tensor)
         if torch.rand(()) < self.augment.zoom_out:
@@ -70,8 +71,9 @@ class Moved:
         if self.augment.crop:
             window = crop(window, boxes)
         change = distort if self.augment.photometric else None
-        picture, scale, shift = render(image.as_subclass(Tensor), window, (self.size, self.size), FILL, change)
-        moved = clip(boxes * scale + shift, (self.size, self.size))
+        size = self.size.scaled((window.y2 - window.y1, window.x2 - window.x1))
+        picture, scale, shift = render(image.as_subclass(Tensor), window, size, FILL, change)
+        moved = clip(boxes * scale + shift, size)
         kept = inside(window, boxes) & ((moved[:, 2:] - moved[:, :2]).amin(dim=1) >= 1)
         return _pair(picture, moved[kept], objects["labels"][kept])
 
@@ -81,8 +83,8 @@ def _distorted(image: Tensor, objects: dict[str, Tensor]) -> Pair:
     return _pair(torch.from_numpy(changed).permute(2, 0, 1), objects["boxes"], objects["labels"])
 
 
-def transform(size: int) -> v2.Transform:
-    """Return the steps from an image with its boxes to the network's square input, without augmentation."""
+def transform(size: Size) -> v2.Transform:
+    """Return the steps from an image with its boxes to the network's input, without augmentation and padding."""
     return v2.Compose([fixed_steps(size), normalise()])
 
 
@@ -90,8 +92,10 @@ def _moves(augment: Augment | None) -> bool:
     return augment is not None and bool(augment.crop or augment.zoom_out)
 
 
-def _resize(size: int) -> v2.Transform:
-    return v2.Compose([v2.Resize((size, size), antialias=True), v2.SanitizeBoundingBoxes(labels_getter=_labels)])
+def _resize(size: Size) -> v2.Transform:
+    square = size.longest is None
+    resize = v2.Resize([size.side] * (2 if square else 1), max_size=size.longest, antialias=True)
+    return v2.Compose([resize, v2.SanitizeBoundingBoxes(labels_getter=_labels)])
 
 
 def _labels(inputs: Any) -> Tensor:
@@ -115,7 +119,7 @@ def _pair(image: Tensor, boxes: Tensor, labels: Tensor) -> Pair:
 
 
 def plain_tensors(augmented: Pair) -> Pair:
-    """Return image [3, S, S] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, since a crop may lose objects."""
+    """Return image [3, H, W] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, since a crop may lose objects."""
     image, objects = augmented
     boxes = objects["boxes"].as_subclass(Tensor).float()
     return image.as_subclass(Tensor), {"boxes": boxes, "labels": objects["labels"]}

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from src import plugins
 from src.detection.batches import DetectionBatches
+from src.detection.sizes import size_of
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.networks import starting_weights
@@ -81,7 +82,7 @@ def detect(
 ) -> dict[str, Record]:
     """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0."""
     rules: Section = section.decode
-    batches = DetectionBatches(data, ids, section.model.size, batch_size=BATCH_SIZE)
+    batches = DetectionBatches(data, ids, size_of(section.model), batch_size=BATCH_SIZE)
     model = model.to(device).eval()
     detections: dict[str, Record] = {}
     with torch.inference_mode():

@@ -61,7 +61,9 @@ def test_ssd_starts_from_all_of_vgg16_and_only_its_own_layers_are_fresh() -> Non
 
 
 def test_the_rpn_leaves_the_fully_connected_layers_out() -> None:
-    model = rpn.Model(backbone="vgg16", width=1.0, size=64, channels=8, scales=[32.0], aspect_ratios=[1.0])
+    model = rpn.Model(
+        backbone="vgg16", width=1.0, size=64, longest=None, channels=8, scales=[32.0], aspect_ratios=[1.0]
+    )
     weights = {**fully_connected(), "features.0.bias": torch.ones(64)}
     net, _ = start(rpn, type("Section", (), {"model": model}), 2, weights, 0)
     assert torch.equal(net.get_parameter("backbone.features.0.bias"), torch.ones(64))

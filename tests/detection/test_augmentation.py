@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from src.detection.augmentation import Augment, apply, fixed_steps, pair, plain_tensors, random_steps, transform
+from src.detection.sizes import Size
 from src.networks.imagenet import MEAN, STD, normalise
 
 ALL = Augment(photometric=False, zoom_out=1.0, crop=True, flip=0.5)
@@ -22,7 +23,7 @@ def scene() -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 def trained(size: int, augment: Augment | None) -> v2.Transform:
     """Return all steps for a training image."""
-    return v2.Compose([fixed_steps(size, augment), random_steps(size, augment), normalise()])
+    return v2.Compose([fixed_steps(Size(size), augment), random_steps(Size(size), augment), normalise()])
 
 
 def colours(image: torch.Tensor) -> torch.Tensor:
@@ -51,7 +52,7 @@ def test_colours_change_on_the_photo_and_not_around_it() -> None:
     torch.manual_seed(0)
     augment = Augment(photometric=True, zoom_out=1.0, crop=False, flip=0.5)
     fill = torch.tensor([round(255 * value) for value in MEAN])
-    steps = random_steps(100, augment)
+    steps = random_steps(Size(100), augment)
     red = []
     for _ in range(20):
         image, target = plain_tensors(steps(*pair(*scene())))
@@ -69,7 +70,7 @@ def test_the_generators_state_alone_determines_the_result(augment: Augment) -> N
     results = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        results.append(apply(random_steps(64, augment), *scene())[0])
+        results.append(apply(random_steps(Size(64), augment), *scene())[0])
     assert torch.equal(results[0], results[1])
     assert results[0].shape != results[2].shape or not torch.equal(results[0], results[2])
 
@@ -84,10 +85,10 @@ def test_an_image_without_objects_goes_through(augment: Augment | None) -> None:
 
 
 def test_without_augmentation_the_image_is_resized_and_nothing_else() -> None:
-    image, target = apply(transform(100), *scene())
+    image, target = apply(transform(Size(100)), *scene())
     expected = scene()[1]["boxes"] * np.array([100 / 160, 100 / 120] * 2, np.float32)
     np.testing.assert_allclose(target["boxes"], expected, rtol=1e-5)
     assert target["boxes"].dtype == torch.float32
     assert type(image) is torch.Tensor
-    again, _ = apply(transform(100), *scene())
+    again, _ = apply(transform(Size(100)), *scene())
     assert torch.equal(image, again)
