@@ -14,17 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from src.boxes.target import Targets
-from src.evaluation.average_precision import (
-    COCO_RECALLS,
-    FALSE,
-    TRUE,
-    VOC07_RECALLS,
-    Outcomes,
-    check_labels,
-    coco_outcomes,
-    voc_outcomes,
-)
+from src.evaluation.average_precision import COCO_RECALLS, VOC07_RECALLS
 from src.evaluation.bootstrap import mean_over_classes
+from src.evaluation.outcomes import FALSE, TRUE, Outcomes, check_labels, coco_outcomes, voc_outcomes
 from src.files.records import read_records
 
 MAIN = "detections"

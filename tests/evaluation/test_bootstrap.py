@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.evaluation import bootstrap, proposal_recall
-from src.evaluation.average_precision import coco_ap, coco_outcomes, mean_ap, precision_recall, voc07, voc_outcomes
+from src.evaluation.average_precision import coco_ap, mean_ap, precision_recall, voc07
 from src.evaluation.bootstrap import accuracy, draws, interval, standard_error
+from src.evaluation.outcomes import coco_outcomes, voc_outcomes
 from src.evaluation.proposal_recall import best_overlaps
 from src.evaluation.resampled_detections import coco_map, voc07_map
 from src.evaluation.resampled_proposals import mabo, recall
