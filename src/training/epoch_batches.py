@@ -68,7 +68,14 @@ class EpochBatches(Dataset[dict[str, Any]]):
 
     @contextmanager
     def drawing(self, index: int) -> Iterator[None]:
-        """Seed PyTorch's random numbers for item `index` within the context, and restore their state after it."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.default_rng([self.seed, index]).integers(2**62)))
+        """Seed PyTorch's random numbers on the CPU for item `index` within the context, and restore them after it.
+
+        `torch.manual_seed` would seed the GPUs as well: a batch that the training process makes would then change the
+        numbers that the network draws on a GPU, such as dropout's, and a batch of a worker would not.
+        """
+        state = torch.get_rng_state()
+        torch.default_generator.manual_seed(int(np.random.default_rng([self.seed, index]).integers(2**62)))
+        try:
             yield
+        finally:
+            torch.set_rng_state(state)

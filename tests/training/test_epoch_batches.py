@@ -1,4 +1,5 @@
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -45,6 +46,21 @@ def test_random_numbers_are_those_of_seed_and_index_and_the_loop_keeps_its_own()
     assert torch.equal(torch.get_rng_state(), state)
     assert len(set(found)) == 4
     assert drawn(batches(8, seed=1), 1) == found[-1]
+
+
+def test_the_random_state_comes_back_after_an_error_too() -> None:
+    state = torch.get_rng_state()
+    with pytest.raises(KeyError), batches(8).drawing(0):
+        raise KeyError
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_numbers_that_a_network_draws_on_a_gpu_do_not_change() -> None:
+    names = ("manual_seed", "manual_seed_all", "seed", "seed_all", "set_rng_state", "set_rng_state_all")
+    with mock.patch.multiple("torch.cuda", **dict.fromkeys(names, mock.DEFAULT)) as seeding:
+        with batches(8).drawing(0):
+            torch.rand(1)
+        assert not any(function.called for function in seeding.values())
 
 
 def test_no_image_is_an_error_that_names_the_data_set() -> None:
