@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from src.errors import InputError
 from src.files.storage import atomic
+from src.training.averaging import Average
 from src.training.optimizers import optimizer as make_optimizer
 from src.training.schedule import lr_factor
 from src.training.settings import Train
@@ -97,7 +97,7 @@ def fit(
     groups = groups or [{"params": list(model.parameters()), "lr_scale": 1.0}]
     optimizer = make_optimizer(settings, groups)
     model, optimizer = fabric.setup(model, optimizer)
-    average = _average(cast(nn.Module, model.module), settings.ema_decay)
+    average = None if settings.ema_decay is None else Average(cast(nn.Module, model.module), settings.ema_decay)
     state = _State([], None, 0)
     _resume(checkpoint, state, model, average, optimizer, fabric)
     for epoch in range(len(state.history), settings.epochs):
@@ -169,7 +169,7 @@ class _State:
 def _epoch(
     fabric: Fabric,
     model: nn.Module,
-    average: AveragedModel | None,
+    average: Average | None,
     optimizer: torch.optim.Optimizer,
     batches: Batches,
     losses: Callable[[nn.Module, Any], Losses],
@@ -191,7 +191,7 @@ def _epoch(
                 fabric.clip_gradients(model, optimizer, max_norm=settings.grad_clip)
             optimizer.step()
             if average is not None:
-                average.update_parameters(cast(nn.Module, model.module))
+                average.update()
             totals = {name: totals.get(name, 0.0) + value for name, value in values.items()}
             count += 1
             progress.set_postfix({name: f"{value / count:.3f}" for name, value in totals.items()}, refresh=False)
@@ -216,19 +216,12 @@ def _set_rate(optimizer: torch.optim.Optimizer, settings: Train, epoch: float, f
     return lr
 
 
-def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """Return an average of weights and buffers, which starts as a copy of them; None without `decay`."""
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-
-
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 def _save(
-    path: Path, state: _State, model: nn.Module, average: AveragedModel | None, optimizer: torch.optim.Optimizer
+    path: Path, state: _State, model: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer
 ) -> None:
     content = {
         "model": _copy(model),
@@ -244,7 +237,7 @@ def _resume(
     path: Path | None,
     state: _State,
     model: nn.Module,
-    average: AveragedModel | None,
+    average: Average | None,
     optimizer: torch.optim.Optimizer,
     fabric: Fabric,
 ) -> None:

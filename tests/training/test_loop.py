@@ -246,8 +246,10 @@ def test_the_average_of_the_weights_is_validated_and_kept(fabric: Fabric) -> Non
     settings = SETTINGS.model_copy(update={"ema_decay": 0.5, "momentum": 0.0, "schedule": "constant", "epochs": 1})
     model, seen = Line(), []
     fit(fabric, model, batches, slope(), settings, validate=lambda m: seen.append(m.weight.item()) or [("val", 0.0)])
-    # The weights are -0.1, -0.2, -0.3; the average starts with the first of them (torch's AveragedModel).
-    assert model.weight.item() == pytest.approx((-0.1 * 0.5 - 0.2 * 0.5) * 0.5 - 0.3 * 0.5)
+    average = 0.0  # the weights are 0, then -0.1, -0.2, -0.3; the decays 1 / 10, 2 / 11, 3 / 12
+    for step, weight in enumerate((-0.1, -0.2, -0.3)):
+        average += (weight - average) * (1 - (1 + step) / (10 + step))
+    assert model.weight.item() == pytest.approx(average)
     assert seen == [pytest.approx(model.weight.item())]
 
 
