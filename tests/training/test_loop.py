@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from pytorch_optimizer import AdaBelief, Ranger
 from torch import Tensor, nn
 
@@ -41,6 +42,11 @@ SETTINGS = Train(
 @pytest.fixture
 def fabric() -> Fabric:
     return Fabric(accelerator="cpu", devices=1)
+
+
+def half_precision() -> Fabric:
+    """Scale gradients as on a GPU; Fabric alone would replace 16-mixed by bf16-mixed on a CPU."""
+    return Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu")])
 
 
 def fit(
@@ -357,3 +363,47 @@ def test_a_loss_that_is_not_finite_stops_and_names_loss_batch_and_images(fabric:
 def test_a_batch_without_ids_says_so(fabric: Fabric) -> None:
     with pytest.raises(FloatingPointError, match="no ids"):
         fit(fabric, Line(), lambda _: [torch.ones(1)], lambda m, _: {"loss": m.weight.sum() * math.nan}, SETTINGS)
+
+
+def test_nothing_is_written_from_a_loss_that_is_not_finite(fabric: Fabric, tmp_path: Path) -> None:
+    """The last checkpoint is that of the epoch before, and no validation sees the weights."""
+    seen: list[float] = []
+
+    def broken(model: Line, batch: dict[str, Any]) -> dict[str, Tensor]:
+        return {"loss": model.weight.sum() * (math.nan if batch["ids"] == ["1-0"] else 1.0)}
+
+    def validate(model: nn.Module) -> Iterator[tuple[str, float]]:
+        seen.append(model.weight.item())
+        yield "val", 0.0
+
+    checkpoint = tmp_path / "state.pt"
+    with pytest.raises(FloatingPointError, match=r"batch 0 \(1-0\)"):
+        fit(fabric, Line(), batches, broken, SETTINGS, validate=validate, checkpoint=checkpoint)
+    assert len(torch.load(checkpoint)["history"]) == len(seen) == 1
+
+
+def endless(weight: nn.Parameter, times: int) -> None:
+    """Make the first gradients of a weight infinite."""
+    left = [times]
+
+    def hook(grad: Tensor) -> Tensor:
+        left[0] -= 1
+        return grad * math.inf if left[0] >= 0 else grad
+
+    weight.register_hook(hook)
+
+
+def test_a_gradient_that_is_not_finite_after_the_last_loss_is_an_error(fabric: Fabric, tmp_path: Path) -> None:
+    model = Line()
+    endless(model.weight, 1)
+    with pytest.raises(FloatingPointError, match="weights are not finite"):
+        fit(fabric, model, lambda _: [torch.ones(1)], slope(), SETTINGS, checkpoint=tmp_path / "state.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scaled_gradient_that_overflows_leaves_out_a_step_of_a_clipped_training() -> None:
+    settings = SETTINGS.model_copy(update={"grad_clip": 1.0, "epochs": 1, "precision": "16-mixed", "momentum": 0.0})
+    model = Line()
+    endless(model.weight, 1)
+    fit(half_precision(), model, batches, slope(), settings)
+    assert model.weight.item() == pytest.approx(-0.1 * 2)
