@@ -5,7 +5,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import nn
 from tqdm import tqdm
 
@@ -15,6 +14,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.networks import starting_weights
 from src.params import Section
+from src.training.loading import Loader
 
 BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections
 
@@ -47,25 +47,23 @@ def start(
     return model, list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict() if name not in known))
 
 
-def measure(
-    module: ModuleType, model: nn.Module, section: Any, data: DetectionBatches, device: torch.device
-) -> dict[str, float]:
+def measure(module: ModuleType, model: nn.Module, section: Any, images: Loader) -> dict[str, float]:
     """Compute the losses on images, and the detector's own `figures` if it has them.
 
     Args:
         module: the detector's file.
-        model: the network, in eval mode on `device`.
+        model: the network, in eval mode on the loader's device.
         section: the detector's parameters.
-        data: the images, not augmented; none of them is left out.
-        device: the network's device.
+        images: the loader of `DetectionBatches` that are not augmented; none of the images is left out.
 
     Returns:
         `loss`, the sum of all losses; each loss by its name, as a mean over the images; the figures by their names.
     """
+    data = images.data
+    assert isinstance(data, DetectionBatches)
     losses: dict[str, float] = {}
     counts: dict[str, float] = {}
-    for index in data.epoch(0):
-        batch = move_data_to_device(data[index], device)
+    for batch in images.on_device(data.epoch(0)):
         outputs = model(batch["images"])
         share = len(batch["ids"]) / len(data.image_ids)
         for name, value in module.loss(outputs, batch["targets"], section.loss).items():
@@ -77,17 +75,28 @@ def measure(
 
 
 def detect(
-    module: ModuleType, model: nn.Module, section: Any, data: BoxedImages, ids: Sequence[str], device: torch.device
+    module: ModuleType,
+    model: nn.Module,
+    section: Any,
+    data: BoxedImages,
+    ids: Sequence[str],
+    device: torch.device,
+    workers: int = 0,
 ) -> dict[str, Record]:
-    """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0."""
+    """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0.
+
+    `workers` processes prepare the images; 0: this process prepares them itself.
+    """
     rules: Section = section.decode
     batches = DetectionBatches(data, ids, section.model.size, batch_size=BATCH_SIZE)
+    batches.keep_none()
+    items = batches.epoch(0)
     model = model.to(device).eval()
     detections: dict[str, Record] = {}
     with torch.inference_mode():
-        for index in tqdm(batches.epoch(0), desc="detect", mininterval=1.0):
-            batch = batches[index]
-            outputs = model(batch["images"].to(device))
+        loaded = Loader(batches, workers, device).on_device(items)
+        for batch in tqdm(loaded, total=len(items), desc="detect", mininterval=1.0):
+            outputs = model(batch["images"])
             sizes = [data.size(image_id) for image_id in batch["ids"]]
             for image_id, record in zip(batch["ids"], module.decode(outputs, sizes, rules), strict=True):
                 detections[image_id] = {name: value.cpu().numpy() for name, value in record.items()}

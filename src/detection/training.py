@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from src.detection.batches import DetectionBatches
 from src.detection.running import measure
 from src.files.boxed_images import BoxedImages
-from src.training.loop import Batches, Row, Run, fit
+from src.training.loading import Batches
+from src.training.loop import Row, Run, fit
 from src.training.optimizers import parameter_groups
 
 
@@ -37,10 +38,12 @@ def train(
     """
     size, batch_size = section.model.size, run.settings.batch_size
     training = DetectionBatches(data, image_ids, size, section.augment, batch_size=batch_size, seed=run.seed)
-    validation = DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed) if held_out else None
+    loader, validation = run.loader(training), None
+    if held_out:
+        validation = run.loader(DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed))
 
     def batches(epoch: int) -> Batches:
-        return run.load(training, training.epoch(epoch))
+        return loader.load(training.epoch(epoch))
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         named: dict[str, Tensor] = module.loss(net(batch["images"]), batch["targets"], section.loss)
@@ -48,7 +51,7 @@ def train(
 
     def validate(net: nn.Module) -> Iterator[tuple[str, float]]:
         assert validation is not None
-        for name, value in measure(module, net, section, validation, run.fabric.device).items():
+        for name, value in measure(module, net, section, validation).items():
             yield f"val_{name}", value
 
     return fit(

@@ -10,7 +10,8 @@ from src.networks import starting_weights
 from src.rcnn import network
 from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
 from src.rcnn.warp import Warp
-from src.training.loop import Batches, Row, Run, fit
+from src.training.loading import Batches
+from src.training.loop import Row, Run, fit
 from src.training.optimizers import parameter_groups
 
 
@@ -50,11 +51,11 @@ def train(
         rules: the section `finetune`.
         warp: the section `warp`.
     """
+    loader = run.loader(regions)
 
     def batches(epoch: int) -> Batches:
         first = epoch * rules.batches_per_epoch
-        items = range(first, first + rules.batches_per_epoch)
-        return run.load(regions, items)
+        return loader.load(range(first, first + rules.batches_per_epoch))
 
     return fit(
         run,

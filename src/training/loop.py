@@ -5,20 +5,21 @@ Lightning Fabric moves model and batches to the device. Each epoch sets the rand
 resumed run computes the same as an uninterrupted one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from src.errors import InputError
 from src.files.storage import atomic
 from src.training.averaging import Average
+from src.training.loading import Batches, Loader
 from src.training.optimizers import optimizer as make_optimizer
 from src.training.schedule import lr_factor
 from src.training.settings import Train
@@ -27,13 +28,6 @@ from src.training.tally import Tally, check_weights
 Losses = Mapping[str, Tensor]
 LAST = "last"  # value of `best_by` that keeps the last epoch
 Row = dict[str, float]
-
-
-class Batches(Protocol):
-    """The batches of one epoch, such as a DataLoader or a list."""
-
-    def __len__(self) -> int: ...  # noqa: D105
-    def __iter__(self) -> Iterator[Any]: ...  # noqa: D105
 
 
 class Run(NamedTuple):
@@ -58,9 +52,9 @@ class Run(NamedTuple):
     workers: int = 0
     checkpoint: Path | None = None
 
-    def load(self, data: Dataset[Any], items: range) -> Batches:
-        """Load some items of a data set whose items are whole batches."""
-        return DataLoader(Subset(data, items), batch_size=None, num_workers=self.workers)
+    def loader(self, data: Dataset[Any]) -> Loader:
+        """Return the loader of a data set whose items are whole batches; its workers live as long as it does."""
+        return Loader(data, self.workers, self.fabric.device)
 
 
 def fit(
