@@ -4,6 +4,7 @@ docs/running.md lists the variables.
 """
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from stages import arithmetic
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINTS = Path(".checkpoints")  # outside DVC's outputs, which DVC removes before a stage runs
 
 
@@ -74,6 +76,14 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
     """Return the file for the state of the training `name`, so that an interrupted run resumes.
 
     The file's name is a hash of all that decides what the training computes: its parameters, the content of its input
-    files, and the arithmetic, because half a training in another arithmetic would be a result that nobody can repeat.
+    files, the arithmetic, and the code, because half a training by another arithmetic or by other code would be a
+    result that nobody can repeat. The code is that which this process has imported from `src/` and `stages/`.
     """
-    return CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, files)}.pt"
+    inputs = [*files, *_sources()]
+    return CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, inputs)}.pt"
+
+
+def _sources() -> list[Path]:
+    named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = {Path(file).resolve() for file in named if file}
+    return sorted(file for file in files if ROOT / "src" in file.parents or ROOT / "stages" in file.parents)

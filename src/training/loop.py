@@ -114,7 +114,7 @@ def fit(
             _check_named(best_by, row)
         state.add(row, best_by, kept)
         if checkpoint is not None and fabric.is_global_zero:
-            _save(checkpoint, state, model, average, optimizer)
+            _save(checkpoint, state, model, average, optimizer, fabric)
     if state.best is not None:
         model.load_state_dict(state.best)
     elif average is not None:
@@ -204,12 +204,18 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _save(
-    path: Path, state: _State, model: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer
+    path: Path,
+    state: _State,
+    model: nn.Module,
+    average: Average | None,
+    optimizer: torch.optim.Optimizer,
+    fabric: Fabric,
 ) -> None:
     content = {
         "model": _copy(model),
         "average": None if average is None else average.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "precision": fabric.strategy.precision.state_dict(),  # the scale of the gradients in 16-mixed
         **vars(state),
     }
     with atomic(path) as temporary:
@@ -229,6 +235,7 @@ def _resume(
     content = torch.load(path, map_location=fabric.device, weights_only=True)
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
+    fabric.strategy.precision.load_state_dict(content["precision"])
     if average is not None:
         average.load_state_dict(content["average"])
     state.history, state.best, state.stale = content["history"], content["best"], content["stale"]

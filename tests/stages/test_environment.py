@@ -1,13 +1,17 @@
 """The environment variables of a run; GPUs are mocked."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 import pytest
 import torch
 
 from src.errors import InputError
-from stages.environment import computed_by, device, fabric, jobs, workers
+from stages import environment
+from stages.environment import checkpoint, computed_by, device, fabric, jobs, workers
 
 
 @pytest.fixture
@@ -76,3 +80,28 @@ def test_a_number_of_processes_that_is_none_is_refused(monkeypatch: pytest.Monke
         monkeypatch.setenv("WORKERS", value)
         with pytest.raises(InputError, match=f"WORKERS={value}"):
             workers()
+
+
+def test_a_checkpoint_belongs_to_the_code_that_this_process_has_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that goes on after an edit of its loss would be a result that no code has."""
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    for name in ("src/loss.py", "src/unused.py", "stages/train.py", "elsewhere/src.py"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(name)
+        if "unused" not in name:
+            module = ModuleType(name)
+            module.__file__ = str(file)
+            monkeypatch.setitem(sys.modules, name, module)
+    first = checkpoint("ssd300", {"lr": 1}, [])
+    assert checkpoint("ssd300", {"lr": 1}, []) == first
+    for name in ("src/unused.py", "elsewhere/src.py"):
+        (tmp_path / name).write_text("changed")
+    assert checkpoint("ssd300", {"lr": 1}, []) == first
+    seen = {first}
+    for name in ("src/loss.py", "stages/train.py"):
+        (tmp_path / name).write_text("changed")
+        seen.add(checkpoint("ssd300", {"lr": 1}, []))
+    assert len(seen) == 3

@@ -407,3 +407,26 @@ def test_a_scaled_gradient_that_overflows_leaves_out_a_step_of_a_clipped_trainin
     endless(model.weight, 1)
     fit(half_precision(), model, batches, slope(), settings)
     assert model.weight.item() == pytest.approx(-0.1 * 2)
+
+
+def test_the_scale_of_the_gradients_outlives_an_interruption(tmp_path: Path) -> None:
+    """Without it, a resumed training would leave out steps until the scale has fallen again."""
+    settings = SETTINGS.model_copy(update={"precision": "16-mixed", "momentum": 0.0, "epochs": 2})
+
+    def killed(model: Line, batch: dict[str, Any]) -> dict[str, Tensor]:
+        if batch["ids"] == ["1-0"]:
+            raise KeyboardInterrupt
+        return slope()(model, batch)
+
+    model = Line()
+    endless(model.weight, 2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(half_precision(), model, batches, killed, settings, checkpoint=tmp_path / "state.pt")
+    resumed = half_precision()
+    fit(resumed, Line(), batches, slope(), settings, checkpoint=tmp_path / "state.pt")
+    assert resumed.strategy.precision.state_dict()["scale"] == half_precision_scale() / 4
+
+
+def half_precision_scale() -> float:
+    """Return the scale with which a training in half precision starts."""
+    return half_precision().strategy.precision.state_dict()["scale"]
