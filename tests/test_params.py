@@ -20,6 +20,7 @@ train:
   weight_decay: 0.0005
   batch_size: 128
   epochs: 10
+  batches_per_epoch: null
   schedule: constant
   lr_step: 1
   lr_milestones: []

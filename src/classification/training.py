@@ -40,7 +40,13 @@ def train(
             layer learn.
     """
     training = LabelledBatches(
-        data, image_ids, recipe.input, recipe.augment, batch_size=run.settings.batch_size, seed=run.seed
+        data,
+        image_ids,
+        recipe.input,
+        recipe.augment,
+        batch_size=run.settings.batch_size,
+        seed=run.seed,
+        batches_per_epoch=run.settings.batches_per_epoch,
     )
     labels = [data.label(image_id) for image_id in image_ids]
     weights = class_weights(recipe.loss, data.classes, labels)

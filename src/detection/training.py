@@ -37,7 +37,15 @@ def train(
         section: the detector's parameters.
     """
     size, batch_size = section.model.size, run.settings.batch_size
-    training = DetectionBatches(data, image_ids, size, section.augment, batch_size=batch_size, seed=run.seed)
+    training = DetectionBatches(
+        data,
+        image_ids,
+        size,
+        section.augment,
+        batch_size=batch_size,
+        seed=run.seed,
+        batches_per_epoch=run.settings.batches_per_epoch,
+    )
     loader, validation = run.loader(training), None
     if held_out:
         validation = run.loader(DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed))

@@ -28,7 +28,6 @@ class Finetune(Section):
     pool: Count | None
     hidden: Count
     dropout: Fraction
-    batches_per_epoch: Count
     fg_fraction: Fraction
     fg_iou_thresh: Fraction
     bg_iou_min: Fraction
@@ -40,6 +39,12 @@ class Finetune(Section):
     train_convolutions: bool
     new_layer_lr: Positive
     train: TrainOverrides = TrainOverrides()
+
+    @model_validator(mode="after")
+    def _counted(self) -> "Finetune":
+        if self.train.batches_per_epoch is None:
+            raise ValueError("train.batches_per_epoch must be a number: batches of regions have no last one")
+        return self
 
     @model_validator(mode="after")
     def _taught(self) -> "Finetune":

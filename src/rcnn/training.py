@@ -46,16 +46,16 @@ def train(
         run: device, settings, seed, workers and checkpoint.
         model: the network.
         fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
-        regions: `batches_per_epoch` batches per epoch.
+        regions: the batches, of which each epoch takes the next `train.batches_per_epoch`.
         held_out: the batches to validate on; None keeps the last epoch's weights.
         rules: the section `finetune`.
         warp: the section `warp`.
     """
-    loader = run.loader(regions)
+    loader, count = run.loader(regions), run.settings.batches_per_epoch
+    assert count is not None  # `Finetune` refuses null
 
     def batches(epoch: int) -> Batches:
-        first = epoch * rules.batches_per_epoch
-        return loader.load(range(first, first + rules.batches_per_epoch))
+        return loader.load(range(epoch * count, (epoch + 1) * count))
 
     return fit(
         run,

@@ -74,19 +74,32 @@ class EpochBatches(Dataset[dict[str, Any]]):
     """Batches of images. Item i is a whole batch, and (seed, i) alone determines its images and their augmentation.
 
     So a batch does not depend on the number of workers or on earlier batches, and a resumed training sees the same
-    batches as an uninterrupted one. If `shuffle` is set, every image comes at most once per epoch, and the images that
-    do not fill a last batch are left out; fewer images than `batch_size` are one batch. Otherwise all images come in
-    their order. A subclass keeps its images in `_kept`.
+    batches as an uninterrupted one. If `shuffle` is set, the batches go through the images again and again: every image
+    comes at most once per pass, each pass has an order of its own, and the images that do not fill its last batch are
+    left out; fewer images than `batch_size` are one batch. Otherwise all images come in their order. A subclass keeps
+    its images in `_kept`.
+
+    An epoch is one pass, or `batches_per_epoch` batches, which go on where the epoch before ended.
     """
 
     _kept: Kept[Any]
 
-    def __init__(self, path: Path, image_ids: Sequence[str], *, batch_size: int, seed: int, shuffle: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        image_ids: Sequence[str],
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        batches_per_epoch: int | None = None,
+    ) -> None:
         if not image_ids:
             raise InputError(f"{path} has no image to train on or to evaluate: check the splits in params.yaml")
         self.image_ids, self.batch_size, self.seed, self.shuffle = list(image_ids), batch_size, seed, shuffle
         whole = max(1, len(self.image_ids) // batch_size)
-        self.per_epoch = whole if shuffle else -(-len(self.image_ids) // batch_size)
+        self.per_pass = whole if shuffle else -(-len(self.image_ids) // batch_size)
+        self.per_epoch = batches_per_epoch or self.per_pass
 
     def fill(self) -> None:
         """Load the images into memory before workers are forked."""
@@ -102,10 +115,10 @@ class EpochBatches(Dataset[dict[str, Any]]):
 
     def ids(self, index: int) -> list[str]:
         """Return the image ids of item `index`."""
-        epoch, batch = divmod(index, self.per_epoch)
+        number, batch = divmod(index, self.per_pass)
         order = np.arange(len(self.image_ids))
         if self.shuffle:
-            order = np.random.default_rng([self.seed, epoch]).permutation(order)
+            order = np.random.default_rng([self.seed, number]).permutation(order)
         return [self.image_ids[row] for row in order[batch * self.batch_size : (batch + 1) * self.batch_size]]
 
     @contextmanager

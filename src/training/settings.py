@@ -19,6 +19,7 @@ class Train(Section):
     weight_decay: NonNegative
     batch_size: Count
     epochs: Epochs
+    batches_per_epoch: Count | None
     schedule: Literal["constant", "step", "multi_step", "cosine", "warm_restarts", "plateau"]
     lr_step: Count
     lr_milestones: list[Count]

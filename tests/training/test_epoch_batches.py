@@ -11,9 +11,12 @@ from src.training import epoch_batches
 from src.training.epoch_batches import EpochBatches, Kept
 
 
-def batches(count: int, batch_size: int = 4, *, seed: int = 0, shuffle: bool = True) -> EpochBatches:
+def batches(
+    count: int, batch_size: int = 4, *, seed: int = 0, shuffle: bool = True, batches_per_epoch: int | None = None
+) -> EpochBatches:
     ids = [str(number) for number in range(count)]
-    return EpochBatches(Path("set.zip"), ids, batch_size=batch_size, seed=seed, shuffle=shuffle)
+    options = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle}
+    return EpochBatches(Path("set.zip"), ids, batches_per_epoch=batches_per_epoch, **options)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 5))
@@ -29,6 +32,17 @@ def test_shuffled_no_image_comes_twice_and_less_than_a_batch_is_left_out(count: 
 def test_without_shuffling_all_images_come_in_their_order(count: int, size: int) -> None:
     data = batches(count, size, shuffle=False)
     assert [image_id for index in data.epoch(0) for image_id in data.ids(index)] == data.image_ids
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 30))
+def test_epochs_of_so_many_batches_go_on_through_the_passes(count: int, size: int, per_epoch: int) -> None:
+    passes, epochs = batches(count, size), batches(count, size, batches_per_epoch=per_epoch)
+    assert [len(epochs.epoch(number)) for number in (0, 7)] == [per_epoch] * 2
+    items = [index for number in range(3) for index in epochs.epoch(number)]
+    assert items == list(range(3 * per_epoch))
+    for index in items:
+        whole = passes.epoch(index // passes.per_epoch)
+        assert epochs.ids(index) == passes.ids(whole[index % passes.per_epoch])
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:

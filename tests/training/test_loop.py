@@ -22,6 +22,7 @@ SETTINGS = Train(
     weight_decay=0.0,
     batch_size=4,
     epochs=5,
+    batches_per_epoch=None,
     schedule="step",
     lr_step=2,
     lr_milestones=[],
