@@ -64,6 +64,37 @@ def test_without_a_gpu_the_cpu_is_used_and_a_gpu_is_refused(monkeypatch: pytest.
             device()
 
 
+def test_on_a_gpu_single_precision_is_tensorfloat_and_cudnn_chooses_its_algorithms(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    with mock.patch("torch.set_float32_matmul_precision") as precision:
+        monkeypatch.setenv("DEVICE", "cpu")
+        fabric("32-true")
+        assert not precision.called
+        assert not torch.backends.cudnn.benchmark
+        monkeypatch.setenv("DEVICE", "cuda")
+        fabric("32-true")
+        precision.assert_called_once_with("high")
+        assert torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(("cpus", "expected"), [(2, 2), (64, 8)])
+def test_beside_a_gpu_the_cpus_prepare_batches(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, cpus: int, expected: int
+) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: cpus)
+    monkeypatch.delenv("WORKERS", raising=False)
+    monkeypatch.setenv("DEVICE", "cuda")
+    assert workers() == expected
+    monkeypatch.setenv("DEVICE", "cpu")
+    assert workers() == 0
+    monkeypatch.setenv("WORKERS", "3")
+    assert workers() == 3
+
+
 def test_jobs_are_as_many_as_cpus_also_on_systems_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JOBS", raising=False)
     assert jobs() >= 1
