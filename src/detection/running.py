@@ -1,6 +1,6 @@
 """Start, measure and run a dense detector, given its file and its section of params.yaml."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -47,7 +47,13 @@ def start(
     return model, list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict() if name not in known))
 
 
-def measure(module: ModuleType, model: nn.Module, section: Any, images: Loader) -> dict[str, float]:
+def measure(
+    module: ModuleType,
+    model: nn.Module,
+    section: Any,
+    images: Loader,
+    detections: dict[str, Record] | None = None,
+) -> dict[str, float]:
     """Compute the losses on images, and the detector's own `figures` if it has them.
 
     Args:
@@ -55,6 +61,7 @@ def measure(module: ModuleType, model: nn.Module, section: Any, images: Loader) 
         model: the network, in eval mode on the loader's device.
         section: the detector's parameters.
         images: the loader of `DetectionBatches` that are not augmented; none of the images is left out.
+        detections: if given, it gets the detections of each image, as `detect` returns them.
 
     Returns:
         `loss`, the sum of all losses; each loss by its name, as a mean over the images; the figures by their names.
@@ -71,6 +78,8 @@ def measure(module: ModuleType, model: nn.Module, section: Any, images: Loader) 
         if hasattr(module, "count"):
             for name, value in module.count(outputs, batch["targets"], section.loss).items():
                 counts[name] = counts.get(name, 0.0) + float(value)
+        if detections is not None:
+            detections.update(_decoded(module, section, outputs, batch["ids"], data.data))
     return {"loss": sum(losses.values()), **losses, **(module.figures(counts) if counts else {})}
 
 
@@ -87,7 +96,6 @@ def detect(
 
     `workers` processes prepare the images; 0: this process prepares them itself.
     """
-    rules: Section = section.decode
     batches = DetectionBatches(data, ids, section.model.size, batch_size=BATCH_SIZE)
     batches.keep_none()
     items = batches.epoch(0)
@@ -96,8 +104,14 @@ def detect(
     with torch.inference_mode():
         loaded = Loader(batches, workers, device).on_device(items)
         for batch in tqdm(loaded, total=len(items), desc="detect", mininterval=1.0):
-            outputs = model(batch["images"])
-            sizes = [data.size(image_id) for image_id in batch["ids"]]
-            for image_id, record in zip(batch["ids"], module.decode(outputs, sizes, rules), strict=True):
-                detections[image_id] = {name: value.cpu().numpy() for name, value in record.items()}
+            detections.update(_decoded(module, section, model(batch["images"]), batch["ids"], data))
     return detections
+
+
+def _decoded(
+    module: ModuleType, section: Any, outputs: Any, ids: Sequence[str], data: BoxedImages
+) -> Iterator[tuple[str, Record]]:
+    rules: Section = section.decode
+    sizes = [data.size(image_id) for image_id in ids]
+    for image_id, record in zip(ids, module.decode(outputs, sizes, rules), strict=True):
+        yield image_id, {name: value.cpu().numpy() for name, value in record.items()}
