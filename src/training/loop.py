@@ -21,6 +21,7 @@ from src.files.storage import atomic
 from src.training.averaging import Average
 from src.training.loading import Batches, Loader
 from src.training.optimizers import optimizer as make_optimizer
+from src.training.optimizers import parameter_groups
 from src.training.schedule import lr_factor
 from src.training.settings import Train
 from src.training.tally import Tally, check_weights
@@ -76,7 +77,7 @@ def fit(
         losses: (model, batch) -> named losses, which are summed; the model is in train mode.
         validate: yields (name, figure) after every `validate_every` epochs and after the last. The model is in eval
             mode, and has the averaged weights if there is an average; gradients are off.
-        groups: parameter groups with `params` and a factor `lr_scale`; None puts all parameters in one group.
+        groups: parameter groups with `params` and a factor `lr_scale`; None: `parameter_groups`, with one rate.
         prepare: (model, epoch from 0) is called before each epoch with the model in train mode. It sets anything else
             that changes between epochs, such as frozen layers.
 
@@ -89,8 +90,7 @@ def fit(
     best_by = None if validate is None or settings.best_by == LAST else settings.best_by
     if settings.schedule == "plateau" and best_by is None:
         raise InputError("train.schedule = plateau needs a figure: give validation images, and name it in best_by")
-    groups = groups or [{"params": list(model.parameters()), "lr_scale": 1.0}]
-    optimizer = make_optimizer(settings, groups)
+    optimizer = make_optimizer(settings, groups or parameter_groups(model, (), 1.0))
     model, optimizer = fabric.setup(model, optimizer)
     average = None if settings.ema_decay is None else Average(cast(nn.Module, model.module), settings.ema_decay)
     state = _State([], None, 0)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from src.errors import InputError
 from src.training import loop
 from src.training.loop import Run, kept_row
+from src.training.optimizers import parameter_groups
 from src.training.settings import Train
 
 SETTINGS = Train(
@@ -128,6 +129,21 @@ def test_groups_learn_at_their_own_multiple_of_the_rate(fabric: Fabric) -> None:
     fit(fabric, both, batches, lambda *_: {"loss": slow.weight.sum() + fast.weight.sum()}, settings, groups=groups)
     assert slow.weight.item() == pytest.approx(-3 * (0.1 + 0.1 + 0.01))
     assert fast.weight.item() == pytest.approx(10 * slow.weight.item())
+
+
+def test_without_groups_of_their_own_parameters_have_the_groups_of_every_trainer(
+    fabric: Fabric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen parameters are in none of them."""
+    model, seen = network(), []
+    model[0].requires_grad_(False)
+    make = loop.make_optimizer
+    monkeypatch.setattr(loop, "make_optimizer", lambda settings, groups: seen.append(groups) or make(settings, groups))
+    fit(fabric, model, batches, losses, SETTINGS.model_copy(update={"epochs": 1}))
+    expected = parameter_groups(model, (), 1.0)
+    for group, wanted in zip(seen[0], expected, strict=True):
+        assert wanted.keys() <= group.keys()
+        assert [id(value) for value in group["params"]] == [id(value) for value in wanted["params"]]
 
 
 @pytest.mark.parametrize(
