@@ -22,6 +22,7 @@ train:
   decay_biases: true
   batch_size: 128
   epochs: 10
+  batches_per_epoch: null
   schedule: constant
   lr_step: 1
   lr_milestones: []

@@ -17,6 +17,7 @@ from src.params import read_params
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
+from src.training.loading import Loader
 from stages import detect, detect_rcnn, extract_features, propose
 from tests.labelled import digits
 from tests.repository import Repository
@@ -109,6 +110,6 @@ def test_a_classifier_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> No
     assert isinstance(method, Classifier)
     ids = data.ids("test")[:4]
     batches = LabelledBatches(data, ids, method.section.input, batch_size=BATCH_SIZE)
-    _, wanted = predict(method.net, batches, CPU, flip=method.section.predict.flip)
+    _, wanted = predict(method.net, Loader(batches), flip=method.section.predict.flip)
     found = np.stack([method.probabilities(data.image(image_id)) for image_id in ids])
     np.testing.assert_allclose(found, wanted, atol=1e-5)
