@@ -89,7 +89,8 @@ def test_the_tables_hold_a_row_for_each_round_and_class(trained: Trained, params
     assert rounds["class"].tolist() == ["circle", "square"] * number
     assert rounds["positives"].tolist() == [2, 1] * number
     first = rounds[rounds["round"] == 1]
-    assert first["negatives"].tolist() == [1, 1]
+    assert first["negatives"].tolist() == (first["newly_hard"] + 1).tolist()  # the first fit drops none
+    assert first["fits"].tolist() == [2, 2]
     assert metrics["newly_hard"]["round_1"] == first["newly_hard"].sum() > 0
     assert metrics["newly_hard"][f"round_{number}"] == 0
     last = rounds[rounds["round"] == number].set_index("class")
