@@ -30,7 +30,7 @@ def run(params: Params, *, images: Path, features: Path, regions: Path, scale: P
     factors = read_npz(scale)["scale"] * np.float32(params.features.norm)
     weights, biases, report = fit_all(vectors, factors, records, targets, data.classes, params.train_bbox)
     write_npz(out, {"weights": weights, "biases": biases, "scale": factors})
-    write_json(metrics, {"pairs": sum(row["pairs"] for row in report.values()), "classes": report})
+    write_json(metrics, report)
 
 
 if __name__ == "__main__":

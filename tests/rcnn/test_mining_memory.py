@@ -32,8 +32,8 @@ rules = TrainSvm(
 )
 scale = np.full(features.shape[1], 20 / features.shape[1] ** 0.5, np.float32)
 for _, table in mine(features, scale, kinds, solver_of(rules, 0), rules, seed=0):
-    print(sum(row.newly_hard for row in table), "newly hard,", max(row.negatives for row in table), "in the largest fit,",
-          sum(row.fits for row in table), "fits")
+    print(sum(row.newly_hard for row in table), "newly hard,", sum(row.fits for row in table), "fits, the largest of",
+          max(row.negatives for row in table))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
