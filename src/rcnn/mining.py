@@ -173,8 +173,10 @@ def mine(
                 fit(due, f"pass {number}, {block.stop / len(features):.0%} of the regions")
         if due := [column for column in every if held[column].waiting]:
             fit(due, f"end of pass {number}")
-        rows = zip(every, classes, held, right, strict=True)
-        table = [_round(number, column, *row, fits[column][1]) for column, *row in rows]
+        table = [
+            _round(number, column, classes[column], held[column], float(right[column]), fits[column][1])
+            for column in every
+        ]
         yield [fits[column][0] for column in every], table
         if not any(row.newly_hard for row in table):
             return
@@ -198,7 +200,7 @@ def _take(
 
 def _round(number: int, column: int, rows: Candidates, held: Held, right: float, value: Objective) -> Round:
     counts = held.fitted, held.newly_hard, held.evicted, held.crowded_out, held.fits
-    return Round(number, column + 1, len(rows.positives), *counts, float(right) / len(rows.pool), value)
+    return Round(number, column + 1, len(rows.positives), *counts, right / len(rows.pool), value)
 
 
 def _fit(
