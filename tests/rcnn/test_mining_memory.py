@@ -12,7 +12,7 @@ REGIONS, WIDTH, CLASSES, POSITIVES = 5_000_000, 256, 20, 400
 LIMIT = 4 * 2**30
 
 CHILD = """
-import resource, sys
+import sys
 from functools import partial
 import numpy as np
 from src.rcnn.mining import Candidates, TrainSvm, mine, solver_of
@@ -34,7 +34,8 @@ scale = np.full(features.shape[1], 20 / features.shape[1] ** 0.5, np.float32)
 for _, table in mine(features, scale, kinds, solver_of(rules, 0), rules, seed=0):
     print(sum(row.newly_hard for row in table), "newly hard,", sum(row.fits for row in table), "fits, the largest of",
           max(row.negatives for row in table))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+# Not ru_maxrss, which begins with the memory of the process that started this one.
+print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024)
 """
 
 

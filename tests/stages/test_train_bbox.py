@@ -16,8 +16,8 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records, write_records
 from src.files.storage import read_npz
 from src.rcnn.bbox import TrainBbox
-from src.rcnn.detect import corrections
 from src.rcnn.features import Features
+from src.rcnn.score import corrections
 from src.splits import Splits
 from stages.train_bbox import Params, run
 from tests.stages.described import write_described
@@ -131,7 +131,7 @@ def test_a_class_without_pairs_leaves_boxes_where_they_are(train: Trained) -> No
     assert found["metrics"]["classes"]["square"] == nothing
 
 
-def test_regions_that_do_not_begin_with_the_training_images_are_refused(train: Trained, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"regions\.npz does not begin with the training images"):
+def test_regions_of_other_images_are_refused(train: Trained, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"regions\.npz is not of the training images"):
         train(reverse=True)
     assert not (tmp_path / "out").exists()
