@@ -28,7 +28,7 @@ from src.parallel import parallel_map
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn import solvers
 from src.rcnn.held import Held
-from src.rcnn.planes import Plane, blocks, release, scores
+from src.rcnn.planes import Plane, blocks, release, scores, take
 from src.rcnn.solvers import Objective, Sgd, objective
 
 Solver = Callable[[np.ndarray, np.ndarray], Plane]
@@ -207,8 +207,7 @@ def _fit(
     features: np.ndarray, scale: np.ndarray, solver: Solver, rules: TrainSvm, rows: tuple[np.ndarray, np.ndarray]
 ) -> tuple[Plane, Objective, np.ndarray]:
     """Fit a plane; return it, its objective, and the scores of the negatives."""
-    x_pos, x_neg = (features[index].astype(np.float32) for index in rows)
-    release(features)
+    x_pos, x_neg = (take(features, index) for index in rows)
     for x in (x_pos, x_neg):
         x *= scale
     plane = solver(x_pos, x_neg)

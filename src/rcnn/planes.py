@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 BLOCK = 8192  # rows per matrix product
+PART = 200  # scattered rows to read at a time: each may bring 2 MB of its neighbourhood into memory
 
 
 class Plane(NamedTuple):
@@ -33,6 +34,16 @@ def scores(features: np.ndarray, planes: Sequence[Plane], scale: np.ndarray) -> 
     for block in blocks(len(features)):
         result[block] = features[block].astype(np.float32) @ weights + biases
     return result
+
+
+def take(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Read scattered rows [N] of the features [R, D], which may be a memory map, as float32 [N, D]."""
+    taken = np.empty((len(rows), features.shape[1]), np.float32)
+    for start in range(0, len(rows), PART):
+        part = slice(start, start + PART)
+        taken[part] = features[rows[part]]
+        release(features)
+    return taken
 
 
 def release(features: np.ndarray) -> None:

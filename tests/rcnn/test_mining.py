@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from src.rcnn import mining
 from src.rcnn.held import Held
 from src.rcnn.mining import Candidates, TrainSvm, candidates, mine, scores
+from src.rcnn.planes import take
 from src.rcnn.solvers import Plane, liblinear, objective
 from tests.rcnn.regions import record, target
 
@@ -113,6 +114,18 @@ def test_scores_by_blocks_are_one_product(count: int, monkeypatch: pytest.Monkey
     found = scores(stored, planes, scale)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
+def test_scattered_rows_are_read_in_parts(count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("src.rcnn.planes.PART", 2)
+    features = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float16)
+    np.save(tmp_path / "features.npy", features)
+    rows = np.array([8, 0, 3, 3, 5, 7, 1])[:count]
+    for stored in (features, np.load(tmp_path / "features.npy", mmap_mode="r")):
+        taken = take(stored, rows)
+        assert taken.dtype == np.float32
+        np.testing.assert_array_equal(taken, features[rows])
 
 
 def test_classes_are_fitted_side_by_side_as_one_after_the_other(svm_rules: TrainSvm, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def write_features(path: Path) -> None:
 
 @pytest.mark.slow
 def test_five_million_regions_of_twenty_classes_take_less_than_four_gibibytes(tmp_path: Path) -> None:
-    """All hard negatives at once, and a pool that counts as read memory, took more."""
+    """All hard negatives at once, and a pool whose pages stay in memory, took more."""
     write_features(tmp_path / "features.npy")
     words = [sys.executable, "-c", CHILD, str(tmp_path / "features.npy"), str(CLASSES), str(POSITIVES)]
     done = subprocess.run(words, env={**os.environ, "PYTHONPATH": "."}, capture_output=True, text=True)
