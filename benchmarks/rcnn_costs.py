@@ -30,6 +30,7 @@ from src.rcnn.bbox import fit
 from src.rcnn.detect import DetectRcnn, detect
 from src.rcnn.extract import CHUNK, extract
 from src.rcnn.features import unlabelled
+from src.rcnn.mining import TrainSvm, candidates
 from src.rcnn.penalty import held_out_errors
 from src.rcnn.planes import BLOCK, Plane, scores
 from src.rcnn.warp import Warp
@@ -37,7 +38,7 @@ from stages.environment import jobs
 
 PHOTO = (375, 500)  # height, width
 REGIONS = (10, 60)  # per image, in the two measurements whose difference is the time of a region
-FIT_ROWS = 6000  # largest measured fit; the time of a larger one is extrapolated
+FIT_ROWS = 6000  # of the larger measured fit; the other has a quarter
 
 
 def main() -> None:
@@ -45,22 +46,25 @@ def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory() as folder:
         start = seconds(
-            lambda: subprocess.run([sys.executable, "-m", "stages.score_rcnn", "-h"], stdout=-3, check=True)
+            lambda: subprocess.run(
+                [sys.executable, "-m", "stages.score_rcnn", "-h"], stdout=subprocess.DEVNULL, check=True
+            )
         )
         image, region, width = describing(options, Path(folder))
         look = looking(width, options.classes, Path(folder))
-    small, large = (fitting(rows, width) for rows in (FIT_ROWS // 4, min(FIT_ROWS, options.held)))
-    growth = np.log(large / small) / np.log(min(FIT_ROWS, options.held) / (FIT_ROWS // 4))
-    svm = large * (max(options.held, FIT_ROWS) / FIT_ROWS) ** max(growth, 1.0)
+    small, large = (min(fitting(rows, width) for _ in range(2)) for rows in (FIT_ROWS // 4, FIT_ROWS))
+    growth = float(np.clip(np.log(large / small) / np.log(4), 0.8, 2))
+    svm = large * (options.held / FIT_ROWS) ** growth
+    match = options.images * matching(options.regions, options.classes)
     pairs = options.images * options.objects * options.pairs / options.classes
     rows, test_rows = options.images * (options.regions + options.objects), options.test_images * options.regions
     table = {
         "extract_features": start + (options.images * image + rows * region) / options.jobs,
         "train_svm": start
+        + match
         + options.rounds * rows * look
-        + np.ceil(options.classes / options.jobs) * options.fits * svm
-        + rows * options.classes * 2e-7,  # IoU of each region and class, for the candidates
-        "train_bbox": start + options.classes * regressing(pairs, width, options.penalties),
+        + np.ceil(options.classes / options.jobs) * options.fits * svm,
+        "train_bbox": start + match + options.classes * regressing(pairs, width, options.penalties),
         "score_rcnn": start + (options.test_images * image + test_rows * (region + look)) / options.jobs,
         "detect_rcnn": start + options.test_images * detecting(options.regions, options.classes),
     }
@@ -163,6 +167,18 @@ def looking(width: int, num_classes: int, folder: Path) -> float:
     return (
         min(seconds(lambda: scores(np.load(folder / "block.npy", mmap_mode="r"), planes, scale)) for _ in "ab") / BLOCK
     )
+
+
+def matching(regions: int, num_classes: int) -> float:
+    """Measure the seconds per image that the candidates of all classes take."""
+    rules = TrainSvm.model_construct(
+        neg_iou_thresh=0.3, neg_iou_zero=True, neg_min_area=0.0, only_images_with_objects=False
+    )
+    found = boxes(np.random.default_rng(0), regions)
+    objects = {"boxes": found[:2], "labels": np.array([1, 2]), "difficult": np.zeros(2, bool), "image_id": ""}
+    records = {"a": {**unlabelled(found), "is_gt": np.arange(regions) < 2}}
+    labels = range(1, num_classes + 1)
+    return seconds(lambda: [candidates(records, {"a": objects}, label, rules) for label in labels])
 
 
 def fitting(negatives: int, width: int) -> float:

@@ -1,7 +1,7 @@
 """The penalty of a ridge regression, chosen by cross-validation over images.
 
-Regions of one image look alike, so an image's pairs are all in the same fold. The products of each fold are
-computed once: those of all pairs minus those of a fold give the fit without that fold, for any penalty.
+Regions of one image look alike, so an image's pairs are all in the same fold. The products of each fold are computed
+once: those of all pairs minus those of a fold give the fit without that fold, for any penalty.
 
 P is the number of pairs, D of features, T of targets, L of penalties, K = min(P, D).
 """
