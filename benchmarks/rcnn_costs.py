@@ -81,9 +81,9 @@ def main() -> None:
         count = (test_rows if name in ("score_rcnn", "detect_rcnn") else rows) * options.classes
         print(f"| `{name}` | {value / 60:.1f} min | {value / count * 1e6:.2f} us | {disk.get(name, 0) / 1e9:.1f} GB |")
     print(f"| all | {sum(table.values()) / 60:.1f} min | | {sum(disk.values()) / 1e9:.1f} GB |")
-    fits = (options.held + rows / options.regions) * width
+    fits = (options.max_held + options.images * options.objects / options.classes) * width
     print(
-        f"\nmemory of a fit: {12 * fits / 1e9:.1f} to {28 * fits / 1e9:.1f} GB per process, {options.jobs} processes; ",
+        f"\nmemory of a fit: {12 * fits / 1e9:.2f} to {28 * fits / 1e9:.2f} GB per process, {options.jobs} processes; ",
         end="",
     )
     print(f"rows of the pools {rows * options.classes * 4 / 1e9:.2f} GB; a block {BLOCK * width * 6 / 1e9:.2f} GB")
@@ -100,6 +100,7 @@ def arguments() -> argparse.Namespace:
         ("pairs", 10.0, "proposals per object with an IoU above train_bbox.iou_thresh"),
         ("classes", 20, "without background"),
         ("rounds", 2, "train_svm.rounds"),
+        ("max-held", 50_000, "train_svm.max_held"),
         ("held", 5000, "negatives of a typical fit"),
         ("fits", 8, "per class, first fit included"),
         ("penalties", 4, "length of train_bbox.ridge_lambda"),
