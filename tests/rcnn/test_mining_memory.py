@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 REGIONS, WIDTH, CLASSES, POSITIVES = 5_000_000, 256, 20, 400
-LIMIT = 4 * 2**30
+LIMIT = 2 * 2**30  # measured: 0.92 * 2**30
 
 CHILD = """
 import sys
@@ -50,7 +50,7 @@ def write_features(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_five_million_regions_of_twenty_classes_take_less_than_four_gibibytes(tmp_path: Path) -> None:
+def test_five_million_regions_of_twenty_classes_take_less_than_two_gibibytes(tmp_path: Path) -> None:
     """All hard negatives at once, and a pool whose pages stay in memory, took more."""
     write_features(tmp_path / "features.npy")
     words = [sys.executable, "-c", CHILD, str(tmp_path / "features.npy"), str(CLASSES), str(POSITIVES)]
