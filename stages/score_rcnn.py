@@ -15,7 +15,7 @@ from src.rcnn.score import Scorer
 from src.rcnn.warp import Warp
 from src.splits import Splits
 from stages.command import command
-from stages.environment import device, jobs
+from stages.environment import device, jobs, workers
 
 BATCH_SIZE = 128  # not a parameter, because it changes only the speed
 
@@ -47,6 +47,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
         batch_size=BATCH_SIZE,
         device=torch.device(device()),
         jobs=jobs(),
+        workers=0 if device() == "cpu" else workers(),
     )
 
 

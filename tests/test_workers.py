@@ -14,6 +14,7 @@ from src.detection.batches import DetectionBatches
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.rcnn.finetune import Finetune, RegionBatches
+from src.rcnn.warp import Warp
 from tests.labelled import INPUT, PLAIN, digits
 from tests.rcnn.conftest import finetune_rules, images, proposals  # noqa: F401 (fixtures)
 
@@ -35,6 +36,7 @@ def batches(
             images.ids("train"),
             proposals,
             finetune_rules,
+            Warp(size=63, context=8),
             batch_size=6,
             num_batches=BATCHES,
             seed=1,

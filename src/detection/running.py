@@ -41,10 +41,8 @@ def start(
     model = model.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     if not weights:
         return model, []
-    backbone = model.get_submodule("backbone")
-    starting_weights.load(backbone, weights, f"detectors.{module.__name__.rpartition('.')[2]}.weights")
-    known = {f"backbone.{name}" for name in weights}
-    return model, list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict() if name not in known))
+    key = f"detectors.{module.__name__.rpartition('.')[2]}.weights"
+    return model, starting_weights.load(model, weights, key, part="backbone")
 
 
 def measure(
