@@ -26,12 +26,11 @@ from src.files.prepared import write_prepared
 from src.ingest.drawn.painting import jpeg
 from src.ingest.drawn.scenes import scene
 from src.rcnn import network, solvers
-from src.rcnn.bbox import fit
 from src.rcnn.detect import DetectRcnn, detect
 from src.rcnn.extract import CHUNK, extract
 from src.rcnn.features import unlabelled
 from src.rcnn.mining import TrainSvm, candidates
-from src.rcnn.penalty import held_out_errors
+from src.rcnn.penalty import FOLDS
 from src.rcnn.planes import BLOCK, Plane, scores
 from src.rcnn.warp import Warp
 from stages.environment import jobs
@@ -189,15 +188,15 @@ def fitting(negatives: int, width: int) -> float:
 
 
 def regressing(pairs: float, width: int, num_penalties: int) -> float:
-    """Measure the choice of the penalty and a fit at a smaller size, and scale them: P D^2 and D^3 operations."""
-    side = min(width, 512)
-    many = sparse(4 * side, side, 0.0)
-    deltas, penalties = np.zeros((len(many), 4)), [1000.0] * num_penalties
-    images = np.arange(len(many)) // 10
-    one = seconds(lambda: fit(many, deltas, 1000.0))
-    choice = seconds(lambda: held_out_errors(many, deltas, images, penalties)) if num_penalties > 1 else 0.0
-    smaller = min(pairs, width)  # the side of the systems to solve; half of the measured time is for the products
-    return (one + choice) / 2 * (pairs / len(many) * width / side * smaller / side + (smaller / side) ** 3)
+    """Measure a product of matrices and the solution of a system; count those of the choice and of the fit."""
+    side = 1024
+    x = sparse(2 * side, side, 0.0).astype(np.float64)
+    square = x.T @ x + 1000 * np.eye(side)
+    product = min(seconds(lambda: x.T @ x) for _ in range(3)) / x.size / side
+    solution = min(seconds(lambda: np.linalg.solve(square, x[:side, :4])) for _ in range(3)) / side**3
+    smaller, several = min(pairs, width), num_penalties > 1  # the side of the systems
+    products, systems = 1 + several, 1 + FOLDS * num_penalties * several
+    return products * pairs * width * smaller * product + systems * smaller**3 * solution
 
 
 def detecting(regions: int, num_classes: int) -> float:
