@@ -113,6 +113,7 @@ def svm_rules() -> TrainSvm:
         rounds=3,
         hard_margin=-1.0,
         easy_margin=-1.2,
-        max_new=None,
+        retrain_every=2000,
+        max_held=50_000,
         sgd=Sgd(lr=1e-4, lr_step=4, lr_gamma=0.1, epochs=10),
     )
