@@ -42,19 +42,20 @@ class Archive:
             raise InputError(f"{self.path}: {name} cannot be read ({error}): pack or download it again") from None
 
 
-def open_archive(path: str | Path) -> Archive:
-    """Open the archive or folder at `path`.
+def open_archive(path: str | Path, shown: str | Path | None = None) -> Archive:
+    """Open the archive or folder at `path`; error messages name `shown`, if it is given.
 
     Raises:
         InputError: `path` is no tar, zip or folder, is truncated or damaged, or has a member that is refused. A
             compressed tar is refused too, because it has no random access: `store` decompresses it.
     """
     path = Path(path)
+    shown = path if shown is None else Path(shown)
     if path.is_dir():
-        return Archive(path, dict(_folder_members(path)))
+        return Archive(shown, dict(_folder_members(path)))
     if _magic(path).startswith(ZIP_MAGIC):
-        return Archive(path, dict(_zip_members(path)))
-    return Archive(path, dict(_tar_members(path, path)))
+        return Archive(shown, dict(_zip_members(path, shown)))
+    return Archive(shown, dict(_tar_members(path, shown)))
 
 
 def store(source: str | Path, folder: str | Path, stem: str) -> Path:
@@ -116,16 +117,16 @@ def _folder_members(folder: Path) -> Iterator[tuple[str, Read]]:
             yield name, path.read_bytes
 
 
-def _zip_members(path: Path) -> Iterator[tuple[str, Read]]:
+def _zip_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise InputError(f"{path} is a truncated or damaged zip ({error}): pack or download it again") from None
+        raise InputError(f"{shown} is a truncated or damaged zip ({error}): pack or download it again") from None
     for member in archive.infolist():
-        name = _inside(path, member.filename)
+        name = _inside(shown, member.filename).replace("\\", "/")  # PowerShell 5 writes backslashes
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise _not_plain(path, name)
-        if not member.is_dir():
+            raise _not_plain(shown, name)
+        if not member.filename.endswith(("/", "\\")):
             yield name, partial(archive.read, member)
 
 

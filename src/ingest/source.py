@@ -23,6 +23,10 @@ class Source(Section):
             raise ValueError(f"source is local, so path must name a tar, a zip or a folder {self.LAYOUT}")
         return self
 
+    def shown(self, path: Path) -> Path:
+        """Return the path that error messages name instead of `path`: of a user's own data not our copy, but theirs."""
+        return Path(self.path) if self.source == "local" and self.path is not None else path
+
 
 def remedy(name: str) -> str:
     """Return the remedy for an official file of the data set that no mirror has."""

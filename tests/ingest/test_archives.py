@@ -215,3 +215,19 @@ def test_store_refuses_a_truncated_tar_or_zip_and_keeps_the_earlier_copy(tmp_pat
         with pytest.raises(InputError, match=rf"{form} is .*truncated or damaged"):
             store(tmp_path / form, tmp_path / "raw", "local")
         assert earlier.read_bytes() == good
+
+
+def test_a_zip_of_powershell_has_backslashes_in_its_names(tmp_path) -> None:
+    windows = {name.replace("/", "\\"): content for name, content in MEMBERS.items()} | {"empty\\": b""}
+    archive = open_archive(write_zip(tmp_path / "set.zip", windows))
+    assert {name: archive.read(name) for name in archive.names()} == MEMBERS
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_messages_name_the_file_that_is_shown(tmp_path, form) -> None:
+    path = FORMS[form](tmp_path / form, MEMBERS)
+    assert open_archive(path, "/data/mine.zip").path == Path("/data/mine.zip")
+    if path.is_file():
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(InputError, match=r"^/data/mine\.zip is a?.*truncated"):
+            open_archive(path, "/data/mine.zip")
