@@ -10,6 +10,7 @@ from src.splits import Splits
 from stages import prepare
 from tests.datasets.test_gesture import MEMBERS, SECTION
 from tests.ingest.test_archives import write_tar, write_zip
+from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
 
 
@@ -22,6 +23,8 @@ def run(raw: Path, out: Path, **changes: object) -> BoxedImages:
     section = {
         "source": "local",
         "path": "mine.tar",
+        "format": "auto",
+        "split": SPLIT,
         "years": [2007],
         "classes": None,
         "other_classes": "drop",
@@ -53,6 +56,7 @@ def test_what_is_written_can_be_read(raw, tmp_path, capsys) -> None:
     assert data.target("000003")["boxes"].shape == (0, 4)
     assert data.image("000003").shape == (*data.size("000003"), 3) == (HEIGHT, WIDTH, 3)
     assert capsys.readouterr().out == (
+        "VOC: 5 annotations, lists test, train, trainval, val\n"
         "5 images (test 2, train 2, trainval 3, val 1), 5 objects (1 difficult) of 3 classes\n"
     )
 
@@ -100,7 +104,7 @@ def test_a_failure_leaves_the_earlier_output_and_the_raw_archive(raw, tmp_path, 
     if None in content.values():
         archive.write_bytes(archive.read_bytes()[:-12_000])
     content_before = archive.read_bytes()
-    with pytest.raises(InputError, match=r"local\.tar.*dvc repro -f download@voc"):
+    with pytest.raises(InputError, match=r"mine\.tar.*dvc repro -f download@voc"):
         run(raw, out)
     assert out.read_bytes() == before
     assert archive.read_bytes() == content_before
