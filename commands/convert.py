@@ -51,7 +51,8 @@ def coco(index: Mapping[str, Any], archive: zipfile.ZipFile) -> Entries:
     numbers = {image_id: number for number, image_id in enumerate(sorted(index["images"]), 1)}
     categories = [{"id": label, "name": name} for label, name in enumerate(index["classes"], 1)]
     for split, ids in index["splits"].items():
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for image_id in ids:
             entry = index["images"][image_id]
             file_name = entry["file"].removeprefix("images/")

@@ -20,6 +20,7 @@ from src.files.storage import atomic
 
 Read = Callable[[], bytes]
 ZIP_MAGIC, GZIP_MAGIC = b"PK\x03\x04", b"\x1f\x8b"
+UTF8_FLAG = 0x800  # of a zip member
 BLOCK = 512  # bytes; a tar ends with a block of zeros
 
 
@@ -123,11 +124,21 @@ def _zip_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
     except zipfile.BadZipFile as error:
         raise InputError(f"{shown} is a truncated or damaged zip ({error}): pack or download it again") from None
     for member in archive.infolist():
-        name = _inside(shown, member.filename).replace("\\", "/")  # PowerShell 5 writes backslashes
+        name = _inside(shown, _decoded(member)).replace("\\", "/")  # PowerShell 5 writes backslashes
         if stat.S_ISLNK(member.external_attr >> 16):
             raise _not_plain(shown, name)
         if not member.filename.endswith(("/", "\\")):
             yield name, partial(archive.read, member)
+
+
+def _decoded(member: zipfile.ZipInfo) -> str:
+    """Return a member's name; macOS writes UTF-8 and does not say so, and Python then reads another encoding."""
+    if member.flag_bits & UTF8_FLAG or member.filename.isascii():
+        return member.filename
+    try:
+        return member.filename.encode("cp437").decode()
+    except UnicodeError:
+        return member.filename
 
 
 def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:

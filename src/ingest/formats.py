@@ -43,7 +43,8 @@ def load(
         jobs: number of processes that decode, at most.
 
     Returns:
-        the data set to be written, and one line that says which format was found and where the splits come from.
+        the data set to be written, and lines for the user: the format that was found and the origin
+        of the splits, then what may be unexpected.
 
     Raises:
         InputError: the set has an error; the message names the first bad file in the order of ids, and the remedy.
@@ -58,8 +59,8 @@ def load(
             "with one image id per line"
         )
     splits = limited(with_trainval(splits), limit)
-    data = checked(found._replace(splits=splits), classes=classes, other_classes=other_classes, jobs=jobs)
-    return data, "; ".join(filter(None, (found.note, made)))
+    data, notes = checked(found._replace(splits=splits), classes=classes, other_classes=other_classes, jobs=jobs)
+    return data, "\n".join(["; ".join(filter(None, (found.note, made))), *notes])
 
 
 def _found(archives: Sequence[Archive], format: Format) -> Found:  # noqa: A002

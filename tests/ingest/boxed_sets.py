@@ -26,7 +26,7 @@ class Image(NamedTuple):
 
     @property
     def content(self) -> bytes:
-        shade = sum(map(ord, self.stem)) % 200
+        shade = 20 + sum(map(ord, self.stem)) % 200
         return cv2.imencode(".png", np.full((*self.size, 3), shade, np.uint8))[1].tobytes()
 
 

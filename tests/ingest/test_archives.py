@@ -231,3 +231,13 @@ def test_messages_name_the_file_that_is_shown(tmp_path, form) -> None:
         path.write_bytes(path.read_bytes()[:100])
         with pytest.raises(InputError, match=r"^/data/mine\.zip is a?.*truncated"):
             open_archive(path, "/data/mine.zip")
+
+
+def test_names_in_utf8_without_the_flag_for_it(tmp_path) -> None:
+    path = write_zip(tmp_path / "set.zip", {"müll.txt": b"x"})
+    content = path.read_bytes()
+    header, entry = content.index(b"PK\x03\x04") + 6, content.index(b"PK\x01\x02") + 8
+    flags = bytearray(content)
+    flags[header : header + 2] = flags[entry : entry + 2] = b"\x00\x00"
+    path.write_bytes(bytes(flags))
+    assert open_archive(path).names() == ["müll.txt"]

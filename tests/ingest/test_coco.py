@@ -3,7 +3,6 @@ import json
 import pytest
 
 from src.errors import InputError
-from src.ingest.boxed import BORDER
 from tests.ingest.boxed_sets import coco_json, drawn, of, plain_coco, simple_coco
 from tests.ingest.test_formats import load
 
@@ -33,7 +32,7 @@ def test_crowds_are_difficult_and_ids_may_be_text(tmp_path) -> None:
 
 def test_the_size_may_be_missing_and_a_box_may_be_a_pixel_outside(tmp_path) -> None:
     image = {"id": 1, "file_name": "im0.png", "width": 0}
-    data, _ = read(tmp_path, one(images=[image], annotations=[{**OBJECT, "bbox": [-BORDER, 0, 65, 33]}]))
+    data, _ = read(tmp_path, one(images=[image], annotations=[{**OBJECT, "bbox": [-1, 0, 66, 33]}]))
     assert data.images["im0"]["boxes"] == [[0, 0, 64, 32]]
 
 

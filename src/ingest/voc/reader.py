@@ -140,10 +140,10 @@ def _check_listed(splits: Splits, paths: str, members: Iterable[tuple[str, Mappi
             if missing := [image_id for image_id in ids if image_id not in files]:
                 more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
                 example = f"; it has '{min(files)}'" if files else ""
+                hint = f" (an id is the path below {folder}/, without suffix)" if folder else ""
                 raise InputError(
-                    f"{paths}: {LISTS}/{split}.txt names '{missing[0]}'{more}, which {folder or 'the set'}/ does not "
-                    f"have{example}: add the file or remove the line (an id is the path below "
-                    f"{folder or 'the folder of images'}/, without suffix)"
+                    f"{paths}: {LISTS}/{split}.txt names '{missing[0]}'{more}, which "
+                    f"{f'{folder}/' if folder else 'the set'} does not have{example}: add the file or remove the line{hint}"
                 )
 
 

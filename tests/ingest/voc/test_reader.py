@@ -209,7 +209,7 @@ BAD = {
     "two boxes": ({ANNOTATION: xml(thing(extra="<bndbox/>"))}, r"000001\.xml has an object 'car' with 2 <bndbox>"),
     "no name": ({ANNOTATION: xml(thing(" "))}, r"000001\.xml has an object without a <name>"),
     "outside": (
-        {ANNOTATION: xml(thing(box=(5, 6, WIDTH + 2, 8)))},
+        {ANNOTATION: xml(thing(box=(5, 6, WIDTH + 3, 8)))},
         r"000001\.xml: the box of 'car' .*outside its image",
     ),
     "no width": ({ANNOTATION: xml(thing(box=(9, 6, 8, 8)))}, r"000001\.xml: the box of 'car' .*no area: correct"),
@@ -279,14 +279,14 @@ def test_what_annotations_may_leave_out_or_write_otherwise() -> None:
         ((1, 1, WIDTH, HEIGHT), (0, 0, WIDTH, HEIGHT)),
         ((0, 0, WIDTH + 1, HEIGHT + 1), (0, 0, WIDTH, HEIGHT)),
         ((7, 7, 7, 7), (6, 6, 7, 7)),
-        ((-1, 5, 9, 9), None),
-        ((5, -1, 9, 9), None),
-        ((5, 5, WIDTH + 2, 9), None),
-        ((5, 5, 9, HEIGHT + 2), None),
+        ((-1, 5, 9, 9), (0, 4, 9, 9)),
+        ((5, -2, 9, 9), None),
+        ((5, 5, WIDTH + 3, 9), None),
+        ((-2, 5, 9, HEIGHT), None),
         ((WIDTH + 1, 5, WIDTH + 1, 9), None),
     ],
 )
-def test_one_pixel_outside_is_cut_off_and_more_is_an_error(box, expected) -> None:
+def test_two_pixels_outside_are_cut_off_and_more_is_an_error(box, expected) -> None:
     found = parse_annotation(xml(thing(box=box)), "a.xml").objects[0]
     if expected is None:
         with pytest.raises(InputError, match=r"a\.xml: the box of 'car' \(xmin .*"):
@@ -296,7 +296,7 @@ def test_one_pixel_outside_is_cut_off_and_more_is_an_error(box, expected) -> Non
 
 
 @given(st.tuples(*[st.floats(-5, 40)] * 4), st.integers(1, 40), st.integers(1, 40))
-def test_a_box_that_passes_lies_inside_and_has_moved_by_a_pixel_at_most(box, height, width) -> None:
+def test_a_box_that_passes_lies_inside_and_has_moved_by_two_pixels_at_most(box, height, width) -> None:
     try:
         x1, y1, x2, y2 = cut = inside(Object("car", box, False), (height, width), "a.xml", written).box
     except InputError:
