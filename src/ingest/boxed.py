@@ -90,6 +90,7 @@ class Found(NamedTuple):
         images: the image file by id, of all images that may be in a split.
         annotation: id -> (the name of its annotation for error messages, the annotation for `form.parse`).
         splits: the ids by split; empty if the set has no splits.
+        check: raises an `InputError` if the splits name an image that the set does not have.
     """
 
     form: Form
@@ -98,6 +99,7 @@ class Found(NamedTuple):
     images: Mapping[str, Member]
     annotation: Callable[[str], tuple[str, Any]]
     splits: Splits
+    check: Callable[[Splits], None] = lambda splits: None
 
 
 class Checked(NamedTuple):

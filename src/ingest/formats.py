@@ -59,6 +59,7 @@ def load(
             "with one image id per line"
         )
     splits = limited(with_trainval(splits), limit)
+    found.check(splits)
     data, notes = checked(found._replace(splits=splits), classes=classes, other_classes=other_classes, jobs=jobs)
     return data, "\n".join(["; ".join(filter(None, (found.note, made))), *notes])
 

@@ -45,7 +45,6 @@ def find(archives: Sequence[Archive]) -> Found | None:
     if not annotations:
         return None
     splits = _read_splits(lists, annotations)
-    _check_listed(splits, paths, zip(places, (annotations, images), strict=True))
     told = f"lists {', '.join(splits)}" if splits else "no lists"
     if not splits:
         if missing := [annotations[image_id] for image_id in annotations if image_id not in images]:
@@ -53,12 +52,17 @@ def find(archives: Sequence[Archive]) -> Found | None:
             raise InputError(f"{missing[0]}{more} no image of the same name: add the images or remove these files")
         splits = by_folder((image_id, images[image_id].name) for image_id in annotations)
         told = "splits by folder" if splits else told
+        images = {image_id: images[image_id] for image_id in annotations}
+        if left := sum(len(images_of(archive).members) for archive in archives) - len(images):
+            told += f" ({left} images without an annotation are left out)"
 
     def annotation(image_id: str) -> tuple[str, bytes]:
         return str(annotations[image_id]), annotations[image_id].read()
 
-    known = {image_id: images[image_id] for image_id in annotations if image_id in images}
-    return Found(FORM, f"VOC: {len(annotations)} annotations, {told}", paths, known, annotation, splits)
+    def check(splits: Splits) -> None:
+        _check_listed(splits, paths, zip(places, (annotations, images), strict=True))
+
+    return Found(FORM, f"VOC: {len(annotations)} annotations, {told}", paths, images, annotation, splits, check)
 
 
 def _members(archives: Sequence[Archive], folder: str) -> dict[str, Any]:
@@ -140,10 +144,11 @@ def _check_listed(splits: Splits, paths: str, members: Iterable[tuple[str, Mappi
             if missing := [image_id for image_id in ids if image_id not in files]:
                 more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
                 example = f"; it has '{min(files)}'" if files else ""
-                hint = f" (an id is the path below {folder}/, without suffix)" if folder else ""
+                place = f"{folder}/" if folder else "the set"
+                hint = f" (an id is the path below {place}, without suffix)" if folder else ""
                 raise InputError(
-                    f"{paths}: {LISTS}/{split}.txt names '{missing[0]}'{more}, which "
-                    f"{f'{folder}/' if folder else 'the set'} does not have{example}: add the file or remove the line{hint}"
+                    f"{paths}: {LISTS}/{split}.txt names '{missing[0]}'{more}, which {place} does not have{example}: "
+                    f"add the file or remove the line{hint}"
                 )
 
 

@@ -11,8 +11,10 @@ from PIL import Image
 from src.errors import InputError
 from src.ingest import formats
 from src.ingest.archives import open_archive
+from src.ingest.own_splits import OwnSplit
 from src.ingest.voc.annotations import parse_annotation
 from tests.ingest.test_archives import write_zip
+from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import HEIGHT, WIDTH, jpeg, thing, xml
 
 LIST = "ImageSets/Main/{}.txt"
@@ -141,3 +143,20 @@ def turned(orientation: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT), (99, 99, 99)).save(buffer, "JPEG", exif=exif)
     return buffer.getvalue()
+
+
+def test_what_the_limit_leaves_out_may_be_missing(tmp_path) -> None:
+    files = {name: content for name, content in made("a", "b").items() if "b.jpg" not in name}
+    assert load(tmp_path, files, limit=1)[0].splits["train"] == ["a"]
+
+
+@pytest.mark.parametrize("folders", [("Annotations/", "JPEGImages/"), ("Annotations/", "images/"), ("", "")])
+def test_without_lists_an_image_without_annotation_is_left_out_and_counted(tmp_path, folders) -> None:
+    above, beside = folders
+    annotated = {f"{above}{k}.xml": xml(thing()) for k in range(8)}
+    split = OwnSplit.model_validate(SPLIT)
+    data, note = load(tmp_path, {**annotated, **{f"{beside}{k}.jpg": jpeg() for k in range(10)}}, split=split)
+    assert len(data.images) == 8
+    assert note.startswith(
+        "VOC: 8 annotations, no lists (2 images without an annotation are left out); val and test made"
+    )
