@@ -6,10 +6,12 @@ import pytest
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
+from src.ingest.archives import store
 from src.splits import Splits
 from stages import prepare
 from tests.datasets.test_gesture import MEMBERS, SECTION
-from tests.ingest.test_archives import write_tar, write_zip
+from tests.ingest.boxed_sets import WITHOUT_SPLITS, drawn
+from tests.ingest.test_archives import write_folder, write_tar, write_zip
 from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
 
@@ -154,3 +156,13 @@ def test_split_that_the_data_lack_shows_here_and_not_hours_later():
     splits = Splits(finetune="train", detectors="train", validation=None, train="train", test="test")
     with pytest.raises(InputError, match=r"splits.test = 'test': the data have no such images,.* train \(1 images\)"):
         prepare._check_splits(splits, {"train": ["a"], "test": []})
+
+
+@pytest.mark.parametrize("layout", ["coco of Label Studio", "yolo of labelImg", "voc of labelImg"])
+def test_an_export_of_a_tool_goes_from_the_users_folder_to_the_prepared_set(tmp_path, capsys, layout) -> None:
+    write_folder(tmp_path / "mine", WITHOUT_SPLITS[layout](drawn(20)))
+    (tmp_path / "raw").mkdir()
+    store(tmp_path / "mine", tmp_path / "raw", "local")
+    data = run(tmp_path / "raw", tmp_path / "voc.zip", path=str(tmp_path / "mine"), classes=None)
+    assert {name: len(ids) for name, ids in data.splits.items()} == {"train": 13, "val": 3, "test": 4, "trainval": 16}
+    assert "val and test made by data.voc.split (rule fraction, seed 0)\n20 images (" in capsys.readouterr().out
