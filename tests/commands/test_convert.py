@@ -71,3 +71,12 @@ def test_what_cannot_be_converted_is_refused(prepared, tmp_path) -> None:
         convert.run(
             write_zip(tmp_path / "labelled.zip", {"index.json": json.dumps(index).encode()}), tmp_path / "out", to="voc"
         )
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("form", ["coco", "voc"])
+def test_the_real_subset_comes_back_as_the_same_bytes(shared_data, tmp_path, form) -> None:
+    read(shared_data / "voc2007-subset.tar").write(tmp_path / "voc.zip")
+    convert.run(tmp_path / "voc.zip", tmp_path / "out.zip", to=form)
+    read(tmp_path / "out.zip", form).write(tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "voc.zip").read_bytes()

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 
 from src.errors import InputError
+from src.ingest import formats
+from src.ingest.archives import open_archive
 from tests.ingest.boxed_sets import drawn, expected, folders_yolo, of, roboflow_yolo
 from tests.ingest.test_formats import load
 
@@ -121,3 +124,27 @@ def test_a_bad_file_is_one_error_that_names_it(tmp_path, case) -> None:
         read(tmp_path, files)
     assert "set.zip" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.real
+def test_the_real_subset_as_yolo(shared_data, tmp_path) -> None:
+    options = {"classes": None, "other_classes": "drop", "limit": None, "jobs": 1, "format": "auto", "split": None}
+    data, _ = formats.load([open_archive(shared_data / "voc2007-subset.tar")], **options)  # type: ignore[arg-type]
+    files = {f"data/{name}": content for name, content in data.contents}
+    for image_id, entry in data.images.items():
+        sides = np.tile([entry["width"], entry["height"]], 2)
+        corners = np.reshape(entry["boxes"], (-1, 4)) / sides
+        shares = np.hstack([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]])
+        rows = [f"{k - 1} " + " ".join(f"{v:.6f}" for v in row) for k, row in zip(entry["labels"], shares, strict=True)]
+        files[f"data/labels/{image_id}.txt"] = "\n".join(rows).encode()
+    for name, ids in data.splits.items():
+        files[f"{name}.txt"] = "\n".join(f"data/images/{image_id}.jpg" for image_id in ids).encode()
+    again, _ = read(tmp_path, {**files, "obj.names": "\n".join(data.classes).encode()})
+    assert again.classes == data.classes
+    assert {name: sorted(ids) for name, ids in again.splits.items()} == {
+        name: sorted(ids) for name, ids in data.splits.items()
+    }
+    for image_id, entry in data.images.items():
+        found = again.images[image_id]
+        assert found["labels"] == entry["labels"]
+        np.testing.assert_allclose(np.reshape(found["boxes"], (-1, 4)), np.reshape(entry["boxes"], (-1, 4)), atol=1e-3)
