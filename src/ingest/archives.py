@@ -1,7 +1,7 @@
 """A tar, a zip or a folder, whose members are read by name: nothing is ever unpacked to disk.
 
-Members are plain files. An archive is refused if it has a link or a member that points outside the archive. Files that
-macOS adds (`__MACOSX/`, `._name`, `.DS_Store`) are left out.
+Members are plain files. An archive is refused if it has a link or a member that points outside the archive. Hidden
+files and folders (`.git`, `.venv`, `._name`) and the folder `__MACOSX` are left out.
 """
 
 import gzip
@@ -29,7 +29,7 @@ class Archive:
 
     def __init__(self, path: Path, members: Mapping[str, Read]) -> None:
         self.path = path
-        self._members = {name: members[name] for name in sorted(members) if not _from_macos(name)}
+        self._members = {name: members[name] for name in sorted(members)}
 
     def names(self) -> list[str]:
         """Return the paths of the members inside the archive, sorted, without a leading `./`."""
@@ -112,6 +112,8 @@ def _gunzip(source: Path, target: Path) -> None:
 def _folder_members(folder: Path) -> Iterator[tuple[str, Read]]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
+        if _is_hidden(name):
+            continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise _not_plain(folder, name)
         if path.is_file():
@@ -125,6 +127,8 @@ def _zip_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
         raise InputError(f"{shown} is a truncated or damaged zip ({error}): pack or download it again") from None
     for member in archive.infolist():
         name = _inside(shown, _decoded(member)).replace("\\", "/")  # PowerShell 5 writes backslashes
+        if _is_hidden(name):
+            continue
         if stat.S_ISLNK(member.external_attr >> 16):
             raise _not_plain(shown, name)
         if not member.filename.endswith(("/", "\\")):
@@ -157,6 +161,8 @@ def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
         )
     for member in members:
         name = _inside(shown, member.name)
+        if _is_hidden(name):
+            continue
         if not (member.isdir() or (member.isreg() and not member.issparse())):
             raise _not_plain(shown, name)
         if member.isreg():
@@ -184,6 +190,6 @@ def _not_plain(archive: Path, name: str) -> InputError:
     return InputError(f"{archive}: '{name}' is a link or another special file: replace it by the file itself")
 
 
-def _from_macos(name: str) -> bool:
-    path = PurePosixPath(name)
-    return "__MACOSX" in path.parts or path.name.startswith("._") or path.name == ".DS_Store"
+def _is_hidden(name: str) -> bool:
+    """Tell whether a file, or a folder above it, begins with a dot or is one that macOS adds."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)

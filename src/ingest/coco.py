@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, FiniteFloat, ValidationError
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
-from src.ingest.image_files import Images, by_folder, images_of, is_hidden, nfc, split_name, split_of, stem
+from src.ingest.image_files import Images, by_folder, images_of, nfc, split_name, split_of, stem
 
 Id = Annotated[str, BeforeValidator(str)]  # some tools write the same id as a number and as text
 
@@ -107,7 +107,7 @@ def _files(archive: Archive) -> dict[Member, Any]:
     """Return the content of the files in this format; a file that is no JSON is an error if there is another one."""
     files, broken = {}, []
     for name in archive.names():
-        if name.lower().endswith(".json") and not is_hidden(name):
+        if name.lower().endswith(".json"):
             member = Member(archive, name)
             try:
                 content = json.loads(member.text())
@@ -117,13 +117,16 @@ def _files(archive: Archive) -> dict[Member, Any]:
             if isinstance(content, dict) and isinstance(content.get("images"), list) and "annotations" in content:
                 files[member] = content
     instances = {member: files[member] for member in files if PurePosixPath(member.name).name.startswith("instances")}
-    if broken and (files or not _has_text(archive)):
+    if broken and (files or not _has_labels(archive)):
         raise InputError(broken[0])
     return instances or files
 
 
-def _has_text(archive: Archive) -> bool:
-    return any(name.lower().endswith((".txt", ".xml")) for name in archive.names())
+def _has_labels(archive: Archive) -> bool:
+    """Tell whether a text file has the name of an image, as in YOLO's format, whose other files do not matter then."""
+    names = [PurePosixPath(name) for name in archive.names()]
+    texts = {name.stem for name in names if name.suffix == ".txt"}
+    return any(name.stem in texts for name in names if name.suffix != ".txt")
 
 
 def _read(member: Member, raw: Any, images: Images, split: str | None) -> list[tuple[str, str, Annotation]]:

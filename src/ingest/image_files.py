@@ -18,16 +18,10 @@ from src.ingest.boxed import Member, Splits
 
 SUFFIXES = "jpg|jpeg|jfif|png|bmp|webp|tif|tiff"
 IMAGE = re.compile(rf"(.+)\.(?:{SUFFIXES})", re.IGNORECASE)
-STRUCTURE = {"images", "jpegimages", "labels", "annotations", "obj_train_data", "obj_valid_data", "obj_test_data"}
-SPLITS = {
-    word: name
-    for name, words in {
-        "train": "train training obj_train_data",
-        "val": "val valid validation obj_valid_data",
-        "test": "test testing obj_test_data",
-    }.items()
-    for word in words.split()
-}
+STRUCTURE = {"images", "jpegimages", "labels", "annotations"}  # names of folders that tell nothing
+MASKS = {"segmentationclass", "segmentationobject"}
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+SPLITS |= {"test": "test", "testing": "test"}
 
 
 def nfc(name: str) -> str:
@@ -41,18 +35,15 @@ def stem(name: str) -> str:
     return match[1] if match else name
 
 
-def is_hidden(name: str) -> bool:
-    """Tell whether the name of a file, or of a folder above it, begins with a dot."""
-    return any(part.startswith(".") for part in PurePosixPath(name).parts)
-
-
 def split_name(word: str) -> str | None:
     """Return train, val or test for the name of a folder or file that means it, otherwise None.
+
+    COCO writes a year after the name, and CVAT `obj_train_data`.
 
     >>> split_name("valid"), split_name("train2017"), split_name("Test"), split_name("trains")
     ('val', 'train', 'test', None)
     """
-    return SPLITS.get(re.sub(r"[_-]?\d{4}$", "", word.lower()))
+    return SPLITS.get(re.sub(r"^obj_(.+)_data$|^(.+?)[_-]?\d{4}$", r"\1\2", word.lower()))
 
 
 def split_of(path: str) -> str | None:
@@ -123,8 +114,8 @@ class Images(NamedTuple):
 
 
 def images_of(archive: Archive) -> Images:
-    """Return the images of an archive, without those that are hidden."""
-    names = [name for name in archive.names() if IMAGE.fullmatch(name) and not is_hidden(name)]
+    """Return the images of an archive, without the masks of VOC's and CVAT's segmentations."""
+    names = [name for name in archive.names() if IMAGE.fullmatch(name) and not MASKS & set(folders(name.lower()))]
     members = {nfc(name): Member(archive, name) for name in names}
     by_name: dict[str, list[str]] = {}
     for path in members:

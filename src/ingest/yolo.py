@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
-from src.ingest.image_files import Images, by_folder, folders, images_of, is_hidden, nfc, split_name, stem
+from src.ingest.image_files import Images, by_folder, folders, images_of, nfc, split_name, stem
 
 NAMES = re.compile(r"(?:.*/)?(?:classes\.txt|[^/]*\.names|_darknet\.labels)", re.IGNORECASE)
 SETTINGS = re.compile(r"(?:.*/)?[^/]+\.ya?ml", re.IGNORECASE)
@@ -42,7 +42,7 @@ def find(archive: Archive) -> Found | None:
     Raises:
         InputError: two files give different names, or a list names an image that the archive does not have.
     """
-    texts = {nfc(name): Member(archive, name) for name in archive.names() if not is_hidden(name)}
+    texts = {nfc(name): Member(archive, name) for name in archive.names()}
     images = images_of(archive)
     labels = {path: label for path in images.members if (label := _label_of(path, texts)) is not None}
     settings_file, settings = _settings(texts)

@@ -218,7 +218,7 @@ def roboflow_yolo(images: Sequence[Image]) -> Files:
 
 def cvat_yolo(images: Sequence[Image]) -> Files:
     """Write obj.names, lists with the folder `data/` before the names, and labels beside the images."""
-    folder = {"train": "obj_train_data", "val": "obj_valid_data", "test": "obj_test_data"}
+    folder = {"train": "obj_train_data", "val": "obj_Validation_data", "test": "obj_test_data"}
     return {
         "obj.data": b"classes = 3\nnames = data/obj.names\n",
         "obj.names": "\r\n".join([*CLASSES, ""]).encode(),

@@ -241,3 +241,15 @@ def test_names_in_utf8_without_the_flag_for_it(tmp_path) -> None:
     flags[header : header + 2] = flags[entry : entry + 2] = b"\x00\x00"
     path.write_bytes(bytes(flags))
     assert open_archive(path).names() == ["müll.txt"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_hidden_files_and_folders_are_left_out(tmp_path, form) -> None:
+    hidden = {".git/HEAD": b"?", "VOCdevkit/.ipynb_checkpoints/a.jpg": b"?", ".labels.swp": b"?"}
+    assert contents(FORMS[form](tmp_path / form, {**MEMBERS, **hidden})) == MEMBERS
+
+
+def test_a_link_in_a_hidden_folder_does_not_matter(tmp_path) -> None:
+    folder = write_folder(tmp_path / "set", {**MEMBERS, ".venv/pyvenv.cfg": b"?"})
+    (folder / ".venv" / "python").symlink_to("/usr/bin/python3")
+    assert contents(folder) == MEMBERS

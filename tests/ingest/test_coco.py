@@ -3,7 +3,7 @@ import json
 import pytest
 
 from src.errors import InputError
-from tests.ingest.boxed_sets import coco_json, drawn, of, plain_coco, simple_coco
+from tests.ingest.boxed_sets import coco_json, drawn, labelimg_yolo, of, plain_coco, simple_coco
 from tests.ingest.test_formats import load
 
 IMAGE = {"id": 1, "file_name": "im0.png", "width": 64, "height": 32}
@@ -119,3 +119,10 @@ def test_folders_of_images_tell_the_splits_of_one_file(tmp_path) -> None:
     files = {"set.json": coco_json(images, names), **{names[image.stem]: image.content for image in images}}
     data, _ = load(tmp_path, files)
     assert sorted(data.splits["val"]) == ["val/im1", "val/im4", "val/im7"]
+
+
+def test_json_of_something_else_does_not_matter_beside_labels_of_yolo(tmp_path) -> None:
+    files = {**labelimg_yolo(drawn(20)), "settings.json": b"{ // no JSON", "package.json": b"[]"}
+    assert load(tmp_path, files)[1].startswith("YOLO: 20 images")
+    with pytest.raises(InputError, match=r"settings\.json is not valid JSON"):
+        load(tmp_path, {"settings.json": b"{", "README.txt": b"", "a.png": drawn(1)[0].content})

@@ -27,7 +27,15 @@ def images(tmp_path, *names: str):
     ],
 )
 def test_an_image_is_found_by_its_name_wherever_the_path_began(tmp_path, written, found) -> None:
-    shelf = images(tmp_path, "images/a.jpg", "images/two words.png", "images/müll.png", ".git/a.jpg", "a.txt")
+    shelf = images(
+        tmp_path,
+        "images/a.jpg",
+        "images/two words.png",
+        "images/müll.png",
+        ".git/a.jpg",
+        "SegmentationClass/a.png",
+        "a.txt",
+    )
     assert shelf.find(written) == found
 
 

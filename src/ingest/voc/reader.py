@@ -13,7 +13,7 @@ from typing import Any
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Form, Found, Member, Size, Splits
-from src.ingest.image_files import SUFFIXES, by_folder, images_of, is_hidden, nfc, split_of, stem
+from src.ingest.image_files import SUFFIXES, by_folder, images_of, nfc, split_of, stem
 from src.ingest.voc.annotations import parse_annotation, read_class_list, written
 
 CLASSES = (
@@ -89,7 +89,7 @@ def _anywhere(archives: Sequence[Archive]) -> tuple[dict[str, Member], dict[str,
     annotations: dict[str, Member] = {}
     images: dict[str, Member] = {}
     for archive in archives:
-        names = [name for name in archive.names() if name.lower().endswith(".xml") and not is_hidden(name)]
+        names = [name for name in archive.names() if name.lower().endswith(".xml")]
         files = {nfc(name)[:-4]: Member(archive, name) for name in names if ROOT in archive.read(name)}
         found = _images_of(files)
         ids = images_of(archive).ids([found[key].name if key in found else key for key in files])
