@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, FiniteFloat, ValidationError
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
-from src.ingest.image_files import Images, by_folder, images_of, nfc, split_name, split_of, stem
+from src.ingest.image_files import IMAGE, Images, by_folder, images_of, nfc, split_name, split_of, stem
 
 Id = Annotated[str, BeforeValidator(str)]  # some tools write the same id as a number and as text
 
@@ -126,7 +126,7 @@ def _has_labels(archive: Archive) -> bool:
     """Tell whether a text file has the name of an image, as in YOLO's format, whose other files do not matter then."""
     names = [PurePosixPath(name) for name in archive.names()]
     texts = {name.stem for name in names if name.suffix == ".txt"}
-    return any(name.stem in texts for name in names if name.suffix != ".txt")
+    return any(name.stem in texts for name in names if IMAGE.fullmatch(name.name))
 
 
 def _read(member: Member, raw: Any, images: Images, split: str | None) -> list[tuple[str, str, Annotation]]:

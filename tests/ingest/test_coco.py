@@ -125,4 +125,4 @@ def test_json_of_something_else_does_not_matter_beside_labels_of_yolo(tmp_path) 
     files = {**labelimg_yolo(drawn(20)), "settings.json": b"{ // no JSON", "package.json": b"[]"}
     assert load(tmp_path, files)[1].startswith("YOLO: 20 images")
     with pytest.raises(InputError, match=r"settings\.json is not valid JSON"):
-        load(tmp_path, {"settings.json": b"{", "README.txt": b"", "a.png": drawn(1)[0].content})
+        load(tmp_path, {"settings.json": b"{", "README.txt": b"", "README.md": b"", "a.png": drawn(1)[0].content})
