@@ -1,33 +1,44 @@
-"""Compare SSD300 and the RPN with torchvision's: the same weights, the same batches, step by step.
+r"""Compare SSD300 and the RPN with torchvision's: the same weights, the same batches, step by step.
 
     python -m benchmarks.against_torchvision ssd300 --images data/prepared/voc.zip --weights vgg16.pth --steps 100
     python -m benchmarks.against_torchvision rpn --images data/prepared/voc.zip --weights vgg16.pth --steps 100
+    python -m benchmarks.against_torchvision ssd300 --images data/prepared/voc.zip --weights vgg16.pth --steps 2000 \
+      --own-start --seeds 0 1 2 --out own_start.jsonl
 
-Both networks are VGG16 at 300 pixels with the given ImageNet weights, and their heads have the same random values. In
-each step both train on the same augmented batch, and they take turns at going first. The printed ratio is the median of
-the ratios of all steps.
+Both networks are VGG16 at 300 pixels with the given ImageNet weights, and all their other layers have the same random
+values. With `--own-start` each network starts as it starts itself, but for VGG16's convolutions, so a bad start shows.
+In each step both train on the same augmented batch, and they take turns at going first. The printed ratio is the median
+of the ratios of all steps. Each seed adds a line of JSON to the file `--out`; a seed that has its line there is left
+out, and one that was interrupted goes on from its last state, so the same command resumes.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 from torchvision.models.detection import ssd300_vgg16
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
+from src.backbones import vgg16
+from src.boxes.matching import without_difficult
 from src.detection.augmentation import Augment
 from src.detection.batches import DetectionBatches
+from src.detection.sizes import Size
 from src.detectors import rpn, ssd300
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.evaluation.proposal_recall import best_overlaps, recall
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
+from src.files.storage import atomic
 from src.networks import starting_weights
 
 SIZE = 300
@@ -51,6 +62,7 @@ RPN_MODEL = rpn.Model(
     backbone="vgg16",
     width=1.0,
     size=SIZE,
+    longest=None,
     channels=512,
     scales=[64.0, 128.0, 256.0],
     aspect_ratios=[0.5, 1.0, 2.0],
@@ -65,6 +77,8 @@ RPN_LOSS = rpn.Loss(
 )
 RPN_DECODE = rpn.Decode(candidates=6000, nms_thresh=0.7, min_side=1e-3, max_per_image=1000)
 
+CONVOLUTIONS = 26  # tensors of VGG16's convolutions, the first of both SSDs
+SAVE_EVERY = 100  # steps
 Batch = Mapping[str, Any]
 Sizes = Sequence[tuple[int, int]]
 
@@ -72,20 +86,20 @@ Sizes = Sequence[tuple[int, int]]
 class TheirSsd(nn.Module):
     """torchvision's SSD, for images that are already normalised."""
 
-    def __init__(self, ours: nn.Module, num_classes: int) -> None:
+    def __init__(self, ours: nn.Module, num_classes: int, own_start: bool) -> None:
         super().__init__()
         plain = {"image_mean": [0.0] * 3, "image_std": [1.0] * 3}
         self.net = ssd300_vgg16(weights=None, weights_backbone=None, num_classes=num_classes, **plain)
         with torch.no_grad():
-            self.net.backbone.scale_weight.copy_(ours.get_parameter("backbone.norm.scale"))
             our_values = [value for name, value in ours.named_parameters() if not name.endswith("norm.scale")]
             their_values = [value for name, value in self.net.named_parameters() if not name.endswith("scale_weight")]
-            for our_value, their_value in zip(our_values, their_values, strict=True):
+            pairs = list(zip(our_values, their_values, strict=True))
+            for our_value, their_value in pairs[: CONVOLUTIONS if own_start else None]:
                 their_value.copy_(our_value)
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the losses of its own training."""
-        return self.net(list(batch["images"]), batch["targets"])
+        return self.net(list(batch["images"]), _listed(batch["targets"]))
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
         """Return detections in pixels of the original images, whose (height, width) are `sizes`."""
@@ -111,7 +125,7 @@ class OurSsd(nn.Module):
 class TheirRpn(nn.Module):
     """torchvision's RPN on our backbone, with torchvision's anchors."""
 
-    def __init__(self, ours: nn.Module) -> None:
+    def __init__(self, ours: nn.Module, own_start: bool) -> None:
         super().__init__()
         anchors = AnchorGenerator((tuple(map(int, RPN_MODEL.scales)),), (tuple(RPN_MODEL.aspect_ratios),))
         head = RPNHead(512, anchors.num_anchors_per_location()[0])
@@ -120,6 +134,8 @@ class TheirRpn(nn.Module):
         self.backbone = rpn.build(2, RPN_MODEL).get_submodule("backbone")
         self.net = RegionProposalNetwork(anchors, head, 0.7, 0.3, 256, 0.5, many, few, 0.7)
         self.backbone.load_state_dict(ours.get_submodule("backbone").state_dict())
+        if own_start:
+            return
         with torch.no_grad():
             for our_value, their_value in zip(list(ours.parameters())[-6:], head.parameters(), strict=True):
                 their_value.copy_(our_value)
@@ -130,7 +146,7 @@ class TheirRpn(nn.Module):
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the losses of its own training, in which it also computes proposals, as in Faster R-CNN."""
-        return self._run(batch["images"], batch["targets"])[1]
+        return self._run(batch["images"], _listed(batch["targets"]))[1]
 
     def found(self, images: Tensor, sizes: Sizes) -> list[dict[str, Tensor]]:
         """Return proposals in pixels of the original images, whose (height, width) are `sizes`."""
@@ -154,61 +170,91 @@ class OurRpn(nn.Module):
         return rpn.decode(self.net(images), sizes, RPN_DECODE)
 
 
+def _listed(targets: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return one dictionary per image, as torchvision takes them, without padding."""
+    rows = zip(targets["boxes"], targets["labels"], strict=True)
+    return [{"boxes": boxes[labels > 0], "labels": labels[labels > 0]} for boxes, labels in rows]
+
+
 def _scaled(record: Mapping[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
-    return {**record, "boxes": record["boxes"] * torch.tensor([size[1] / SIZE, size[0] / SIZE] * 2)}
+    return {**record, "boxes": record["boxes"] * record["boxes"].new_tensor([size[1] / SIZE, size[0] / SIZE] * 2)}
 
 
-def pair(detector: str, num_classes: int, weights: Mapping[str, Tensor]) -> tuple[nn.Module, nn.Module]:
-    """Build our network and torchvision's with the same weights."""
+def pair(
+    detector: str, num_classes: int, weights: Mapping[str, Tensor], own_start: bool = False
+) -> tuple[nn.Module, nn.Module]:
+    """Build our network and torchvision's: with the same weights, or each with its own start beside VGG16's weights."""
     ours = OurSsd(num_classes) if detector == "ssd300" else OurRpn()
-    starting_weights.load(ours.net.get_submodule("backbone"), weights)
-    return ours, TheirSsd(ours.net, num_classes) if detector == "ssd300" else TheirRpn(ours.net)
+    if weights:
+        starting_weights.load(ours.net.get_submodule("backbone"), vgg16.adapted(weights))
+    if detector == "ssd300":
+        return ours, TheirSsd(ours.net, num_classes, own_start)
+    return ours, TheirRpn(ours.net, own_start)
 
 
-def race(pairs: Sequence[nn.Module], data: DetectionBatches, steps: int, lr: float) -> list[list[float]]:
-    """Train all networks in turns, step by step; return a list of seconds per step for each network."""
-    optimizers = [torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4) for net in pairs]
-    seconds: list[list[float]] = [[] for _ in pairs]
-    for step in range(steps):
-        batch = data[step]
-        order = range(len(pairs)) if step % 2 == 0 else reversed(range(len(pairs)))
-        totals = {}
-        for index in order:
-            start = time.perf_counter()
-            for group in optimizers[index].param_groups:
-                group["lr"] = lr * min(1, (step + 1) / 20)
-            total = torch.stack(list(pairs[index].losses(batch).values())).sum()  # type: ignore[operator]
-            optimizers[index].zero_grad()
-            total.backward()
-            nn.utils.clip_grad_norm_(pairs[index].parameters(), 10.0)
-            optimizers[index].step()
-            seconds[index].append(time.perf_counter() - start)
-            totals[index] = total.item()
-        if step % 10 == 0:
-            print(f"step {step}: losses {totals[0]:.3f} and {totals[1]:.3f}", flush=True)
-    return seconds
+class Race:
+    """A training of several networks in turns, step by step; it can be interrupted if `state` names a file."""
+
+    def __init__(self, nets: Sequence[nn.Module], lr: float, state: Path | None = None) -> None:
+        self.nets, self.lr, self.state = nets, lr, state
+        self.optimizers = [torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4) for net in nets]
+        self.losses: list[list[float]] = [[] for _ in nets]  # of every step
+        self.seconds: list[list[float]] = [[] for _ in nets]
+        if state is not None and state.exists():
+            saved = torch.load(state, map_location="cpu", weights_only=True)
+            self.losses, self.seconds = saved["losses"], saved["seconds"]
+            for stateful, content in zip([*nets, *self.optimizers], saved["states"], strict=True):
+                stateful.load_state_dict(content)
+
+    def run(self, data: DetectionBatches, steps: int, device: torch.device) -> None:
+        """Train up to `steps` steps."""
+        for step in range(len(self.losses[0]), steps):
+            batch = move_data_to_device(data[step], device)
+            for index in range(len(self.nets)) if step % 2 == 0 else reversed(range(len(self.nets))):
+                self._step(index, step, batch)
+            if step % 10 == 0:
+                print(f"step {step}: losses {self.losses[0][-1]:.3f} and {self.losses[1][-1]:.3f}", flush=True)
+            if self.state is not None and (step + 1) % SAVE_EVERY == 0:
+                states = [stateful.state_dict() for stateful in [*self.nets, *self.optimizers]]
+                with atomic(self.state) as path:
+                    torch.save({"losses": self.losses, "seconds": self.seconds, "states": states}, path)
+
+    def _step(self, index: int, step: int, batch: Batch) -> None:
+        start = time.perf_counter()
+        net, optimizer = self.nets[index], self.optimizers[index]
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr * min(1, (step + 1) / 20)
+        total = torch.stack(list(net.losses(batch).values())).sum()  # type: ignore[operator]
+        optimizer.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 10.0)
+        optimizer.step()
+        self.losses[index].append(total.item())  # waits for the device
+        self.seconds[index].append(time.perf_counter() - start)
 
 
-def found(net: nn.Module, data: BoxedImages, split: str) -> dict[str, Record]:
-    """Return the detections or proposals of a network on every image of a split."""
-    batches = DetectionBatches(data, data.ids(split), SIZE, batch_size=16)
+def found(net: nn.Module, data: BoxedImages, ids: Sequence[str], device: torch.device) -> dict[str, Record]:
+    """Return the detections or proposals of a network on images."""
+    batches = DetectionBatches(data, ids, Size(SIZE), batch_size=16)
     net.eval()
     records: dict[str, Record] = {}
     with torch.inference_mode():
         for index in batches.epoch(0):
             batch = batches[index]
             sizes = [data.size(image_id) for image_id in batch["ids"]]
-            for image_id, record in zip(batch["ids"], net.found(batch["images"], sizes), strict=True):  # type: ignore[operator]
-                records[image_id] = {name: value.numpy() for name, value in record.items()}
+            for image_id, record in zip(batch["ids"], net.found(batch["images"].to(device), sizes), strict=True):  # type: ignore[operator]
+                records[image_id] = {name: value.cpu().numpy() for name, value in record.items()}
     return records
 
 
-def scored(detector: str, data: BoxedImages, split: str) -> Callable[[nn.Module], dict[str, float]]:
-    """Return a function that computes the figures of a network on a split."""
-    targets = {image_id: data.target(image_id) for image_id in data.ids(split)}
+def scored(
+    detector: str, data: BoxedImages, ids: Sequence[str], device: torch.device
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Return a function that computes the figures of a network on images."""
+    targets = {image_id: data.target(image_id) for image_id in ids}
 
     def figures(net: nn.Module) -> dict[str, float]:
-        records = found(net, data, split)
+        records = found(net, data, ids, device)
         if detector == "ssd300":
             return {"map_voc07": mean_ap(map(voc07, voc_curves(records, targets, data.classes).values()))}
         boxes = {image_id: record["boxes"] for image_id, record in records.items()}
@@ -217,37 +263,60 @@ def scored(detector: str, data: BoxedImages, split: str) -> Callable[[nn.Module]
     return figures
 
 
+def compared(options: argparse.Namespace, data: BoxedImages, seed: int) -> dict[str, Any]:
+    """Train both networks from one seed; return their figures, losses and speeds, and the ratio of their times."""
+    torch.manual_seed(seed)
+    device = torch.device(options.device)
+    weights = torch.load(options.weights, weights_only=True) if options.weights else {}
+    nets = pair(options.detector, data.num_classes, weights, options.own_start)
+    state = options.out and Path(f"{options.out}.seed{seed}.pt")
+    race = Race([net.to(device) for net in nets], options.lr, state)
+    with_objects = [
+        image_id for image_id in data.ids(options.train) if without_difficult(data.target(image_id))["labels"].size
+    ]
+    batches = DetectionBatches(data, with_objects, Size(SIZE), AUGMENT, batch_size=options.batch_size, seed=seed)
+    race.run(batches, options.steps, device)
+    figures = scored(options.detector, data, data.ids(options.test)[: options.test_images], device)
+    result: dict[str, Any] = {"seed": seed, "steps": options.steps, "own_start": options.own_start}
+    for name, net, losses, seconds in zip(("ours", "torchvision"), nets, race.losses, race.seconds, strict=True):
+        last = float(np.mean(losses[-max(1, len(losses) // 10) :]))
+        rate = options.batch_size / float(np.median(seconds))
+        values = {"first_loss": losses[0], "last_losses": last, **figures(net), "images_per_second": rate}
+        result[name] = {key: round(value, 4) for key, value in values.items()}
+    result["time_ratio"] = round(float(np.median(np.array(race.seconds[0]) / np.array(race.seconds[1]))), 3)
+    if state:
+        state.unlink(missing_ok=True)
+    return result
+
+
 def main() -> None:
-    """Print the figures of both networks and the ratio of their speeds."""
+    """Print a line per seed: the figures of both networks, and the ratio of our step's time to torchvision's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", choices=("ssd300", "rpn"))
     parser.add_argument("--images", required=True)
-    parser.add_argument("--weights", required=True, help="a state dict of torchvision's vgg16")
+    parser.add_argument("--weights", help="a state dict of torchvision's vgg16; without it all layers start at random")
+    parser.add_argument("--own-start", action="store_true", help="each network has its own start beside these weights")
     parser.add_argument("--train", default="trainval")
     parser.add_argument("--test", default="test")
+    parser.add_argument("--test-images", type=int, help="number of images to measure on; all by default")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", help="a file for the lines; the same command resumes from it")
     options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    data = BoxedImages(options.images)
-    nets = pair(options.detector, data.num_classes, torch.load(options.weights, weights_only=True))
-    batches = DetectionBatches(
-        data,
-        [image_id for image_id in data.ids(options.train) if len(data.target(image_id)["boxes"])],
-        SIZE,
-        AUGMENT,
-        batch_size=options.batch_size,
-        seed=options.seed,
-    )
-    figures = scored(options.detector, data, options.test)
-    seconds = race(nets, batches, options.steps, options.lr)
-    rates = [options.batch_size / np.median(taken) for taken in seconds]
-    for name, net, rate in zip(("ours", "torchvision's"), nets, rates, strict=True):
-        print(name, {key: round(value, 4) for key, value in figures(net).items()}, f"{rate:.2f} images per second")
-    ratio = np.median(np.array(seconds[0]) / np.array(seconds[1]))
-    print(f"our step takes {ratio:.3f} of the time of torchvision's (median of {options.steps} paired steps)")
+    data, out = BoxedImages(options.images), Path(options.out) if options.out else None
+    done = [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
+    keys = {"steps": options.steps, "own_start": options.own_start}
+    for seed in options.seeds:
+        if any(row.items() >= {**keys, "seed": seed}.items() for row in done):
+            continue
+        result = compared(options, data, seed)
+        print(json.dumps(result), flush=True)
+        if out:
+            with out.open("a") as file:
+                file.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Print hashes of results of the libraries, to compare processors without running the pipeline.
 
-    python -m benchmarks.arithmetic [--no-sampling] [--batch 4]
+    python -m benchmarks.arithmetic [--batch 4]
     python -m benchmarks.arithmetic --seconds 10 --batch 32     # seconds of a training step, median of ten
 
 Each line is a computation and a hash of its results: operations of NumPy, liblinear and OpenCV, and two training steps
 of every network of params.yaml. In the pinned mode the lines are the same on every x86-64 processor with AVX2
-(docs/reproducibility.md lists them). `--no-sampling` skips grid_sample, whose AVX2 gathers crash the emulator QEMU 7.2.
+(docs/reproducibility.md lists them).
 """
 
 import argparse
@@ -27,8 +27,10 @@ from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
 from src import plugins
+from src.detection.targets import padded
 from src.proposals import selective_search
 from src.rcnn import network
+from src.rcnn.warp import warp
 from stages.environment import computed_by
 
 NUM_CLASSES = 5
@@ -39,7 +41,6 @@ WARP = 67  # pixels, the side of a warped region
 def main() -> None:
     """Print the mode and the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--no-sampling", action="store_true")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seconds", type=int, default=0, help="print the time of this many steps instead")
     options = parser.parse_args()
@@ -52,11 +53,6 @@ def main() -> None:
         print(f"{name:16} {digest(arrays)}", flush=True)
     for name, subject in networks(options.batch):
         print(f"{name:16} {digest(weights(subject))}", flush=True)
-    if not options.no_sampling:
-        torch.manual_seed(0)
-        grid = torch.rand(1, WARP, WARP, 2) * 2 - 1
-        sampled = nn.functional.grid_sample(torch.randn(1, 3, 120, 160), grid, align_corners=False)
-        print(f"{'grid_sample':16} {digest([sampled.numpy()])}")
 
 
 def digest(arrays: list[np.ndarray]) -> str:
@@ -78,6 +74,8 @@ def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
     image = cv2.GaussianBlur(rng.integers(0, 256, (120, 160, 3), np.uint8), (0, 0), 4)
     jpeg = cv2.imencode(".jpg", image)[1]
     yield "opencv", [cv2.resize(image, (67, 45), interpolation=cv2.INTER_AREA), jpeg, cv2.imdecode(jpeg, 1)]
+    boxes = np.array([[10, 20, 90, 70], [-5.5, 3, 30, 119.25], [0, 0, 160, 120]])
+    yield "warp", [warp(image, boxes, size=WARP, context=5)]
     for engine in ("own", "opencv"):
         yield f"search, {engine}", [selective_search.propose(image, engine=engine, min_side=5)]
 
@@ -110,8 +108,9 @@ def networks(batch: int) -> Iterator[tuple[str, Subject]]:
         section = module.Params.model_validate(params["detectors"][name])
         torch.manual_seed(0)
         net = module.build(NUM_CLASSES, section.model)
-        targets = [{"boxes": torch.tensor([[10.0, 10, 60, 70]]), "labels": torch.tensor([1])} for _ in range(batch)]
         size = section.model.size
+        one = {"boxes": torch.tensor([[10.0, 10, 60, 70]]), "labels": torch.tensor([1])}
+        targets = {**padded([one] * batch), "sizes": torch.tensor([[size, size]] * batch)}
         yield name, Subject(net, images(batch, size, size), _find(module, net, section, targets))
 
 
@@ -154,7 +153,7 @@ def _classify(net: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:
     return lambda images: nn.functional.cross_entropy(net(images), labels)
 
 
-def _find(module: Any, net: nn.Module, section: Any, targets: list[dict[str, Tensor]]) -> Callable[[Tensor], Tensor]:
+def _find(module: Any, net: nn.Module, section: Any, targets: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
     return lambda images: sum(module.loss(net(images), targets, section.loss).values(), torch.zeros(()))
 
 

@@ -20,6 +20,7 @@ from src.cards.data import Split
 from src.cards.page import Card, markdown
 from src.classification.running import TEST, TRAIN, VALIDATION
 from src.detection.running import class_agnostic
+from src.detection.sizes import size_of
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
@@ -148,7 +149,7 @@ def detector(params: Params, name: str) -> Card:
         parameters={"seed": params.seed, "detectors": {name: resolved}, "data": _shown(params, "voc")},
         limits=[
             *limits.of_data(source, splits[-1].images),
-            *limits.of_detector(classes, section.model.size, ap),
+            *limits.of_detector(classes, size_of(section.model), ap),
         ],
         files=_digests([path]),
         loading=LOAD.format(name=name) + DETECT,

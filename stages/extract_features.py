@@ -15,7 +15,7 @@ from src.rcnn.features import Features, read_first, table_of, unit_scale
 from src.rcnn.warp import Warp
 from src.splits import Splits
 from stages.command import command
-from stages.environment import device, jobs
+from stages.environment import device, jobs, workers
 
 BATCH_SIZE = 128  # not a parameter, because it changes only the speed
 
@@ -46,6 +46,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path
         batch_size=BATCH_SIZE,
         device=torch.device(device()),
         jobs=jobs(),
+        workers=0 if device() == "cpu" else workers(),
     )
     write_records(regions, table)
     vectors, _ = read_first(out, regions, train)

@@ -35,7 +35,9 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
     tensors, facts = read_tensors(weights)
     model, fresh = start(rules, data.num_classes, tensors, params.seed)
     print(f"weights: {facts['source']}; start at random: {', '.join(fresh) or ('none' if tensors else 'all layers')}")
-    batches = partial(RegionBatches, data, rules=rules, batch_size=settings.batch_size, seed=params.seed)
+    batches = partial(
+        RegionBatches, data, rules=rules, settings=params.warp, batch_size=settings.batch_size, seed=params.seed
+    )
     ids = data.ids(params.splits.finetune)
     num_batches = settings.epochs * rules.batches_per_epoch
     regions = batches(ids, read_records(proposals, ids), num_batches=num_batches, flip=rules.flip)
@@ -47,15 +49,7 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
     print(f"{len(regions.objects)} object and {len(regions.backgrounds)} background regions to choose from")
     state = checkpoint("finetune", params.model_dump(), [images, proposals, weights])
     training = Run(fabric(settings.precision), settings, params.seed, workers(), state)
-    history = train(
-        training,
-        model,
-        fresh,
-        regions,
-        held_out,
-        rules,
-        params.warp,
-    )
+    history = train(training, model, fresh, regions, held_out, rules)
     counts = {"object_regions": len(regions.objects), "background_regions": len(regions.backgrounds)}
     write_training(
         model,

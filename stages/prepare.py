@@ -1,11 +1,11 @@
 """Check a data set image by image, and write it to one file with random access."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from src import plugins
 from src.errors import InputError
+from src.ingest.split_checks import check_splits
 from src.params import Sections
 from src.splits import Splits
 from stages.command import command
@@ -27,17 +27,11 @@ def run(params: Params, *, dataset: str, raw: Path, out: Path) -> None:
     except InputError as error:
         remedy = f"; if you change the data, fetch them again with `dvc repro -f download@{dataset}`"
         raise InputError(f"{error}{remedy if section.source == 'local' else ''}") from None
+    notes: list[str] = []
     if module.TASK == "boxes":  # a labelled set always has the splits train, val and test
-        _check_splits(params.splits, data.splits)
+        notes = check_splits(params.splits, data)
     data.write(out)
-    print(data.summary())
-
-
-def _check_splits(wanted: Splits, splits: Mapping[str, Sequence[str]]) -> None:
-    for key, name in wanted.model_dump().items():
-        if name is not None and not splits.get(name):
-            known = ", ".join(f"{split} ({len(ids)} images)" for split, ids in splits.items())
-            raise InputError(f"params.yaml: splits.{key} = {name!r}: the data have no such images, only {known}")
+    print("\n".join([data.summary(), *notes]))
 
 
 if __name__ == "__main__":

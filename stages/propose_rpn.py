@@ -8,6 +8,7 @@ import torch
 from src import plugins
 from src.detection.batches import DetectionBatches
 from src.detection.running import BATCH_SIZE, detect, measure, start
+from src.detection.sizes import size_of
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.files.storage import write_json
@@ -34,7 +35,7 @@ def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, 
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids, torch_device = data.ids(*params.splits.of_regions()), torch.device(device())
-    test = DetectionBatches(data, data.ids(params.splits.test), section.model.size, batch_size=BATCH_SIZE)
+    test = DetectionBatches(data, data.ids(params.splits.test), size_of(section.model), batch_size=BATCH_SIZE)
 
     def proposals() -> tuple[dict[str, Record], dict[str, float]]:
         detections = detect(module, net, section, data, ids, torch_device)

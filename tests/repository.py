@@ -22,6 +22,7 @@ SMALL = {
     "data.mnist.limit": 60,
     "selective_search.max_proposals": 40,
     "train.epochs": 1,
+    "pretrain_alexnet.train.batch_size": 32,
     "train.batch_size": 32,
     "finetune.train.epochs": 1,
     "finetune.batches_per_epoch": 2,

@@ -18,6 +18,8 @@ train:
   lr: 0.001
   momentum: 0.9
   weight_decay: 0.0005
+  bias_lr_scale: 1.0
+  decay_biases: true
   batch_size: 128
   epochs: 10
   schedule: constant
@@ -35,7 +37,10 @@ train:
   validate_every: 1
   patience: null
 """
-SEARCH = "selective_search:\n  engine: own\n  mode: fast\n  min_side: 20\n  nms_thresh: null\n  max_proposals: null\n"
+SEARCH = (
+    "selective_search:\n  engine: own\n  mode: fast\n  width: null\n  min_side: 20\n  nms_thresh: null\n"
+    "  max_proposals: null\n"
+)
 
 
 class Chosen(Sections):
@@ -102,6 +107,7 @@ def test_an_integer_is_a_rate_too(path: Path) -> None:
         ),
         ("momentum: 0.9", "momentum: 1.5", ["train.momentum", "1.5", "less than or equal to 1"]),
         ("max_proposals: null", "max_proposals: 0", ["selective_search.max_proposals", "0"]),
+        ("width: null", "width: 0", ["selective_search.width", "0"]),
         (SEARCH, "", ["selective_search is missing"]),
         (SEARCH, "selective_search:\n", ["selective_search", "None"]),
     ],

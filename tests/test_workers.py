@@ -11,9 +11,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from src.classification.batches import LabelledBatches
 from src.detection.augmentation import Augment
 from src.detection.batches import DetectionBatches
+from src.detection.sizes import Size
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.rcnn.finetune import Finetune, RegionBatches
+from src.rcnn.warp import Warp
 from tests.labelled import INPUT, PLAIN, digits
 from tests.rcnn.conftest import finetune_rules, images, proposals  # noqa: F401 (fixtures)
 
@@ -35,6 +37,7 @@ def batches(
             images.ids("train"),
             proposals,
             finetune_rules,
+            Warp(size=63, context=8),
             batch_size=6,
             num_batches=BATCHES,
             seed=1,
@@ -43,7 +46,7 @@ def batches(
         "whole images": lambda: DetectionBatches(
             images,
             images.ids("train"),
-            63,
+            Size(63),
             Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5),
             batch_size=3,
             seed=1,

@@ -1,5 +1,6 @@
 """VGG16 (Simonyan and Zisserman 2015), unchanged and in SSD's fully convolutional form."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -7,6 +8,7 @@ import torchvision
 from torch import Tensor, nn
 
 from src.errors import InputError
+from src.networks.initial_values import xavier
 
 CONV4_3 = 23  # index after the ReLU of conv4_3
 CONV5_3 = 30
@@ -44,6 +46,7 @@ class Pyramid(nn.Module):
         self.norm = L2Norm(512)
         conv6, conv7 = nn.Conv2d(512, 1024, 3, padding=6, dilation=6), nn.Conv2d(1024, 1024, 1)
         self.conv = nn.Sequential(conv6, nn.ReLU(inplace=True), conv7, nn.ReLU(inplace=True))
+        xavier(self.conv)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, from fine to coarse, of images [B, 3, H, W]."""
@@ -75,6 +78,24 @@ def single(width: float) -> nn.Module:
     """Build the network with one map of stride 16; `width` must be 1.0."""
     _check(width)
     return Single()
+
+
+def adapted(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights with SSD's conv6 and conv7 in the place of fc6 and fc7, whose values they subsample (SSD Sec. 3).
+
+    conv6 keeps every fourth output of fc6 and every third of its 7 x 7 cells; conv7 keeps every fourth output and input
+    of fc7. Weights without fc6 and fc7, or with others than VGG16's, come back as they are.
+    """
+    fc6, fc7 = weights.get("classifier.0.weight"), weights.get("classifier.3.weight")
+    if fc6 is None or fc7 is None or fc6.shape != (4096, 512 * 7 * 7) or fc7.shape != (4096, 4096):
+        return dict(weights)
+    return {
+        **{name: value for name, value in weights.items() if not name.startswith("classifier.")},
+        "conv.0.weight": fc6.reshape(4096, 512, 7, 7)[::4, :, ::3, ::3],
+        "conv.0.bias": weights["classifier.0.bias"][::4],
+        "conv.2.weight": fc7[::4, ::4, None, None],
+        "conv.2.bias": weights["classifier.3.bias"][::4],
+    }
 
 
 def _check(width: float) -> None:

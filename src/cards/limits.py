@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from src.detection.sizes import Size
+
 FEW = 1000  # images; with fewer, the standard error of an accuracy of 0.9 is about 0.01 or more
 
 
@@ -29,17 +31,17 @@ def of_data(source: str, test_images: int, *, same_people: bool = False) -> list
     return sentences
 
 
-def of_detector(classes: Sequence[str], size: int | None, ap: Mapping[str, float]) -> list[str]:
+def of_detector(classes: Sequence[str], size: Size | None, ap: Mapping[str, float]) -> list[str]:
     """List the limits of a detector.
 
     Args:
         classes: without background.
-        size: side of its square input in pixels; None if its inputs are regions.
+        size: rule that scales photos to its input; None if its inputs are regions.
         ap: average precision per class; empty if it does not distinguish classes.
     """
     sentences = []
     if size is not None:
-        sentences.append(f"Photos are resized to {size} x {size} pixels, so small objects of a large photo are lost.")
+        sentences.append(f"Photos are resized to {size.words}, so small objects of a large photo are lost.")
     if ap:
         worst = min(ap, key=lambda name: ap[name])
         sentences.append(f"It is weakest on {worst}, with an AP of {ap[worst]:.3f}.")

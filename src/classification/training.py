@@ -68,7 +68,7 @@ def train(
         batches,
         losses,
         validate=validate if held_out else None,
-        groups=parameter_groups(model, fresh, recipe.new_layer_lr),
+        groups=parameter_groups(model, fresh, recipe.new_layer_lr, run.settings),
         prepare=prepare if recipe.freeze_epochs else None,
     )
 

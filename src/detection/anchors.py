@@ -6,6 +6,7 @@ it is reshaped to [B, H * W * A, K]: row by row of the map, with all A boxes of 
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -77,6 +78,15 @@ def anchors(grid: Grid, stride: float, scales: Sequence[float], aspect_ratios: S
     """
     sides = [(scale / math.sqrt(ratio), scale * math.sqrt(ratio)) for scale in scales for ratio in aspect_ratios]
     return _boxes_at(_centres(grid, (stride, stride)), torch.tensor(sides))
+
+
+@lru_cache(maxsize=64)
+def kept_anchors(
+    device: torch.device, grid: Grid, stride: float, scales: tuple[float, ...], aspect_ratios: tuple[float, ...]
+) -> Tensor:
+    """Return the result of `anchors` on a device, built once per shape of the input. Never change it in place."""
+    with torch.inference_mode(False):  # a tensor of the inference mode could not be used in a later training
+        return anchors(grid, stride, scales, aspect_ratios).to(device)
 
 
 def _centres(grid: Grid, steps: tuple[float, float]) -> Tensor:

@@ -1,7 +1,7 @@
-"""SSD's augmentation (Liu et al. 2016, Sec. 2.2, 3.6), made of torchvision's transforms v2.
+"""SSD's augmentation (Liu et al. 2016, Sec. 2.2, 3.6) as steps for an image with its objects.
 
-The published code's crop never applies its condition on the overlap (ssd.pytorch#68). torchvision's crop does: it must
-have the randomly chosen IoU with at least one object, and keeps the objects whose centre lies in it.
+The published order is: colours, zoom-out, crop, mirror, resize. The steps have the same effect in a cheaper order:
+first the window that zoom-out and crop choose (`src.detection.windows`), then the colours of what is seen of the photo.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,14 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from src.boxes.geometry import clip
+from src.detection.colours import distort
+from src.detection.sizes import Size
+from src.detection.windows import Window, crop, inside, render, zoom_out
 from src.networks.imagenet import MEAN, normalise
 from src.params import Fraction, Section
+
+FILL = [round(255 * value) for value in MEAN]  # around a photo that is zoomed out
 
 
 class Augment(Section):
@@ -29,30 +35,56 @@ class Augment(Section):
 Pair = tuple[Tensor, dict[str, Tensor]]  # an image with its objects
 
 
-def fixed_steps(size: int, augment: Augment | None = None) -> v2.Transform:
+def fixed_steps(size: Size, augment: Augment | None = None) -> v2.Transform:
     """Return the step that is the same in every epoch: the resizing, unless a crop or a zoom comes before it."""
     return v2.Identity() if _moves(augment) else _resize(size)
 
 
-def random_steps(size: int, augment: Augment | None = None) -> v2.Transform:
-    """Return the random steps for an image of a batch; without `augment` (validation, test) there are none.
-
-    Differs: colours are distorted last, on the small image; the published code does it first, on many more pixels.
-    """
+def random_steps(size: Size, augment: Augment | None = None) -> v2.Transform:
+    """Return the random steps for an image of a batch; without `augment` (validation, test) there are none."""
     if augment is None:
         return v2.Identity()
-    steps: list[v2.Transform] = []
-    if augment.zoom_out:
-        steps.append(v2.RandomZoomOut(fill=[round(255 * value) for value in MEAN], p=augment.zoom_out))
-    steps += [v2.RandomIoUCrop()] if augment.crop else []
+    steps: list[Any] = []
+    if _moves(augment):
+        steps.append(Moved(size, augment))
+    elif augment.photometric:
+        steps.append(_distorted)
     steps += [v2.RandomHorizontalFlip(augment.flip)] if augment.flip else []
-    steps += [_resize(size)] if _moves(augment) else []
-    steps += [v2.RandomPhotometricDistort()] if augment.photometric else []
     return v2.Compose(steps) if steps else v2.Identity()
 
 
-def transform(size: int) -> v2.Transform:
-    """Return the steps from an image with its boxes to the network's square input, without augmentation."""
+class Moved:
+    """The step that zooms out, crops, resizes, and distorts the colours of the photo, but not those around it.
+
+    An object stays if its centre is in the crop and its box has a pixel at least on the input.
+    """
+
+    def __init__(self, size: Size, augment: Augment) -> None:
+        self.size, self.augment = size, augment
+
+    def __call__(self, image: Tensor, objects: dict[str, Tensor]) -> Pair:
+        """Return the input [3, H, W] and its objects, of an image uint8 [3, H, W] and its objects."""
+        height, width = image.shape[-2:]
+        window, boxes = Window(0, 0, width, height), objects["boxes"].as_subclass(Tensor)
+        if torch.rand(()) < self.augment.zoom_out:
+            window = zoom_out(height, width)
+        if self.augment.crop:
+            window = crop(window, boxes)
+        change = distort if self.augment.photometric else None
+        size = self.size.scaled((window.y2 - window.y1, window.x2 - window.x1))
+        picture, scale, shift = render(image.as_subclass(Tensor), window, size, FILL, change)
+        moved = clip(boxes * scale + shift, size)
+        kept = inside(window, boxes) & ((moved[:, 2:] - moved[:, :2]).amin(dim=1) >= 1)
+        return _pair(picture, moved[kept], objects["labels"][kept])
+
+
+def _distorted(image: Tensor, objects: dict[str, Tensor]) -> Pair:
+    changed = distort(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
+    return _pair(torch.from_numpy(changed).permute(2, 0, 1), objects["boxes"], objects["labels"])
+
+
+def transform(size: Size) -> v2.Transform:
+    """Return the steps from an image with its boxes to the network's input, without augmentation and padding."""
     return v2.Compose([fixed_steps(size), normalise()])
 
 
@@ -60,8 +92,10 @@ def _moves(augment: Augment | None) -> bool:
     return augment is not None and bool(augment.crop or augment.zoom_out)
 
 
-def _resize(size: int) -> v2.Transform:
-    return v2.Compose([v2.Resize((size, size), antialias=True), v2.SanitizeBoundingBoxes(labels_getter=_labels)])
+def _resize(size: Size) -> v2.Transform:
+    square = size.longest is None
+    resize = v2.Resize([size.side] * (2 if square else 1), max_size=size.longest, antialias=True)
+    return v2.Compose([resize, v2.SanitizeBoundingBoxes(labels_getter=_labels)])
 
 
 def _labels(inputs: Any) -> Tensor:
@@ -75,13 +109,17 @@ def pair(image: np.ndarray, target: Mapping[str, np.ndarray]) -> Pair:
         image: RGB, uint8 [H, W, 3].
         target: `boxes` [M, 4] and `labels` [M]; M may be 0.
     """
-    boxes = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=image.shape[:2])
-    picture = tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
-    return picture, {"boxes": boxes, "labels": torch.from_numpy(target["labels"])}
+    boxes, labels = torch.from_numpy(target["boxes"]), torch.from_numpy(target["labels"])
+    return _pair(torch.from_numpy(image).permute(2, 0, 1), boxes, labels)
+
+
+def _pair(image: Tensor, boxes: Tensor, labels: Tensor) -> Pair:
+    framed = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(image.shape[-2:]))
+    return tv_tensors.Image(image), {"boxes": framed, "labels": labels}
 
 
 def plain_tensors(augmented: Pair) -> Pair:
-    """Return image [3, S, S] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, since a crop may lose objects."""
+    """Return image [3, H, W] and {boxes [K, 4], labels [K]} as plain tensors; K <= M, since a crop may lose objects."""
     image, objects = augmented
     boxes = objects["boxes"].as_subclass(Tensor).float()
     return image.as_subclass(Tensor), {"boxes": boxes, "labels": objects["labels"]}

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from src import plugins
 from src.detection.batches import DetectionBatches
+from src.detection.sizes import size_of
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.networks import starting_weights
@@ -33,7 +34,8 @@ def start(
         module: the detector's file.
         section: the detector's parameters.
         num_classes: including background.
-        weights: weights of the backbone by torchvision's names. Without any, all layers start at random.
+        weights: weights of the backbone by torchvision's names, which the backbone's file may adapt. Without any, all
+            layers start at random.
         seed: seed of the random values.
     """
     torch.manual_seed(seed)
@@ -41,10 +43,9 @@ def start(
     model = model.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     if not weights:
         return model, []
-    backbone = model.get_submodule("backbone")
-    starting_weights.load(backbone, weights, f"detectors.{module.__name__.rpartition('.')[2]}.weights")
-    known = {f"backbone.{name}" for name in weights}
-    return model, list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict() if name not in known))
+    key = f"detectors.{module.__name__.rpartition('.')[2]}.weights"
+    adapted = getattr(plugins.load("backbones", section.model.backbone), "adapted", dict)
+    return model, starting_weights.load(model, adapted(weights), key, part="backbone")
 
 
 def measure(
@@ -81,7 +82,7 @@ def detect(
 ) -> dict[str, Record]:
     """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0."""
     rules: Section = section.decode
-    batches = DetectionBatches(data, ids, section.model.size, batch_size=BATCH_SIZE)
+    batches = DetectionBatches(data, ids, size_of(section.model), batch_size=BATCH_SIZE)
     model = model.to(device).eval()
     detections: dict[str, Record] = {}
     with torch.inference_mode():

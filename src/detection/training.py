@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from src.detection.batches import DetectionBatches
 from src.detection.running import measure
+from src.detection.sizes import size_of
 from src.files.boxed_images import BoxedImages
 from src.training.loop import Batches, Row, Run, fit
 from src.training.optimizers import parameter_groups
@@ -35,7 +36,7 @@ def train(
         module: the detector's file.
         section: the detector's parameters.
     """
-    size, batch_size = section.model.size, run.settings.batch_size
+    size, batch_size = size_of(section.model), run.settings.batch_size
     training = DetectionBatches(data, image_ids, size, section.augment, batch_size=batch_size, seed=run.seed)
     validation = DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed) if held_out else None
 
@@ -57,5 +58,5 @@ def train(
         batches,
         losses,
         validate=validate if validation else None,
-        groups=parameter_groups(model, fresh, section.new_layer_lr),
+        groups=parameter_groups(model, fresh, section.new_layer_lr, run.settings),
     )

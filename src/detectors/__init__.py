@@ -2,13 +2,17 @@
 
 A file has these names:
 * `Params`: its section of params.yaml below `detectors`.
-* `build(num_classes, model) -> nn.Module`; its forward takes images [B, 3, S, S] and returns {name: tensor}. `build`
+* `build(num_classes, model) -> nn.Module`; its forward takes images [B, 3, H, W] and returns {name: tensor}. `build`
   creates tensors on the default device and reads none of their values, because `stages/check.py` calls it on the device
   `meta`. If it cannot build the network, it raises an `InputError`.
-* `loss(outputs, targets, rules) -> {name: scalar}`.
-* `decode(outputs, sizes, rules) -> [detections]`: one per image, in pixels of the image.
+* `loss(outputs, targets, rules) -> {name: scalar}`. `targets` are those of a whole batch: `boxes` [B, M, 4] and
+  `labels` [B, M] from 1, in which the label 0 marks padding (`src/detection/targets.py`), and `sizes` [B, 2], the
+  height and width of each image in the input. M is at least 1.
+* `decode(outputs, sizes, rules) -> [detections]`: one per image, in pixels of the image; `sizes` are (height, width) of
+  the images before they were scaled to the input (`src/detection/sizes.py`).
 
 It may also have:
+* `model.longest` in `Params`: the input then keeps the aspect ratio and is padded; without this key it is a square.
 * `CLASS_AGNOSTIC = True`: its label 1 is any object, and `features.proposals` may name it, if a stage writes
   data/proposals/NAME.npz.
 * `count(outputs, targets, rules)`, numbers that are summed over the validation images, and `figures(counts)`, which

@@ -4,9 +4,10 @@ It predicts a score and a correction for each anchor in every cell of one featur
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Self, cast
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import nms
@@ -14,16 +15,18 @@ from torchvision.ops import nms
 from src import plugins
 from src.boxes.geometry import clip, encode
 from src.boxes.geometry import decode as decode_deltas
-from src.boxes.overlap import iou
-from src.detection.anchors import anchors
+from src.detection.anchors import anchors, kept_anchors
 from src.detection.augmentation import Augment
+from src.detection.sampling import BACKGROUND, IGNORED, OBJECT, sample
+from src.detection.sizes import Size, rescaled, size_of
+from src.detection.targets import NEVER, overlaps
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.training.settings import TrainOverrides
 
 Outputs = Mapping[str, Tensor]
-IGNORED = -1  # label of an anchor that the loss ignores
 CLASS_AGNOSTIC = True  # label 1 is any object
 SMOOTH_L1_BETA = 1 / 9  # sigma 3 of the released code
+MAP_STRIDE = 16  # pixels between two cells of the backbones' `single`
 
 
 class Model(Section):
@@ -32,9 +35,16 @@ class Model(Section):
     backbone: str
     width: Positive
     size: Count
+    longest: Count | None
     channels: Count
     scales: list[Positive]
     aspect_ratios: list[Positive]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.longest is not None and self.longest <= self.size:
+            raise ValueError(f"longest = {self.longest}: it must be larger than size = {self.size}, or null")
+        return self
 
 
 class Loss(Section):
@@ -68,6 +78,30 @@ class Params(Section):
     train: TrainOverrides = TrainOverrides()
     decode: Decode
 
+    @model_validator(mode="after")
+    def _trainable(self) -> Self:
+        if not self.loss.across_border and (shapes := _never_inside(self.model)):
+            height, width = size_of(self.model).largest
+            raise ValueError(
+                f"loss.across_border = false and model.scales do not fit together: every anchor of {', '.join(shapes)} "
+                f"(scale x aspect ratio) crosses the border of an input of {height} x {width} pixels, so nothing "
+                "trains it; set loss.across_border to true, or take smaller model.scales or a larger model.size"
+            )
+        return self
+
+
+def _never_inside(model: Model) -> list[str]:
+    """List the shapes that have no anchor inside the largest input, upright or lying."""
+    names = [f"{scale:g} x {ratio:g}" for scale in model.scales for ratio in model.aspect_ratios]
+    height, width = size_of(model).largest
+    fits = torch.zeros(len(names), dtype=torch.bool)
+    for rows, columns in ((height, width), (width, height)):
+        grid = -(-rows // MAP_STRIDE), -(-columns // MAP_STRIDE)
+        stride = MAP_STRIDE if model.longest else columns / grid[1]  # padded inputs have whole cells
+        boxes = anchors(grid, stride, model.scales, model.aspect_ratios)
+        fits |= (boxes == clip(boxes, (rows, columns))).all(dim=1).reshape(-1, len(names)).any(dim=0)
+    return [name for name, inside in zip(names, fits.tolist(), strict=True) if not inside]
+
 
 class Rpn(nn.Module):
     """A backbone, a 3 x 3 convolution, and two 1 x 1 heads."""
@@ -76,7 +110,8 @@ class Rpn(nn.Module):
         super().__init__()
         self.backbone = plugins.load("backbones", model.backbone).single(model.width)
         self.conv = nn.Conv2d(self.backbone.channels[0], model.channels, 3, padding=1)
-        self.scales, self.aspect_ratios = model.scales, model.aspect_ratios
+        self.scales, self.aspect_ratios = tuple(model.scales), tuple(model.aspect_ratios)
+        self.size = size_of(model)
         count = len(model.scales) * len(model.aspect_ratios)
         self.objectness, self.regress = nn.Conv2d(model.channels, count, 1), nn.Conv2d(model.channels, count * 4, 1)
         for layer in (self.conv, self.objectness, self.regress):
@@ -84,17 +119,23 @@ class Rpn(nn.Module):
             nn.init.constant_(cast(Tensor, layer.bias), 0)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute `logits` [B, N], `deltas` [B, N, 4], `anchors` [N, 4], `input_size` [2] from images [B, 3, H, W]."""
+        """Compute `logits` [B, N], `deltas` [B, N, 4] and `anchors` [N, 4] from images [B, 3, H, W].
+
+        `input_size` [2] is (H, W), `shapes` [A] is the scale of each shape of anchor. `scaling` [2] is only there for
+        padded images: the rule `Size`, which tells the size of an image without its padding.
+        """
         features = self.backbone(images)[0]
         hidden = functional.relu(self.conv(features))
         grid = features.shape[2], features.shape[3]
-        boxes = anchors(grid, images.shape[3] / grid[1], self.scales, self.aspect_ratios)
-        return {
+        make = kept_anchors.__wrapped__ if torch.compiler.is_compiling() else kept_anchors
+        outputs = {
             "logits": self.objectness(hidden).permute(0, 2, 3, 1).flatten(1),
             "deltas": self.regress(hidden).permute(0, 2, 3, 1).reshape(len(images), -1, 4),
-            "anchors": boxes.to(images.device),
+            "anchors": make(images.device, grid, images.shape[3] / grid[1], self.scales, self.aspect_ratios),
+            "shapes": torch.tensor(self.scales).repeat_interleave(len(self.aspect_ratios)),
             "input_size": torch.tensor(images.shape[2:]),
         }
+        return outputs if self.size.longest is None else {**outputs, "scaling": torch.tensor(self.size)}
 
 
 def build(num_classes: int, model: Model) -> nn.Module:
@@ -102,55 +143,64 @@ def build(num_classes: int, model: Model) -> nn.Module:
     return Rpn(model)
 
 
-def label_anchors(boxes: Tensor, gt_boxes: Tensor, size: tuple[float, float], rules: Loss) -> tuple[Tensor, Tensor]:
-    """Label anchors 1 object, 0 background, -1 neutral (Sec. 3.1.2), and give the index of the matched object.
+def label_anchors(boxes: Tensor, targets: Mapping[str, Tensor], rules: Loss) -> tuple[Tensor, Tensor]:
+    """Label anchors 1 object, 0 background, -1 neutral (Sec. 3.1.2).
 
     An anchor is positive if no other anchor overlaps some object more, whatever the IoU (all anchors of a tie are
     positive), or if its IoU with an object is `fg_iou_thresh` or more. It is negative if it is not positive and its IoU
     with every object is below `bg_iou_thresh`. An anchor that crosses the image's border is neutral unless
-    `across_border`.
+    `across_border`; an anchor whose centre is in the padding is always neutral.
 
     Args:
         boxes: [N, 4], the anchors.
-        gt_boxes: [M, 4].
-        size: (height, width) of the image.
+        targets: `boxes` [B, M, 4] and `labels` [B, M], padded (`src.detection.targets`), and `sizes` [B, 2].
         rules: thresholds, and `across_border`.
 
     Returns:
-        labels [N] and indices into `gt_boxes` [N]; an index is valid only if the label is 1. If M is 0, no label is 1.
+        labels [B, N], and the overlaps [B, M, N] for `matched_objects`. An image without objects has no label 1.
     """
-    labels = torch.full((len(boxes),), IGNORED, device=boxes.device)
-    inside = (boxes == clip(boxes, (int(size[0]), int(size[1])))).all(dim=1) | rules.across_border
-    if len(gt_boxes) == 0:
-        labels[inside] = 0
-        return labels, torch.zeros_like(labels)
-    overlaps = iou(boxes, gt_boxes) * inside[:, None]
-    best, matched = overlaps.max(dim=1)
-    labels[best < rules.bg_iou_thresh] = 0
-    most = overlaps.max(dim=0).values
-    ties = (overlaps == most) & (most > 0)
-    labels[ties.any(dim=1) | (best >= rules.fg_iou_thresh)] = 1
-    # An anchor that is positive only because an object has no better one is matched to that object.
-    forced = ties.any(dim=1) & (best < rules.fg_iou_thresh)
-    matched[forced] = (overlaps * ties)[forced].argmax(dim=1)
-    labels[~inside] = IGNORED
-    return labels, matched
+    inside = _inside(boxes, targets["sizes"], rules.across_border)
+    found = overlaps(targets, boxes).masked_fill_(~inside[:, None], NEVER)
+    best = found.amax(dim=1)
+    labels = torch.full_like(best, IGNORED, dtype=torch.int64)
+    labels[best < rules.bg_iou_thresh] = BACKGROUND
+    labels[best >= rules.fg_iou_thresh] = OBJECT
+    images, _, ties = _best_of_an_object(found, found.amax(dim=2)).nonzero(as_tuple=True)
+    labels[images, ties] = OBJECT
+    return labels.masked_fill_(~inside, IGNORED), found
 
 
-def sample_anchors(labels: Tensor, rules: Loss) -> Tensor:
-    """Keep a random choice of `anchors_per_image` labels, at most `fg_fraction` of them objects; the rest is neutral.
+def _inside(boxes: Tensor, sizes: Tensor, across_border: bool) -> Tensor:
+    """Find the anchors [N, 4] that an image may use, bool [B, N]; `sizes` [B, 2] are its height and width."""
+    height, width = sizes[:, :1], sizes[:, 1:]
+    if across_border:
+        x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).unbind(dim=1)
+        return (x < width) & (y < height)
+    left, top, right, bottom = boxes.unbind(dim=1)
+    return (left >= 0) & (top >= 0) & (right <= width) & (bottom <= height)
 
-    Background fills the places that objects leave free. If `anchors_per_image` is None, every label is kept, as in the
-    tutorial.
+
+def _best_of_an_object(found: Tensor, most: Tensor) -> Tensor:
+    """Find the overlaps [..., N] that are the largest of their object, `most` [...]; none of an object without any."""
+    return found == most.masked_fill(most <= 0, torch.inf)[..., None]
+
+
+def matched_objects(found: Tensor, images: Tensor, anchors: Tensor, rules: Loss) -> Tensor:
+    """Return the object [P] of each positive anchor.
+
+    It is the object with the largest overlap. An anchor that is positive only because an object has no better one is
+    matched to that object.
+
+    Args:
+        found: overlaps [B, M, N] of `label_anchors`.
+        images: [P], the image of each positive anchor.
+        anchors: [P], its number.
+        rules: thresholds.
     """
-    if rules.anchors_per_image is None:
-        return labels
-    kept = torch.full_like(labels, IGNORED)
-    objects, backgrounds = (torch.nonzero(labels == value).flatten() for value in (1, 0))
-    positives = objects[torch.randperm(len(objects))[: int(rules.anchors_per_image * rules.fg_fraction)]]
-    negatives = backgrounds[torch.randperm(len(backgrounds))[: rules.anchors_per_image - len(positives)]]
-    kept[positives], kept[negatives] = 1, 0
-    return kept
+    own = found[images, :, anchors]  # [P, M]
+    reasons = _best_of_an_object(own[..., None], found.amax(dim=2)[images])[..., 0]
+    reasons |= own.amax(dim=1, keepdim=True) >= rules.fg_iou_thresh
+    return own.masked_fill_(~reasons, NEVER).argmax(dim=1)
 
 
 def objectness_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -163,22 +213,21 @@ def objectness_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return each.sum() / (1e-6 + mask.sum())
 
 
-def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss) -> dict[str, Tensor]:
+def loss(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[str, Tensor]:
     """Compute `objectness_loss` and `box_loss` (Sec. 3.1.2, Eq. 1).
 
-    The smooth L1 loss of the positive anchors is summed, divided by the number of anchors that count, and multiplied by
-    `box_weight`. With the paper's 256 anchors and about 2,400 cells, its lambda of 10 is a weight of about 1 here.
+    Per image, a random choice of `anchors_per_image` anchors counts, at most `fg_fraction` of them objects (Sec.
+    3.1.3). If `anchors_per_image` is None, all labelled anchors count, as in the tutorial. The smooth L1 loss of the
+    positive anchors is summed, divided by the number of anchors that count, and multiplied by `box_weight`. With the
+    paper's 256 anchors and about 2,400 cells, its lambda of 10 is a weight of about 1 here.
     """
-    height, width = outputs["input_size"].tolist()
-    labelled = [label_anchors(outputs["anchors"], target["boxes"], (height, width), rules) for target in targets]
-    labels = torch.stack([sample_anchors(image_labels, rules) for image_labels, _ in labelled])
-    deltas = []
-    for row, (target, (_, matched)) in enumerate(zip(targets, labelled, strict=True)):
-        positive = labels[row] == 1
-        deltas.append(encode(outputs["anchors"][positive], target["boxes"][matched[positive]]))
-    boxes = functional.smooth_l1_loss(
-        outputs["deltas"][labels == 1], torch.cat(deltas), beta=SMOOTH_L1_BETA, reduction="sum"
-    )
+    labels, found = label_anchors(outputs["anchors"], targets, rules)
+    if rules.anchors_per_image is not None:
+        labels = sample(labels, rules.anchors_per_image, rules.fg_fraction)
+    images, positive = (labels == OBJECT).nonzero(as_tuple=True)
+    objects = targets["boxes"][images, matched_objects(found, images, positive, rules)]
+    deltas = encode(outputs["anchors"][positive], objects)
+    boxes = functional.smooth_l1_loss(outputs["deltas"][images, positive], deltas, beta=SMOOTH_L1_BETA, reduction="sum")
     count = (labels != IGNORED).sum().clamp(min=1)
     return {
         "objectness_loss": objectness_loss(outputs["logits"], labels),
@@ -186,17 +235,20 @@ def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss)
     }
 
 
-def count(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss) -> dict[str, int]:
-    """Count the labelled, the positive, the predicted positive and the correctly found anchors, for `figures`."""
-    height, width = outputs["input_size"].tolist()
-    labelled = [label_anchors(outputs["anchors"], target["boxes"], (height, width), rules) for target in targets]
-    labels = torch.stack([image_labels for image_labels, _ in labelled])
-    called = (outputs["logits"] > 0) & (labels != IGNORED)
+def count(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[str, int]:
+    """Count the labelled, the positive, the predicted positive and the correctly found anchors, for `figures`.
+
+    `positive_0` and so on count the positive anchors of each shape.
+    """
+    labels, _ = label_anchors(outputs["anchors"], targets, rules)
+    positive, called = labels == OBJECT, (outputs["logits"] > 0) & (labels != IGNORED)
+    of_shapes = positive.reshape(-1, len(outputs["shapes"])).sum(dim=0).tolist()
     return {
         "labelled": int((labels != IGNORED).sum()),
-        "positive": int((labels == 1).sum()),
+        "positive": int(positive.sum()),
         "called": int(called.sum()),
-        "found": int((called & (labels == 1)).sum()),
+        "found": int((called & positive).sum()),
+        **{f"positive_{shape}": number for shape, number in enumerate(of_shapes)},
     }
 
 
@@ -204,6 +256,7 @@ def figures(counts: Mapping[str, float]) -> dict[str, float]:
     """Compute precision and recall of the positive anchors, and the accuracy over all labelled ones.
 
     The accuracy alone means little: background as a constant answer already reaches `accuracy_always_background`.
+    `shapes_without_label` is the number of anchor shapes that are positive nowhere: nothing trains what they find.
     """
     labelled, positive = max(counts["labelled"], 1), counts["positive"]
     wrong = positive + counts["called"] - 2 * counts["found"]
@@ -212,6 +265,7 @@ def figures(counts: Mapping[str, float]) -> dict[str, float]:
         "recall": counts["found"] / max(positive, 1),
         "accuracy": 1 - wrong / labelled,
         "accuracy_always_background": 1 - positive / labelled,
+        "shapes_without_label": sum(not value for name, value in counts.items() if name.startswith("positive_")),
     }
 
 
@@ -220,18 +274,21 @@ def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) ->
 
     Args:
         outputs: outputs of the network.
-        sizes: (height, width) of each image before it was resized to a square; boxes are in its pixels and inside it.
+        sizes: (height, width) of each image before it was scaled; boxes are in its pixels and inside it.
         rules: the section's `decode`.
 
     Returns:
         per image {boxes [K, 4], labels [K] (all 1, "object"), scores [K]} by descending score; K may be 0.
     """
-    height, width = outputs["input_size"].tolist()
-    proposals = []
+    scaling = Size(*outputs["scaling"].tolist()) if "scaling" in outputs else None
+    anchors, proposals = outputs["anchors"], []
     for logits, deltas, size in zip(outputs["logits"], outputs["deltas"], sizes, strict=True):
+        seen = scaling.scaled(size) if scaling else tuple(outputs["input_size"].tolist())
+        if scaling:  # the best anchors are those of the image, none of the padding
+            inside = _inside(outputs["anchors"], torch.tensor([seen], device=logits.device), across_border=True)[0]
+            anchors, logits, deltas = outputs["anchors"][inside], logits[inside], deltas[inside]
         best, rows = logits.topk(min(rules.candidates, len(logits)))
-        boxes = clip(decode_deltas(outputs["anchors"][rows], deltas[rows]), (height, width))
-        boxes = boxes * boxes.new_tensor([size[1] / width, size[0] / height] * 2)
+        boxes = rescaled(clip(decode_deltas(anchors[rows], deltas[rows]), seen), seen, size)
         large = ((boxes[:, 2:] - boxes[:, :2]) >= max(rules.min_side, 1e-3)).all(dim=1)
         boxes, best = boxes[large], best[large]
         kept = nms(boxes, best, rules.nms_thresh)[: rules.max_per_image]

@@ -17,10 +17,12 @@ from torchvision.ops import batched_nms
 from src import plugins
 from src.boxes.geometry import clip, encode
 from src.boxes.geometry import decode as decode_deltas
-from src.boxes.overlap import iou
 from src.detection.anchors import default_boxes, linear_scales
 from src.detection.augmentation import Augment
+from src.detection.matching import hardest, match
+from src.detection.sizes import rescaled
 from src.errors import InputError
+from src.networks.initial_values import xavier
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.training.settings import TrainOverrides
 
@@ -95,6 +97,8 @@ class Ssd(nn.Module):
         channels = [*self.backbone.channels, *model.extra_channels]
         self.classify = nn.ModuleList(_head(c, n * num_classes) for c, n in zip(channels, counts, strict=True))
         self.regress = nn.ModuleList(_head(c, n * 4) for c, n in zip(channels, counts, strict=True))
+        for layers in (self.extras, self.classify, self.regress):
+            xavier(layers)
         self.num_classes = num_classes
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -144,12 +148,11 @@ def _check_maps(model: Model, maps: int) -> None:
 def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tuple[nn.Module, tuple[int, int]]:
     """Build the layers of an extra map, and return them with its height and width (Sec. 3, Fig. 2).
 
-    A 1 x 1 convolution is followed by a 3 x 3 one, with stride 2 if the map before is larger than 5 cells, else without
-    padding.
+    A 1 x 1 convolution is followed by a 3 x 3 one with stride 2, or without padding on a map of 5 or 3 cells. So 38
+    cells become 19, 10, 5, 3, 1 in SSD300, and 64 become 32, 16, 8, 4, 2, 1 in SSD512. Differs: SSD512's last
+    convolution is 4 x 4 in the released code; of its weights only 2 x 2 meet the map of 2 cells, as of ours.
     """
-    stride, padding = (2, 1) if max(grid) > 5 else (1, 0)
-    if max(grid) < 3:
-        stride, padding = 2, 1  # without padding nothing would be left
+    stride, padding = (1, 0) if max(grid) in (3, 5) else (2, 1)
     middle = after // 2
     layers: list[nn.Module] = []
     for conv in (nn.Conv2d(before, middle, 1), nn.Conv2d(middle, after, 3, stride=stride, padding=padding)):
@@ -159,14 +162,7 @@ def _extra(before: int, after: int, grid: tuple[int, int], normed: bool) -> tupl
 
 
 def _head(channels: int, outputs: int) -> nn.Conv2d:
-    """Build a head with small random weights.
-
-    Differs: the released code uses Xavier initialisation, whose first losses are about ten times larger.
-    """
-    head = nn.Conv2d(channels, outputs, 3, padding=1)
-    nn.init.normal_(head.weight, std=0.01)
-    nn.init.constant_(cast(Tensor, head.bias), 0)
-    return head
+    return nn.Conv2d(channels, outputs, 3, padding=1)
 
 
 def _flat(heads: nn.ModuleList, maps: Sequence[Tensor], values: int) -> Tensor:
@@ -175,77 +171,26 @@ def _flat(heads: nn.ModuleList, maps: Sequence[Tensor], values: int) -> Tensor:
     return torch.cat([output.reshape(len(output), -1, values) for output in outputs], dim=1)
 
 
-def match(boxes: Tensor, gt_boxes: Tensor, iou_thresh: float) -> Tensor:
-    """Match default boxes to objects (Sec. 2.2).
-
-    First, each object takes the default box that overlaps it most. Then each other default box takes the object that it
-    overlaps most, if that IoU is `iou_thresh` or more. Differs: if two objects have the same best default box, the
-    released code and torchvision give it to the later object, and the other object may get none. Here the object with
-    the larger overlap gets it, and the other object gets the best of the remaining boxes.
-
-    Args:
-        boxes: [N, 4], the default boxes.
-        gt_boxes: [M, 4].
-        iou_thresh: smallest IoU of a match, except for the best box of an object.
-
-    Returns:
-        [N], index into `gt_boxes`, or -1 for none; all -1 if M is 0.
-    """
-    if len(gt_boxes) == 0:
-        return torch.full((len(boxes),), -1, device=boxes.device)
-    overlaps = iou(gt_boxes, boxes)
-    best, matched = overlaps.max(dim=0)
-    matched[best < iou_thresh] = -1
-    first = overlaps.argmax(dim=1)
-    if len(first.unique()) == len(first):
-        matched[first] = torch.arange(len(gt_boxes), device=boxes.device)
-        return matched
-    for _ in range(min(overlaps.shape)):
-        flat = int(overlaps.argmax())
-        row, column = divmod(flat, overlaps.shape[1])
-        matched[column] = row
-        overlaps[row], overlaps[:, column] = -1, -1
-    return matched
-
-
-def loss(outputs: Outputs, targets: Sequence[Mapping[str, Tensor]], rules: Loss) -> dict[str, Tensor]:
+def loss(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[str, Tensor]:
     """Compute the MultiBox loss (Sec. 2.2, Eq. 1): `class_loss` and `box_loss`, each per positive of the batch.
 
     Of the background, only the hardest default boxes of each image count: `negatives_per_positive` times as many as the
     image has positives. An image without objects adds nothing. For a batch without objects, loss and gradient are 0
-    (NaN in the released code).
+    (NaN in the released code). Only the default boxes that count have a gradient, a few hundredths of all.
     """
     boxes, logits = outputs["default_boxes"], outputs["logits"]
-    matched = torch.stack([match(boxes, target["boxes"], rules.iou_thresh) for target in targets])  # [B, N]
-    labels = torch.zeros_like(matched)
-    deltas = []
-    for row, target in enumerate(targets):
-        objects = matched[row] >= 0
-        labels[row, objects] = target["labels"][matched[row, objects]]
-        deltas.append(encode(boxes[objects], target["boxes"][matched[row, objects]]))
+    image, box, item = match(boxes, targets, rules.iou_thresh)
+    labels = torch.zeros(logits.shape[:2], dtype=torch.int64, device=logits.device)
+    labels[image, box] = targets["labels"][image, item]
     positive = labels > 0
-    wanted = torch.cat(deltas) / outputs["variances"]
-    each = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
-    count = positive.sum().clamp(min=1)
-    chosen = positive | hardest(each.detach(), positive, rules.negatives_per_positive)
-    box_loss = functional.smooth_l1_loss(outputs["deltas"][positive], wanted, reduction="sum")
-    return {"class_loss": each[chosen].sum() / count, "box_loss": rules.box_weight * box_loss / count}
-
-
-def hardest(losses: Tensor, positive: Tensor, per_positive: float) -> Tensor:
-    """Find the negatives of each image with the largest losses, `per_positive` times as many as it has positives.
-
-    Args:
-        losses: [B, N].
-        positive: bool [B, N].
-        per_positive: number of negatives per positive.
-
-    Returns:
-        bool [B, N].
-    """
-    wanted = (positive.sum(dim=1, keepdim=True) * per_positive).long()
-    rank = losses.masked_fill(positive, -torch.inf).argsort(dim=1, descending=True).argsort(dim=1)
-    return (rank < wanted) & ~positive
+    with torch.no_grad():
+        as_background = -logits.log_softmax(dim=2)[:, :, 0]
+    chosen = positive | hardest(as_background, positive, rules.negatives_per_positive)
+    class_loss = functional.cross_entropy(logits[chosen], labels[chosen], reduction="sum")
+    wanted = encode(boxes[box], targets["boxes"][image, item]) / outputs["variances"]
+    box_loss = functional.smooth_l1_loss(outputs["deltas"][image, box], wanted, reduction="sum")
+    count = max(len(image), 1)
+    return {"class_loss": class_loss / count, "box_loss": rules.box_weight * box_loss / count}
 
 
 def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) -> list[dict[str, Tensor]]:
@@ -268,8 +213,7 @@ def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) ->
         keep = best > rules.score_thresh
         best, rows, labels = best[keep], rows[keep], labels[keep]
         moved = decode_deltas(outputs["default_boxes"][rows], deltas[rows] * outputs["variances"])
-        boxes = clip(moved, (height, width))
-        boxes = boxes * boxes.new_tensor([size[1] / width, size[0] / height] * 2)
+        boxes = rescaled(clip(moved, (height, width)), (height, width), size)
         kept = batched_nms(boxes, best, labels, rules.nms_thresh)[: rules.max_per_image]
         detections.append({"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]})
     return detections

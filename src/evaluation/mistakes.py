@@ -7,14 +7,14 @@ with different score scales can be compared. A class without objects is skipped.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from src.boxes.overlap import iou
 from src.boxes.target import Targets
-from src.evaluation.average_precision import IGNORED, TRUE, Detections, check_labels, match_voc
+from src.evaluation.outcomes import IGNORED, TRUE, Detections, Outcomes, voc_outcomes
 
 FG_IOU_THRESH = 0.5  # from this IoU on, a detection of the right class has found the object
 BG_IOU_THRESH = 0.1  # below this IoU, a detection is unrelated to the object; both papers
@@ -45,11 +45,11 @@ class Finding(NamedTuple):
 def findings(detections: Detections, targets: Targets, classes: Sequence[str]) -> list[Finding]:
     """Find the kind of each of the best ranked detections, and the objects that they miss.
 
-    Detections are matched with objects as in the evaluation (`match_voc`). A detection of a difficult object is skipped
-    and takes no rank. A false detection has the first kind of `MISTAKES` that fits, so an overlap with an object of its
-    own class comes before one with another class. Difficult objects explain a mistake as others do, and are never
-    missed. Differences: for Hoiem et al. a duplicate is a localisation error; for TIDE a confusion below an IoU of 0.5
-    is a kind of its own.
+    Detections are matched with objects as in the evaluation (`voc_outcomes`). A detection of a difficult object is
+    skipped and takes no rank. A false detection has the first kind of `MISTAKES` that fits, so an overlap with an
+    object of its own class comes before one with another class. Difficult objects explain a mistake as others do, and
+    are never missed. Differences: for Hoiem et al. a duplicate is a localisation error; for TIDE a confusion below an
+    IoU of 0.5 is a kind of its own.
 
     Args:
         detections: a record for every image of `targets`, possibly an empty one.
@@ -60,8 +60,14 @@ def findings(detections: Detections, targets: Targets, classes: Sequence[str]) -
         Findings by kind, `CORRECT` first and then as in `MISTAKES`. Within a kind the worst come first: detections by
         falling score, missed objects by falling area. Detections that equal the objects give no mistakes.
     """
-    check_labels({image_id: detections[image_id] for image_id in targets}, len(classes))
-    examined = [item for label in range(1, len(classes) + 1) for item in _best_ranked(detections, targets, label)]
+    if not targets:
+        return []
+    outcomes = voc_outcomes(detections, targets, classes, FG_IOU_THRESH)
+    examined = [
+        item
+        for label, name in enumerate(classes, start=1)
+        for item in _best_ranked(outcomes[name], detections, targets, label)
+    ]
     order = {kind: number for number, kind in enumerate([CORRECT, *MISTAKES])}
 
     def worst_first(item: Finding) -> tuple[Any, ...]:
@@ -81,46 +87,17 @@ def counts(items: Sequence[Finding], label: int | None = None) -> dict[str, int]
     return {kind: chosen.count(kind) for kind in (CORRECT, *MISTAKES)}
 
 
-def _best_ranked(detections: Detections, targets: Targets, label: int) -> list[Finding]:
-    """Return the findings of one class by falling score, at most as many as it has objects that are not difficult."""
-    objects = sum(int((~target["difficult"][target["labels"] == label]).sum()) for target in targets.values())
-    ranked = _ranking(detections, sorted(targets), label)
-    count = objects
-    while True:  # matching many detections is slow; few are ignored, and only these take no rank
-        judged = _judged(ranked[:count], detections, targets, label)
-        if len(judged) >= objects or count >= len(ranked):
-            return judged[:objects]
-        count *= 2
-
-
-def _ranking(detections: Detections, image_ids: Sequence[str], label: int) -> list[tuple[str, int]]:
-    """Rank all detections of a class by falling score, as (image id, row in its record); ties as in the evaluation."""
-    places = [(name, row) for name in image_ids for row in np.flatnonzero(detections[name]["labels"] == label)]
-    scores = np.array([detections[name]["scores"][row] for name, row in places])
-    return [places[index] for index in np.argsort(-scores, kind="stable")]
-
-
-def _judged(ranked: Sequence[tuple[str, int]], detections: Detections, targets: Targets, label: int) -> list[Finding]:
-    """Return a finding for each detection of the ranking that is not ignored, in its order."""
-    rows: dict[str, list[int]] = {}
-    for image_id, row in ranked:
-        rows.setdefault(image_id, []).append(row)
-    of_image = {name: _judge(name, detections[name], targets[name], label, chosen) for name, chosen in rows.items()}
-    return [item for image_id, _ in ranked for item in [next(of_image[image_id])] if item is not None]
-
-
-def _judge(
-    image_id: str, record: Mapping[str, np.ndarray], target: Mapping[str, Any], label: int, rows: list[int]
-) -> Iterator[Finding | None]:
-    """Yield a finding for each detection of one class in one image, by falling score; None if it is ignored."""
-    own, boxes = target["labels"] == label, record["boxes"][rows]
-    outcomes = match_voc(boxes, target["boxes"][own], target["difficult"][own], FG_IOU_THRESH)
-    overlaps = iou(boxes.astype(np.float64), target["boxes"].astype(np.float64))
-    for outcome, row, overlap in zip(outcomes, rows, overlaps, strict=True):
-        kind, gt = _kind(outcome, overlap, own)
+def _best_ranked(of_class: Outcomes, detections: Detections, targets: Targets, label: int) -> Iterator[Finding]:
+    """Yield the findings of one class by falling score, at most as many as it has objects that are not difficult."""
+    image_ids, outcomes = sorted(targets), of_class.outcomes[0]
+    for place in np.flatnonzero(outcomes != IGNORED)[: of_class.objects.sum()]:
+        image_id, row = image_ids[of_class.images[place]], of_class.rows[place]
+        record, target = detections[image_id], targets[image_id]
+        box = record["boxes"][row]
+        overlap = iou(box[None].astype(np.float64), target["boxes"].astype(np.float64))[0]
+        kind, gt = _kind(outcomes[place], overlap, target["labels"] == label)
         share = 0.0 if gt == NO_OBJECT else float(overlap[gt])
-        score = float(record["scores"][row])
-        yield None if outcome == IGNORED else Finding(kind, image_id, label, record["boxes"][row], score, share, gt)
+        yield Finding(kind, image_id, label, box, float(record["scores"][row]), share, gt)
 
 
 def _kind(outcome: int, overlap: np.ndarray, own: np.ndarray) -> tuple[str, int]:

@@ -64,13 +64,21 @@ def graph_of(method: Dense | Classifier) -> tuple[Graph, tuple[int, int]]:
 
     Returns:
         the graph, and (height, width) of its input in pixels.
+
+    Raises:
+        InputError: the input of the detector is no square of a fixed size.
     """
     # Runtimes have their own memory layouts: channels_last would only add transpositions to the graph.
     net = method.net.cpu().to(memory_format=torch.contiguous_format)
     if isinstance(method, Classifier):
         height, width = method.section.input.size
         return Probabilities(net, flip=method.section.predict.flip).eval(), (height, width)
-    size = method.section.model.size
+    size, longest = method.size
+    if longest is not None:
+        raise InputError(
+            f"this model keeps the aspect ratio of photos (model.longest = {longest}), and an exported file has one "
+            "fixed square input: train it with model.longest = null, or use `python -m commands.predict`"
+        )
     return Boxes(net).eval(), (size, size)
 
 

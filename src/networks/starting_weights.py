@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from src.errors import InputError
 
 
-def load(model: nn.Module, weights: Mapping[str, Tensor], key: str = "weights") -> list[str]:
+def load(model: nn.Module, weights: Mapping[str, Tensor], key: str = "weights", *, part: str = "") -> list[str]:
     """Load the weights whose name and shape fit the network.
 
     Weights of another width or number of classes, such as those of ImageNet's fc8, do not fit and are left out. If no
@@ -17,12 +17,17 @@ def load(model: nn.Module, weights: Mapping[str, Tensor], key: str = "weights") 
         model: the network; its values are replaced in place.
         weights: a state dict, of any precision.
         key: the parameter that names the weights, for the error message.
+        part: name of the part of the network that the weights belong to, such as `backbone`; empty for the whole.
 
     Returns:
-        names of the layers that keep their random values, in the network's order.
+        names of the layers that keep a random value, in the network's order; all layers outside of `part` are among
+        them.
     """
-    state, left_out = model.state_dict(), skipped(model, weights)
-    fitting = {name: value.to(state[name].dtype) for name, value in weights.items() if name not in left_out}
+    prefix = f"{part}." if part else ""
+    state, left_out = model.state_dict(), skipped(model.get_submodule(part), weights)
+    fitting = {
+        prefix + name: value.to(state[prefix + name].dtype) for name, value in weights.items() if name not in left_out
+    }
     if not fitting:
         raise InputError(f"{key}: no tensor fits the network; the weights are {', '.join(list(weights)[:3])}, ...")
     model.load_state_dict(fitting, strict=False)

@@ -14,6 +14,7 @@ from torch import Tensor
 from src import plugins
 from src.detection.augmentation import apply, transform
 from src.detection.running import class_agnostic, start
+from src.detection.sizes import size_of, stacked
 from src.errors import InputError
 from src.files.records import Record
 from src.files.weights import read_tensors
@@ -36,11 +37,12 @@ class Dense:
         net, _ = start(self.module, self.section, len(facts["classes"]) + 1, {}, seed=0)
         net.load_state_dict(tensors)
         self.net, self.device = net.to(device).eval(), device
-        self.steps = transform(trained.size)
+        self.size = size_of(trained)
+        self.steps = transform(self.size)
 
     def input(self, image: np.ndarray) -> Tensor:
-        """Return the network's input [3, S, S] for an RGB image, uint8 [H, W, 3]."""
-        return apply(self.steps, image, NO_OBJECTS)[0]
+        """Return the network's input [3, S, S] for an RGB image, uint8 [H, W, 3]; padded if the model keeps aspects."""
+        return stacked([apply(self.steps, image, NO_OBJECTS)[0]], self.size)[0]
 
     def outputs(self, image: np.ndarray) -> dict[str, Tensor]:
         """Return the network's outputs for an RGB image [H, W, 3], before any threshold."""
@@ -62,5 +64,8 @@ class Dense:
         return {name: value.numpy() for name, value in record.items()}
 
     def detect(self, image: np.ndarray, image_id: str) -> Record:
-        """Return the detections in an RGB image [H, W, 3]; for a test image, they are those of the pipeline's stage."""
+        """Return the detections in an RGB image [H, W, 3]; for a test image, they are those of the pipeline's stage.
+
+        If the model keeps aspect ratios, they differ a little near the border: a batch of the stage has more padding.
+        """
         return self.finish(self.outputs(image), image.shape[:2])

@@ -67,13 +67,13 @@ class Rcnn:
 
     def describe(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Return features [N, D] of regions [N, 4] of an image [H, W, 3], in half precision as the stage saves them."""
-        pixels = normalize(torch.from_numpy(image).permute(2, 0, 1).to(self.device))
         features = [np.zeros((0, len(self.scale)), np.float16)]
         with torch.inference_mode():
-            for regions in torch.from_numpy(boxes).to(self.device).split(BATCH_SIZE):
-                crops = warp(pixels, regions, size=self.settings.size, context=self.settings.context)
-                crops = crops.contiguous(memory_format=torch.channels_last)
-                features.append(network.describe(self.net, crops, self.layer).half().cpu().numpy())
+            for first in range(0, len(boxes), BATCH_SIZE):
+                regions = boxes[first : first + BATCH_SIZE]
+                crops = warp(image, regions, size=self.settings.size, context=self.settings.context)
+                pixels = normalize(torch.from_numpy(crops).to(self.device))
+                features.append(network.describe(self.net, pixels, self.layer).half().cpu().numpy())
         return np.concatenate(features)
 
     def score(self, image: np.ndarray, boxes: np.ndarray) -> Scored:

@@ -21,6 +21,7 @@ class SelectiveSearch(Section):
 
     engine: Literal["own", "opencv"]
     mode: Literal["fast", "quality"]
+    width: Count | None
     min_side: Count
     nms_thresh: Fraction | None
     max_proposals: Count | None
@@ -31,6 +32,7 @@ def propose(
     *,
     engine: str = "own",
     mode: str = "fast",
+    width: int | None = None,
     min_side: int = 20,
     nms_thresh: float | None = None,
     max_proposals: int | None = None,
@@ -43,7 +45,11 @@ def propose(
         image: RGB, uint8 [H, W, 3].
         engine: `own` (src/selective_search) or `opencv`, which takes six times as long.
         mode: `fast` (2 colour spaces, 3 scales, 2 measures) or `quality` (5, 5, 4), Sec. 5.2.
-        min_side: a box whose width or height is smaller is left out; pixels.
+        width: the image is resized to this width before the search, as in the released code of R-CNN (500), and the
+            boxes are scaled back; pixels. So the scales of the segmentation mean the same in a small and in a large
+            photo. None searches the image as it is.
+        min_side: a box whose width or height is smaller is left out; pixels of the resized image, as in the released
+            code.
         nms_thresh: a box whose IoU with an earlier box is above this is left out as a near duplicate; None leaves out
             only exact duplicates. On VOC photos 0.75 halves the number of boxes and lowers the recall at IoU 0.5 by
             0.01, and a random half lowers it by 0.05 (docs/results.md).
@@ -51,15 +57,18 @@ def propose(
         seed, image_id: the order depends on these two alone.
 
     Returns:
-        float32 [N, 4], all different, in the random order; [0, 4] if no box is large enough.
+        float32 [N, 4], in pixels of `image` and inside it, all different, in the random order; [0, 4] if no box is
+        large enough. They are integers if the image was not resized; else they are not rounded, because rounding
+        would change their overlaps.
     """
     search = _opencv if engine == "opencv" else _own
-    boxes = np.unique(search(image, mode), axis=0)
+    resized = _resized(image, width)
+    boxes = np.unique(search(resized, mode), axis=0)
     boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) >= min_side).all(axis=1)]
     boxes = boxes[np.random.default_rng([seed, zlib.crc32(image_id.encode())]).permutation(len(boxes))]
     if nms_thresh is not None:
         boxes = boxes[distinct(boxes, nms_thresh)]
-    return boxes[:max_proposals]
+    return _scaled_back(boxes[:max_proposals], resized.shape[:2], image.shape[:2])
 
 
 def distinct(boxes: np.ndarray, nms_thresh: float) -> np.ndarray:
@@ -73,6 +82,24 @@ def distinct(boxes: np.ndarray, nms_thresh: float) -> np.ndarray:
     xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     falling = np.arange(len(boxes), 0, -1, dtype=np.float32)
     return np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), falling.tolist(), 0.0, nms_thresh), int)
+
+
+def _resized(image: np.ndarray, width: int | None) -> np.ndarray:
+    """Resize an image to a width and keep its aspect ratio: area means when it shrinks, linear when it grows."""
+    height, own = image.shape[:2]
+    if width is None or width == own:
+        return image
+    size = width, max(1, round(height * width / own))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if width < own else cv2.INTER_LINEAR)
+
+
+def _scaled_back(boxes: np.ndarray, resized: tuple[int, ...], size: tuple[int, ...]) -> np.ndarray:
+    """Convert boxes [N, 4] from pixels of an image of (height, width) `resized` to those of one of `size`."""
+    if resized == size:
+        return boxes
+    (small_height, small_width), (height, width) = resized, size
+    scaled = boxes.astype(float) * ([width / small_width, height / small_height] * 2)
+    return np.minimum(scaled, [width, height] * 2).astype(np.float32)
 
 
 def _own(image: np.ndarray, mode: str) -> np.ndarray:

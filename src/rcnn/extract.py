@@ -4,13 +4,15 @@ The array of features is written as a memory map, so memory stays bounded for an
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
@@ -18,8 +20,9 @@ from src.files.records import Record
 from src.files.storage import atomic
 from src.parallel import parallel_map
 from src.rcnn import network
+from src.rcnn.crops import Crops
 from src.rcnn.features import rows
-from src.rcnn.warp import Warp, normalize, warp
+from src.rcnn.warp import Warp, normalize
 
 CHUNK = 8  # images per process at a time
 BYTES = 2  # per half-precision number
@@ -48,66 +51,77 @@ def extract(
     batch_size: int,
     device: torch.device,
     jobs: int = 1,
+    workers: int = 0,
 ) -> None:
     """Write the features of all regions as float16 [R, D], in the order of the regions.
 
     On a CPU, `jobs` processes take `CHUNK` images at a time and use one thread each. So no process waits for the
-    slowest thread of an operator, and the features do not depend on the number of processes. On another device there
-    is one process. A batch may hold crops of several images.
+    slowest thread of an operator, and the features do not depend on the number of processes. Another device has one
+    process, in which it gets full batches up to the last, while `workers` processes read images and warp regions ahead
+    of it. Without workers the process warps a batch while the device describes the one before.
+
+    Args:
+        model: the network; it is moved to the device.
+        data: the images.
+        regions: records of `boxes` and `flipped` by image; there may be none.
+        path: the file to write; it appears when it is complete.
+        layer: as for `src.rcnn.network.describe`.
+        settings: the section `warp`.
+        batch_size: regions per batch; a batch may hold crops of several images.
+        device: the network's device.
+        jobs: processes on a CPU.
+        workers: processes that prepare batches. On a CPU leave 0: there the jobs prepare their own.
+
+    Raises:
+        InputError: the disk has too little space.
     """
     total, width = sum(len(record["boxes"]) for record in regions.values()), sum(network.widths(model, layer))
     check_space(path.parent, total, width)
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     slices, ids = rows(regions), list(regions)
+    size = CHUNK if device.type == "cpu" else max(len(ids), 1)
     with atomic(path) as temporary:
         np.lib.format.open_memmap(temporary, "w+", np.float16, (total, width)).flush()
-        describe = partial(_describe, model, data, temporary, layer, settings, batch_size, device)
         chunks = [
             (slices[part[0]].start, {image_id: regions[image_id] for image_id in part})
-            for part in (ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK))
+            for part in (ids[first : first + size] for first in range(0, len(ids), size))
         ]
-        parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {CHUNK} images at a time")
+        crops = partial(Crops, data, settings=settings, batch_size=batch_size)
+        describe = partial(_describe, model, crops, temporary, layer, device, workers)
+        parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {size} images at a time")
 
 
 def _describe(
     model: nn.Module,
-    data: BoxedImages,
+    crops: Callable[[Mapping[str, Record]], Crops],
     path: Path,
     layer: str,
-    settings: Warp,
-    batch_size: int,
     device: torch.device,
+    workers: int,
     chunk: tuple[int, Mapping[str, Record]],
 ) -> None:
     """Fill in the features of a chunk, which is (first row, regions by image)."""
     row, regions = chunk
     features = np.load(path, mmap_mode="r+")
+    loader = DataLoader(crops(regions), batch_size=None, num_workers=workers)
+    batches = tqdm(loader, desc="batches", mininterval=1.0, disable=device.type == "cpu")  # there the chunks have a bar
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            for crops in _batches(data, regions, settings, batch_size, device):
-                described = network.describe(model, crops, layer).half().cpu().numpy()
+            for described in _ahead(model, batches, layer, device):
                 features[row : row + len(described)] = described
                 row += len(described)
     finally:
         torch.set_num_threads(threads)
 
 
-def _batches(
-    data: BoxedImages, regions: Mapping[str, Record], settings: Warp, batch_size: int, device: torch.device
-) -> Iterator[torch.Tensor]:
-    waiting: list[torch.Tensor] = []
-    count = 0
-    for image_id, record in regions.items():
-        image = normalize(torch.from_numpy(data.image(image_id)).permute(2, 0, 1).to(device))
-        boxes, flipped = (torch.from_numpy(record[name]).to(device) for name in ("boxes", "flipped"))
-        for part, mirrored in zip(boxes.split(batch_size), flipped.split(batch_size), strict=True):
-            waiting.append(warp(image, part, size=settings.size, context=settings.context, flipped=mirrored))
-            count += len(part)
-            while count >= batch_size:
-                full = torch.cat(waiting)
-                yield full[:batch_size].contiguous(memory_format=torch.channels_last)
-                waiting, count = [full[batch_size:]], count - batch_size
-    if count:
-        yield torch.cat(waiting).contiguous(memory_format=torch.channels_last)
+def _ahead(model: nn.Module, batches: Iterable[Tensor], layer: str, device: torch.device) -> Iterator[np.ndarray]:
+    """Yield the features of each batch after the next batch was prepared, because a GPU computes meanwhile."""
+    waiting: Tensor | None = None
+    for crops in batches:
+        if waiting is not None:
+            yield waiting.cpu().numpy()
+        waiting = network.describe(model, normalize(crops.to(device)), layer).half()
+    if waiting is not None:
+        yield waiting.cpu().numpy()

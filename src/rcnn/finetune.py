@@ -1,6 +1,7 @@
 """Fine-tuning on warped regions (R-CNN Sec. 2.3): labels of regions, and batches of 32 objects and 96 backgrounds."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn.warp import Warp, normalize, warp
+from src.training.epoch_batches import Kept
 from src.training.settings import TrainOverrides
 
 PRETRAINED = "pretrained"  # value of `weights` for the network of the stage pretrain_alexnet
@@ -81,7 +83,7 @@ def label_regions(boxes: np.ndarray, target: Target, rules: Finetune) -> np.ndar
 
 
 class RegionBatches(Dataset[dict[str, Any]]):
-    """Batches of regions. Item i is a whole batch, and (seed, i) alone determines it.
+    """Batches of warped regions. Item i is a whole batch, and (seed, i) alone determines it.
 
     So a batch does not depend on the number of workers or on earlier batches, and a resumed training sees the same
     batches as an uninterrupted one. A region may come in several batches, but only once in a batch.
@@ -93,6 +95,7 @@ class RegionBatches(Dataset[dict[str, Any]]):
         image_ids: Sequence[str],
         proposals: Mapping[str, Mapping[str, np.ndarray]],
         rules: Finetune,
+        settings: Warp,
         *,
         batch_size: int,
         num_batches: int,
@@ -101,6 +104,8 @@ class RegionBatches(Dataset[dict[str, Any]]):
     ) -> None:
         self.data, self.batch_size, self.num_batches = data, batch_size, num_batches
         self.seed, self.flip, self.fg_fraction = seed, flip, rules.fg_fraction
+        self.settings = settings
+        self._kept = Kept(data.image, attrgetter("nbytes"))
         targets = {image_id: data.target(image_id) for image_id in image_ids}
         if rules.only_images_with_objects:
             image_ids = [image_id for image_id in image_ids if len(without_difficult(targets[image_id])["boxes"])]
@@ -129,6 +134,31 @@ class RegionBatches(Dataset[dict[str, Any]]):
         return self.num_batches
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return `ids` of the images, `crops` uint8 [B, S, S, 3] in the order of the ids, and `labels` int64 [B].
+
+        These are two tensors, because a worker shares each tensor of a batch by an open file.
+        """
+        rows, flipped = self.chosen(index)
+        images, counts = np.unique(self.image_index[rows], return_counts=True)
+        parts = np.split(np.arange(len(rows)), counts.cumsum()[:-1])
+        crops = [
+            warp(
+                self._kept[self.image_ids[image]],
+                self.boxes[rows[part]],
+                size=self.settings.size,
+                context=self.settings.context,
+                flipped=flipped[part],
+            )
+            for image, part in zip(images, parts, strict=True)
+        ]
+        return {
+            "ids": [self.image_ids[image] for image in images],
+            "crops": torch.from_numpy(np.concatenate(crops)),
+            "labels": torch.from_numpy(self.labels[rows]),
+        }
+
+    def chosen(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the regions of item `index`: rows [B], ordered by image, and bool [B], True for regions to mirror."""
         rng = np.random.default_rng([self.seed, index])
         num_objects = min(round(self.batch_size * self.fg_fraction), len(self.objects))
         num_backgrounds = min(self.batch_size - num_objects, len(self.backgrounds))
@@ -139,28 +169,9 @@ class RegionBatches(Dataset[dict[str, Any]]):
             ]
         )
         flipped = rng.random(len(rows)) < 0.5 if self.flip else np.zeros(len(rows), bool)
-        images, inverse = np.unique(self.image_index[rows], return_inverse=True)
-        order = np.argsort(inverse, kind="stable")  # puts the regions of one image side by side
-        rows, counts = rows[order], np.bincount(inverse)
-        return {
-            "ids": [self.image_ids[image] for image in images],
-            "images": [torch.from_numpy(self.data.image(self.image_ids[image])).permute(2, 0, 1) for image in images],
-            "boxes": torch.from_numpy(self.boxes[rows]).split(counts.tolist()),
-            "flipped": torch.from_numpy(flipped).split(counts.tolist()),
-            "labels": torch.from_numpy(self.labels[rows]),
-        }
+        return rows[np.argsort(self.image_index[rows], kind="stable")], flipped
 
 
-def crops(batch: Mapping[str, Any], settings: Warp) -> Tensor:
-    """Warp the crops of a batch, [B, 3, size, size], on the device of its images."""
-    parts = zip(batch["images"], batch["boxes"], batch["flipped"], strict=True)
-    warped = [
-        warp(normalize(image), boxes, size=settings.size, context=settings.context, flipped=flipped)
-        for image, boxes, flipped in parts
-    ]
-    return torch.cat(warped).contiguous(memory_format=torch.channels_last)
-
-
-def region_loss(model: nn.Module, batch: Mapping[str, Any], settings: Warp) -> dict[str, Tensor]:
-    """Compute the cross entropy over the classes and background."""
-    return {"loss": nn.functional.cross_entropy(model(crops(batch, settings)), batch["labels"])}
+def region_loss(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Compute the cross entropy over the classes and background; the crops are normalised on their device."""
+    return {"loss": nn.functional.cross_entropy(model(normalize(batch["crops"])), batch["labels"])}

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from src.networks import starting_weights
 from src.rcnn import network
-from src.rcnn.finetune import Finetune, RegionBatches, crops, region_loss
-from src.rcnn.warp import Warp
+from src.rcnn.finetune import Finetune, RegionBatches, region_loss
+from src.rcnn.warp import normalize
 from src.training.loop import Batches, Row, Run, fit
 from src.training.optimizers import parameter_groups
 
@@ -37,7 +37,6 @@ def train(
     regions: RegionBatches,
     held_out: RegionBatches | None,
     rules: Finetune,
-    warp: Warp,
 ) -> list[Row]:
     """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
 
@@ -48,7 +47,6 @@ def train(
         regions: `batches_per_epoch` batches per epoch.
         held_out: the batches to validate on; None keeps the last epoch's weights.
         rules: the section `finetune`.
-        warp: the section `warp`.
     """
 
     def batches(epoch: int) -> Batches:
@@ -60,18 +58,18 @@ def train(
         run,
         model,
         batches,
-        lambda net, batch: region_loss(net, batch, warp),
-        validate=None if held_out is None else lambda net: _accuracy(run.fabric, net, held_out, warp),
-        groups=parameter_groups(model, fresh, rules.new_layer_lr),
+        region_loss,
+        validate=None if held_out is None else lambda net: _accuracy(run.fabric, net, held_out),
+        groups=parameter_groups(model, fresh, rules.new_layer_lr, run.settings),
     )
 
 
-def _accuracy(fabric: Fabric, model: nn.Module, data: RegionBatches, warp: Warp) -> Iterator[tuple[str, float]]:
+def _accuracy(fabric: Fabric, model: nn.Module, data: RegionBatches) -> Iterator[tuple[str, float]]:
     """Yield the accuracy on fixed batches of validation images, and that of background as a constant answer."""
     right = background = total = 0
     for index in range(len(data)):
         batch = fabric.to_device(data[index])
-        right += int((model(crops(batch, warp)).argmax(1) == batch["labels"]).sum())
+        right += int((model(normalize(batch["crops"])).argmax(1) == batch["labels"]).sum())
         background += int((batch["labels"] == 0).sum())
         total += len(batch["labels"])
     yield "val_accuracy", right / total

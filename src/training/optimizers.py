@@ -15,7 +15,7 @@ def optimizer(settings: Train, groups: Sequence[dict[str, Any]]) -> torch.optim.
     Args:
         settings: `optimizer`, `lr`, `weight_decay`, and `momentum` for sgd. The weight decay of adamw, adabelief and
             ranger is decoupled from the gradient; that of sgd and adam is added to it.
-        groups: parameter groups with `params`; further keys are kept.
+        groups: parameter groups with `params`; `weight_decay` overrides the settings', and further keys are kept.
     """
     options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     # A fused step is one kernel. Without it, networks of many small layers spend a sixth of their time in the steps.
@@ -38,19 +38,27 @@ def optimizer(settings: Train, groups: Sequence[dict[str, Any]]) -> torch.optim.
             return Ranger(groups, **options)
 
 
-def parameter_groups(model: nn.Module, fresh: Sequence[str], scale: float) -> list[dict[str, Any]]:
-    """Group the parameters by learning rate; frozen ones are in no group.
+def parameter_groups(model: nn.Module, fresh: Sequence[str], scale: float, settings: Train) -> list[dict[str, Any]]:
+    """Group the parameters by learning rate and weight decay; frozen ones are in no group.
 
     Args:
         model: the network.
         fresh: layers that start at random while others are pretrained; they learn at `scale` times the rate.
         scale: the factor.
+        settings: `weight_decay`; `bias_lr_scale`, one more factor for all biases; and `decay_biases`. Without the last,
+            parameters with one dimension have no weight decay: biases, and the scales of BatchNorm and L2Norm.
 
     Returns:
-        groups with `params` and `lr_scale` for `src.training.loop.fit`; a group without parameters is left out.
+        groups with `params`, `lr_scale` for `src.training.loop.fit`, and `weight_decay`; pretrained layers come first.
     """
-    named = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    new = [value for name, value in named.items() if name.rpartition(".")[0] in fresh]
-    old = [value for name, value in named.items() if name.rpartition(".")[0] not in fresh]
-    groups = [{"params": old, "lr_scale": 1.0}, {"params": new, "lr_scale": scale}]
-    return [group for group in groups if group["params"]]
+    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
+    named = [(*name.rpartition(".")[::2], value) for name, value in model.named_parameters() if value.requires_grad]
+    for layer, name, value in sorted(named, key=lambda entry: entry[0] in fresh):
+        new = layer in fresh
+        lr_scale = (scale if new else 1.0) * (settings.bias_lr_scale if name == "bias" else 1.0)
+        decay = settings.weight_decay if settings.decay_biases or value.ndim > 1 else 0.0
+        groups.setdefault((new, lr_scale, decay), []).append(value)
+    return [
+        {"params": values, "lr_scale": lr_scale, "weight_decay": decay}
+        for (_, lr_scale, decay), values in groups.items()
+    ]

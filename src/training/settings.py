@@ -17,6 +17,8 @@ class Train(Section):
     lr: Positive
     momentum: Fraction
     weight_decay: NonNegative
+    bias_lr_scale: Positive
+    decay_biases: bool
     batch_size: Count
     epochs: Epochs
     schedule: Literal["constant", "step", "multi_step", "cosine", "warm_restarts", "plateau"]

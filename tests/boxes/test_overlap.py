@@ -75,3 +75,29 @@ def test_arrays_and_tensors_have_the_same_overlap_to_the_bit(first, second, prec
 
 def test_no_boxes_have_no_area():
     assert area(EMPTY).shape == (0,)
+
+
+def both_axes_at_once(first, second, library):
+    """Compute the overlap by the formula with an array [N, M, 2], as an oracle."""
+    top_left = library.maximum(first[:, None, :2], second[None, :, :2])
+    bottom_right = library.minimum(first[:, None, 2:], second[None, :, 2:])
+    sides = (bottom_right - top_left).clip(min=0)
+    intersection = sides[..., 0] * sides[..., 1]
+    union = area(first)[:, None] + area(second)[None, :] - intersection
+    return library.where(union > 0, intersection / union.clip(min=library.finfo(union.dtype).tiny), 0.0)
+
+
+@given(boxes(), boxes())
+def test_one_axis_at_a_time_gives_the_same_bits(first, second):
+    first, second = first / 3, second / 3
+    assert torch.equal(iou(first, second), both_axes_at_once(first, second, torch))
+    first, second = first.numpy(), second.numpy()
+    np.testing.assert_array_equal(iou(first, second), both_axes_at_once(first, second, np))
+
+
+@given(boxes(), boxes())
+def test_a_batch_has_the_overlaps_of_each_of_its_images(first, second):
+    batch = torch.stack([second / 3, second / 7])
+    found = iou(batch, first)
+    assert found.shape == (2, len(second), len(first))
+    assert torch.equal(found, torch.stack([iou(second / 3, first), iou(second / 7, first)]))

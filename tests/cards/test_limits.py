@@ -1,4 +1,5 @@
 from src.cards.limits import of_classifier, of_data, of_detector
+from src.detection.sizes import Size
 
 
 def test_a_sample_and_few_images_are_limits() -> None:
@@ -10,7 +11,7 @@ def test_a_sample_and_few_images_are_limits() -> None:
 
 
 def test_the_weakest_class_is_named() -> None:
-    said = of_detector(["boat", "car"], 128, {"boat": 0.25, "car": 0.5})
+    said = of_detector(["boat", "car"], Size(128), {"boat": 0.25, "car": 0.5})
     assert any("128 x 128" in sentence for sentence in said)
     assert "It is weakest on boat, with an AP of 0.250." in said
     assert any("2 classes" in sentence for sentence in said)
@@ -18,7 +19,7 @@ def test_the_weakest_class_is_named() -> None:
 
 def test_a_detector_of_one_class_and_one_of_none() -> None:
     assert any("1 class and" in sentence for sentence in of_detector(["car"], None, {"car": 0.5}))
-    assert any("not what it is" in sentence for sentence in of_detector([], 128, {}))
+    assert any("not what it is" in sentence for sentence in of_detector([], Size(600, 1000), {}))
 
 
 def test_a_class_without_test_images_is_not_the_one_missed_most() -> None:

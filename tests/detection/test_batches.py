@@ -2,6 +2,7 @@ import torch
 
 from src.detection.augmentation import Augment
 from src.detection.batches import DetectionBatches
+from src.detection.sizes import Size
 from src.files.boxed_images import BoxedImages
 from tests.rcnn.conftest import images  # noqa: F401 (a fixture)
 
@@ -10,7 +11,7 @@ AUGMENT = Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5)
 
 def batches(images: BoxedImages, **changes: object) -> DetectionBatches:  # noqa: F811
     options = {"batch_size": 2, "seed": 3} | changes
-    return DetectionBatches(images, images.ids("train"), 63, AUGMENT, **options)  # type: ignore[arg-type]
+    return DetectionBatches(images, images.ids("train"), Size(63), AUGMENT, **options)  # type: ignore[arg-type]
 
 
 def test_a_batch_is_of_seed_and_index_alone(images: BoxedImages) -> None:  # noqa: F811
@@ -27,18 +28,29 @@ def test_a_batch_is_of_seed_and_index_alone(images: BoxedImages) -> None:  # noq
 
 
 def test_difficult_objects_are_left_out_and_images_without_objects_are_not(images: BoxedImages) -> None:  # noqa: F811
-    data = DetectionBatches(images, images.ids("train"), 63, batch_size=3)
-    targets = dict(zip(data[0]["ids"], data[0]["targets"], strict=True))
-    assert len(targets["empty"]["boxes"]) == 0
-    assert targets["difficult"]["labels"].tolist() == [1]
-    assert len(targets["two_classes"]["boxes"]) == 2
+    data = DetectionBatches(images, images.ids("train"), Size(63), batch_size=3)
+    labels = dict(zip(data[0]["ids"], data[0]["targets"]["labels"].tolist(), strict=True))
+    assert labels["empty"] == [0, 0]
+    assert labels["difficult"] == [1, 0]
+    assert 0 not in labels["two_classes"]
 
 
 def test_a_kept_image_is_the_one_that_was_read(images: BoxedImages) -> None:  # noqa: F811
     plain = Augment(photometric=False, zoom_out=0.0, crop=False, flip=0.5)  # the resized image is kept
-    data = DetectionBatches(images, images.ids("train"), 63, plain, batch_size=2, seed=3)
+    data = DetectionBatches(images, images.ids("train"), Size(63), plain, batch_size=2, seed=3)
     first = [data[index] for index in range(data.per_epoch)]
     for index, before in enumerate(first):
         assert torch.equal(data[index]["images"], before["images"])
-        for one, other in zip(data[index]["targets"], before["targets"], strict=True):
-            assert torch.equal(one["boxes"], other["boxes"])
+        assert torch.equal(data[index]["targets"]["boxes"], before["targets"]["boxes"])
+
+
+def test_images_that_keep_their_aspect_ratio_are_padded_with_the_mean_colour(images: BoxedImages) -> None:  # noqa: F811
+    square = DetectionBatches(images, images.ids("train"), Size(60), batch_size=3)[0]
+    batch = DetectionBatches(images, images.ids("train"), Size(45, 100), batch_size=3)[0]  # of 60 x 80
+    assert batch["images"].shape == (3, 3, 64, 64)
+    assert batch["targets"]["sizes"].tolist() == [[45, 60]] * 3
+    assert square["targets"]["sizes"].tolist() == [[60, 60]] * 3
+    assert not batch["images"][:, :, 45:].any()
+    assert not batch["images"][:, :, :, 60:].any()
+    assert batch["images"][:, :, 44, 59].all()
+    torch.testing.assert_close(batch["targets"]["boxes"], square["targets"]["boxes"] * torch.tensor([1, 0.75] * 2))

@@ -9,17 +9,21 @@ from ruamel.yaml import YAML
 
 from commands.write_deps import ROOT
 from src import plugins
+from src.detection.targets import padded
 
 SECTIONS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]
 each = pytest.mark.parametrize("name", plugins.names("detectors"))
 SIZES = [(120, 200), (90, 60)]
-TARGETS = [
+OBJECTS = [
     {
         "boxes": torch.tensor([[100.0, 100, 117, 117], [20, 20, 54, 50], [10.0, 20, 60, 90], [10, 10, 150, 150]]),
         "labels": torch.tensor([1, 3, 2, 1]),
     },
     {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
 ]
+SEEN = torch.tensor([[128, 128]] * 2)
+TARGETS = {**padded(OBJECTS), "sizes": SEEN}
+NOTHING = {**padded(OBJECTS[1:] * 2), "sizes": SEEN}
 
 
 def made(name: str) -> tuple[ModuleType, Any, torch.nn.Module]:
@@ -49,7 +53,7 @@ def test_every_output_is_a_tensor_and_losses_are_finite_scalars_with_a_gradient_
 @each
 def test_a_batch_without_objects_has_a_finite_loss_and_gradient(name: str) -> None:
     module, section, model = made(name)
-    losses = module.loss(model(images(section)), [TARGETS[1], TARGETS[1]], section.loss)
+    losses = module.loss(model(images(section)), NOTHING, section.loss)
     torch.stack(list(losses.values())).sum().backward()
     assert all(value.isfinite() for value in losses.values())
     assert all(value.grad is None or value.grad.isfinite().all() for value in model.parameters())

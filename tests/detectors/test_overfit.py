@@ -11,6 +11,7 @@ from commands.write_deps import ROOT
 from src import plugins
 from src.detection import running
 from src.detection.batches import DetectionBatches
+from src.detection.sizes import Size
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
@@ -38,7 +39,7 @@ def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path
         update={"lr": 1e-3, "epochs": STEPS, "schedule": "cosine", "batch_size": 8, "optimizer": "adamw"}
     )
     model, _ = running.start(module, section, data.num_classes, {}, seed=0)
-    same = DetectionBatches(data, ids, 256, batch_size=8)
+    same = DetectionBatches(data, ids, Size(256), batch_size=8)
     fit(
         Run(Fabric(accelerator="cpu", devices=1), settings),
         model,

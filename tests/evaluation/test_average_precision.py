@@ -7,23 +7,8 @@ from faster_coco_eval import COCO, COCOeval_faster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.errors import InputError
-from src.evaluation.average_precision import (
-    FALSE,
-    IGNORED,
-    TRUE,
-    Curve,
-    check_labels,
-    coco_ap,
-    coco_outcomes,
-    match_coco,
-    match_voc,
-    mean_ap,
-    thinned,
-    voc07,
-    voc12,
-    voc_curves,
-)
+from src.evaluation.average_precision import Curve, coco_ap, mean_ap, thinned, voc07, voc12, voc_curves
+from src.evaluation.outcomes import coco_outcomes
 
 SQUARE = [0, 0, 10, 10]
 HALF = [0, 0, 10, 5]  # its IoU with SQUARE is exactly 0.5
@@ -88,24 +73,6 @@ def test_iou_of_exactly_the_threshold_counts(box, found):
     assert voc12(curve_of({"a": detected(box)}, {"a": target(SQUARE)})) == found
 
 
-def test_no_plus_one_in_sides():
-    # The IoU is 1 / 2.5; with `+ 1` in the sides it would be 4 / 7 and the detection true.
-    assert match_voc(boxes_of([0, 0, 1, 1]), boxes_of([0, 0, 1, 2.5]), np.array([False]), 0.5).tolist() == [FALSE]
-
-
-def test_second_detection_of_an_object_is_false():
-    outcomes = match_voc(boxes_of(SQUARE, SQUARE), boxes_of(SQUARE), np.array([False]), 0.5)
-    assert outcomes.tolist() == [TRUE, FALSE]
-
-
-def test_detection_whose_best_object_is_taken_does_not_go_to_the_next():
-    # VOC looks only at the best object; COCO lets the second detection have the other one.
-    gt_boxes, difficult = boxes_of(SQUARE, [2, 0, 12, 10]), np.array([False, False])
-    twice = boxes_of(SQUARE, SQUARE)
-    assert match_voc(twice, gt_boxes, difficult, 0.5).tolist() == [TRUE, FALSE]
-    assert match_coco(twice, gt_boxes, difficult)[0].tolist() == [TRUE, TRUE]
-
-
 @pytest.mark.parametrize("times", [1, 3])
 def test_detection_on_a_difficult_object_neither_helps_nor_hurts(times):
     targets = {"a": target(SQUARE, FAR, [80, 80, 90, 90], difficult=[False, True, False])}
@@ -156,16 +123,6 @@ def test_nothing_detected_is_zero():
     targets, nothing = {"a": target(SQUARE)}, {"a": detected()}
     curve = curve_of(nothing, targets)
     assert (voc07(curve), voc12(curve), coco_of(nothing, targets, ["car"])) == (0, 0, {"car": 0})
-
-
-@pytest.mark.parametrize("label", [0, 3])
-def test_label_outside_the_class_list_is_an_error(label):
-    detections = {"000005": detected(SQUARE, labels=[label])}
-    with pytest.raises(InputError, match=f"some.npz: image 000005 .* label {label}, .* labels 1 to 2"):
-        check_labels(detections, 2, "some.npz")
-    for evaluate in (voc_curves, coco_outcomes):
-        with pytest.raises(InputError, match="label"):
-            evaluate(detections, {"000005": target(SQUARE)}, ["car", "cat"])
 
 
 def test_only_the_hundred_best_detections_of_an_image_count_for_coco():
@@ -375,12 +332,3 @@ def test_perfect_detections_give_one(data_set):
     values += coco_of(perfect, targets, ["car", "cat"]).values()
     assert all(np.isnan(value) or value == pytest.approx(1) for value in values)
     assert all(np.isnan(voc07(curve)) == (curve.objects == 0) for curve in curves.values())
-
-
-def test_coco_outcomes_of_a_detection_inside_a_difficult_object():
-    # A detection inside a difficult object is ignored at every threshold, although the IoU is 0.25, as with a crowd.
-    # Objects that count are matched first.
-    inside = boxes_of([0, 0, 5, 5])
-    assert match_coco(inside, boxes_of(SQUARE), np.array([True]))[:, 0].tolist() == [IGNORED] * 10
-    both = match_coco(inside, boxes_of(SQUARE, [0, 0, 5, 6]), np.array([True, False]))[:, 0]
-    assert both.tolist() == [TRUE] * 7 + [IGNORED] * 3  # IoU 0.83 with the second

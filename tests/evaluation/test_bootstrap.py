@@ -1,13 +1,15 @@
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.evaluation import bootstrap, proposal_recall
-from src.evaluation.average_precision import coco_ap, coco_outcomes, mean_ap, precision_recall, voc07, voc_outcomes
+from src.evaluation import bootstrap, proposal_recall, resampled_detections
+from src.evaluation.average_precision import coco_ap, mean_ap, precision_recall, voc07
 from src.evaluation.bootstrap import accuracy, draws, interval, standard_error
+from src.evaluation.outcomes import coco_outcomes, voc_outcomes
 from src.evaluation.proposal_recall import best_overlaps
 from src.evaluation.resampled_detections import coco_map, voc07_map
 from src.evaluation.resampled_proposals import mabo, recall
@@ -29,12 +31,14 @@ def brute_force(detections, targets, row):
 
 
 @settings(max_examples=60, deadline=None)
-@given(data_sets(), st.integers(0, 1000))
-def test_average_precision_is_that_of_images_which_really_are_there_several_times(data_set, seed):
+@given(data_sets(), st.integers(0, 1000), st.sampled_from([1, 30, 10_000]))
+def test_average_precision_is_that_of_images_which_really_are_there_several_times(data_set, seed, at_once):
     detections, targets = data_set
     counts = draws(len(targets), resamples=4, seed=seed)
-    voc = voc07_map(voc_outcomes(detections, targets, CLASSES), counts)
-    coco = coco_map(coco_outcomes(detections, targets, CLASSES), counts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampled_detections, "AT_ONCE", at_once)  # all resamples together, and a few at a time
+        voc = voc07_map(voc_outcomes(detections, targets, CLASSES), counts)
+        coco = coco_map(coco_outcomes(detections, targets, CLASSES), counts)
     expected = [brute_force(detections, targets, row) for row in counts]
     np.testing.assert_allclose(np.stack([voc, coco], axis=1), expected, atol=1e-12)
 
@@ -149,3 +153,14 @@ def test_four_hundred_images_of_a_hundred_detections_take_seconds():
     start = time.process_time()
     assert standard_error(coco_map(outcomes, draws(400))) > 0
     assert time.process_time() - start < 10  # 0.6 s on an idle core
+
+
+def test_memory_does_not_grow_with_the_product_of_images_and_objects():
+    square, images = [0, 0, 10, 10], [f"{number:04}" for number in range(3000)]
+    targets, detections = dict.fromkeys(images, target(square)), dict.fromkeys(images, detected(square))
+    outcomes, counts = voc_outcomes(detections, targets, ["car"]), draws(len(images), resamples=200)
+    tracemalloc.start()
+    assert (voc07_map(outcomes, counts) == 1).all()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(images) ** 2 * 8  # a number for each image and object

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torchvision.ops import batched_nms
 
+from src.detection.sizes import Size
 from src.errors import InputError
 from src.export.graph import Boxes, decoded, graph_of
 from src.prediction.classifier import Classifier
@@ -79,3 +80,11 @@ def test_a_network_of_another_kind_is_refused() -> None:
 
     with pytest.raises(InputError, match="the network's outputs are heatmap; export needs logits"):
         Boxes(Other())(torch.zeros(1, 3, 8, 8))
+
+
+def test_a_detector_that_keeps_the_aspect_ratio_has_no_fixed_input(checkout: Path) -> None:
+    dense = method("rpn")
+    assert isinstance(dense, Dense)
+    dense.size = Size(64, 100)
+    with pytest.raises(InputError, match=r"model.longest = 100\), .* fixed square input: train it with"):
+        graph_of(dense)

@@ -9,9 +9,10 @@ import torch
 from commands.trained import Params, load
 from src.classification.batches import LabelledBatches
 from src.classification.running import BATCH_SIZE, predict
+from src.detection import running
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
-from src.files.weights import write_tensors
+from src.files.weights import read_tensors, write_tensors
 from src.params import read_params
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
@@ -21,6 +22,7 @@ from tests.labelled import digits
 from tests.repository import Repository
 
 CPU = torch.device("cpu")
+VOC = Path("data/prepared/voc.zip")
 
 
 def same(found: Record, wanted: Record) -> None:
@@ -81,6 +83,24 @@ def test_it_holds_for_the_trained_models(
     records = read_records(Path(f"data/detections/{name}/detections.npz"))
     for image_id in list(records)[:3]:
         same(method.detect(data.image(image_id), image_id), records[image_id])
+
+
+def test_proposals_of_photos_that_keep_their_aspect_ratio(checkout: Path, tmp_path: Path) -> None:
+    """A photo alone has the padding of a batch of one; its proposals lie inside it and reach its borders."""
+    params = read_params("params.yaml", Params)
+    tensors, facts = read_tensors(checkout / "models/rpn.safetensors")
+    facts["model"] |= {"size": 64, "longest": 100}
+    write_tensors(tmp_path / "rpn.safetensors", tensors, facts)
+    method, data = Dense(params.detectors, "rpn", tmp_path / "rpn.safetensors", CPU), BoxedImages(VOC)
+    for image_id in data.ids("test"):
+        image = data.image(image_id)
+        found = method.detect(image, image_id)
+        same(found, running.detect(method.module, method.net, method.section, data, [image_id], CPU)[image_id])
+        height, width = image.shape[:2]
+        assert (found["boxes"] <= np.array([width, height, width, height]) + 1e-3).all()
+        assert found["boxes"][:, 2:].max(axis=0) == pytest.approx([width, height], abs=1)
+    both = running.detect(method.module, method.net, method.section, data, data.ids("test"), CPU)
+    assert all(len(record["boxes"]) for record in both.values())  # one is lying, one is upright
 
 
 def test_a_classifier_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> None:

@@ -114,6 +114,38 @@ def test_the_number_of_workers_has_no_influence(image: np.ndarray, engine: str) 
         np.testing.assert_array_equal(alone, shared)
 
 
+@each_engine
+def test_boxes_of_a_resized_image_are_those_of_the_search_in_it_scaled_back(image: np.ndarray, engine: str) -> None:
+    small = cv2.resize(image, (45, 30), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(image, (180, 120), interpolation=cv2.INTER_LINEAR)
+    for width, resized in ((45, small), (180, large)):
+        boxes = propose(image, engine=engine, width=width, min_side=5, nms_thresh=0.8, seed=3, image_id="a")
+        wanted = propose(resized, engine=engine, min_side=5, nms_thresh=0.8, seed=3, image_id="a")
+        assert len(boxes) > 3
+        np.testing.assert_array_equal(boxes, wanted * (90 / width))  # with `min_side` in the resized image
+
+
+@each_engine
+@pytest.mark.parametrize("max_proposals", [None, 7])
+def test_the_images_own_width_changes_nothing(image: np.ndarray, engine: str, max_proposals: int | None) -> None:
+    options = {"engine": engine, "min_side": 5, "max_proposals": max_proposals, "image_id": "a"}
+    same, null = propose(image, width=90, **options), propose(image, width=None, **options)  # type: ignore[arg-type]
+    assert same.dtype == null.dtype
+    np.testing.assert_array_equal(same, null)
+
+
+@pytest.mark.parametrize(("size", "width"), [((60, 90), 37), ((61, 97), 200), ((3, 400), 20), ((400, 3), 50)])
+def test_boxes_scaled_back_lie_inside_the_image(size: tuple[int, int], width: int) -> None:
+    height, own = size
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    boxes = propose(picture, width=width, min_side=1)
+    assert boxes.dtype == np.float32
+    assert (boxes >= 0).all()
+    assert (boxes <= [own, height, own, height]).all()
+    assert (boxes[:, 2:] > boxes[:, :2]).all()
+    assert (boxes == [0, 0, own, height]).all(axis=1).any()  # the whole image comes back whole
+
+
 class Recorder:
     """A replacement for OpenCV's class that records its input."""
 

@@ -123,45 +123,45 @@ def test_one_pair_and_pairs_all_alike_are_fitted_too() -> None:
         np.testing.assert_allclose(np.ones((1, 3)) @ w + b, 0.2, atol=1e-6)
 
 
-def _profiles(crops: torch.Tensor) -> np.ndarray:
+def _profiles(crops: np.ndarray) -> np.ndarray:
     """Return the means of columns and of rows: features that show the position of an object in its crop."""
-    return torch.cat([crops.mean((1, 2)), crops.mean((1, 3))], dim=1).numpy()
+    return np.concatenate([crops.mean((1, 3)), crops.mean((2, 3))], axis=1) / 255
 
 
 def test_a_flip_without_negated_tx_teaches_the_wrong_targets() -> None:
     """The published code flips half of the crops but not their targets, so y is learnt and x is not."""
     rng = np.random.default_rng(0)
-    image, gt_box = torch.zeros(3, 100, 100), torch.tensor([[40.0, 40, 60, 60]])
-    image[:, 40:60, 40:60] = 1
+    image, gt_box = np.zeros((100, 100, 3), np.uint8), torch.tensor([[40.0, 40, 60, 60]])
+    image[40:60, 40:60] = 255
     shifts = torch.from_numpy(rng.uniform(-4, 4, (200, 4)).astype(np.float32))
     boxes = gt_box + shifts
     deltas = encode(boxes, gt_box.expand(200, 4)).numpy()
-    features = _profiles(warp(image, boxes, size=24, context=6))
+    features = _profiles(warp(image, boxes.numpy(), size=24, context=6))
 
     def left(w: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.abs(features @ w + b - deltas).mean(0) / np.abs(deltas).mean(0)
 
     assert (left(*fit(features, deltas, 0.01)) < 0.2).all()
-    flipped = torch.from_numpy(rng.random(200) < 0.5)
-    mirrored = _profiles(warp(image, boxes, size=24, context=6, flipped=flipped))
+    flipped = rng.random(200) < 0.5
+    mirrored = _profiles(warp(image, boxes.numpy(), size=24, context=6, flipped=flipped))
     assert left(*fit(mirrored, deltas, 0.01))[0] > 0.7
     turned = encode(flip(boxes, 100), flip(gt_box, 100).expand(200, 4)).numpy()
     np.testing.assert_allclose(turned, deltas * [-1, 1, 1, 1], atol=1e-5)
-    right = np.where(flipped.numpy()[:, None], turned, deltas)
+    right = np.where(flipped[:, None], turned, deltas)
     assert (left(*fit(mirrored, right, 0.01)) < 0.2).all()
 
 
 def test_regression_moves_boxes_that_it_has_not_seen_onto_their_object() -> None:
     rng = np.random.default_rng(1)
-    image, car = torch.zeros(3, 100, 100), [40.0, 40, 60, 60]
-    image[:, 40:60, 40:60] = 1
+    image, car = np.zeros((100, 100, 3), np.uint8), [40.0, 40, 60, 60]
+    image[40:60, 40:60] = 255
     near = (np.array(car) + rng.uniform(-3, 3, (150, 4))).astype(np.float32)
     regions = {"a": record([car], near[:100].tolist())}
     found = pairs(regions, {"a": target([car], [1])}, 1, 0.6)
     assert len(found.rows) > 50
-    features = _profiles(warp(image, torch.from_numpy(regions["a"]["boxes"]), size=24, context=6))
+    features = _profiles(warp(image, regions["a"]["boxes"], size=24, context=6))
     w, b = fit(features[found.rows], found.deltas, 0.01)
     unseen = torch.from_numpy(near[100:])
-    moved = decode(unseen, torch.from_numpy(_profiles(warp(image, unseen, size=24, context=6)) @ w + b))
+    moved = decode(unseen, torch.from_numpy(_profiles(warp(image, near[100:], size=24, context=6)) @ w + b))
     before, after = (iou(boxes, torch.tensor([car])).mean() for boxes in (unseen, moved))
     assert after > 0.92 > 0.85 > before

@@ -39,10 +39,13 @@ def regions() -> dict[str, Record]:
 
 
 def one_by_one(model: nn.Module, images: BoxedImages, image_id: str, boxes: np.ndarray, layer: str) -> np.ndarray:
-    image = normalize(torch.from_numpy(images.image(image_id)).permute(2, 0, 1))
+    crops = [pixels(images, image_id, box[None]) for box in boxes]
     with torch.inference_mode():
-        crops = [warp(image, torch.from_numpy(box)[None], size=63, context=8) for box in boxes]
         return torch.cat([network.describe(model.eval(), crop, layer) for crop in crops]).numpy()
+
+
+def pixels(images: BoxedImages, image_id: str, boxes: np.ndarray, flipped: np.ndarray | None = None) -> torch.Tensor:
+    return normalize(torch.from_numpy(warp(images.image(image_id), boxes, size=63, context=8, flipped=flipped)))
 
 
 def extracted(
@@ -93,9 +96,8 @@ def test_extraction_has_no_dropout_even_from_a_network_that_was_being_trained(
     boxes = regions["two_classes"]["boxes"]
     expected = one_by_one(tiny_net, images, "two_classes", boxes, "fc7")
     tiny_net.train()
-    image = normalize(torch.from_numpy(images.image("two_classes")).permute(2, 0, 1))
     with torch.inference_mode():
-        dropped = network.describe(tiny_net, warp(image, torch.from_numpy(boxes), size=63, context=8), "fc7")
+        dropped = network.describe(tiny_net, pixels(images, "two_classes", boxes), "fc7")
     assert np.abs(dropped.numpy() - expected).max() > 0.01  # the bug
     found = extracted(tiny_net, images, regions, tmp_path / "f.npy")
     np.testing.assert_allclose(found[:3], expected, atol=2e-3)
@@ -109,10 +111,8 @@ def test_extraction_flips_nothing_and_is_the_same_again(
     torch.manual_seed(2)
     extracted(tiny_net, images, regions, tmp_path / "g.npy")
     assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "g.npy").read_bytes()
-    boxes = torch.from_numpy(regions["difficult"]["boxes"])
-    image = normalize(torch.from_numpy(images.image("difficult")).permute(2, 0, 1))
     with torch.inference_mode():
-        crops = warp(image, boxes, size=63, context=8, flipped=torch.ones(4, dtype=torch.bool))
+        crops = pixels(images, "difficult", regions["difficult"]["boxes"], np.ones(4, bool))
         mirrored = network.describe(tiny_net, crops, "fc7").numpy()
     assert (np.abs(np.load(tmp_path / "f.npy")[3:] - mirrored).max(axis=1) > 5e-3).all()
     regions["difficult"]["flipped"][:] = [False, True, True, False]
@@ -160,6 +160,17 @@ def test_features_are_the_same_bytes_from_any_number_of_processes(
     assert np.load(tmp_path / "1.npy").any(axis=1).all()
     assert torch.get_num_threads() == threads_before
     np.testing.assert_allclose(extracted(tiny_net, images, regions, tmp_path / "f.npy"), np.load(path), atol=2e-3)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than this machine may have CPUs
+@pytest.mark.parametrize("batch_size", [2, 100])
+def test_features_are_the_same_bytes_from_any_number_of_workers(
+    tiny_net: nn.Module, images: BoxedImages, regions: dict[str, Record], tmp_path: Path, batch_size: int
+) -> None:
+    options: dict[str, Any] = {"layer": "fc7", "settings": SETTINGS, "batch_size": batch_size, "device": CPU}
+    for workers in (0, 1, 3):
+        extract(tiny_net, images, regions, tmp_path / f"{workers}.npy", **options, workers=workers)
+        assert (tmp_path / f"{workers}.npy").read_bytes() == (tmp_path / "0.npy").read_bytes()
 
 
 def _disk(free: int) -> Any:

@@ -1,15 +1,17 @@
+import os
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from src.boxes.target import Target
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
-from src.rcnn.finetune import Finetune, RegionBatches, crops, label_regions, region_loss
+from src.rcnn.finetune import Finetune, RegionBatches, label_regions, region_loss
 from src.rcnn.warp import Warp, normalize, warp
 
 IDS = ["empty", "two_classes", "difficult"]
@@ -30,7 +32,7 @@ def batches(
     images: BoxedImages, proposals: Regions, rules: Finetune, ids: list[str] = IDS, **changes: Any
 ) -> RegionBatches:
     options: dict[str, Any] = {"batch_size": 8, "num_batches": 6, "seed": 0, "flip": True, **changes}
-    return RegionBatches(images, ids, proposals, rules, **options)
+    return RegionBatches(images, ids, proposals, rules, SETTINGS, **options)
 
 
 BOXES = np.array(
@@ -108,11 +110,9 @@ def test_a_batch_holds_its_share_of_objects_and_no_region_twice(
         batch = data[index]
         assert (batch["labels"] > 0).sum() == 2
         assert (batch["labels"] == 0).sum() == 6
-        keys = [
-            (image_id, tuple(box)) for image_id, found in zip(batch["ids"], batch["boxes"], strict=True)
-            for box in found.tolist()
-        ]  # fmt: skip
-        assert len(set(keys)) == 8
+        rows, _ = data.chosen(index)
+        assert len(set(rows)) == 8
+        np.testing.assert_array_equal(batch["labels"], data.labels[rows])
 
 
 def test_where_there_are_too_few_objects_background_fills_the_batch(
@@ -132,26 +132,23 @@ def test_each_crop_of_a_batch_is_the_one_of_its_label(
     flips = []
     for index in range(6):
         batch = data[index]
-        found, row = crops(batch, SETTINGS), 0
-        for image_id, boxes, flipped in zip(batch["ids"], batch["boxes"], batch["flipped"], strict=True):
-            labels = label_regions(boxes.numpy(), images.target(image_id), finetune_rules)
-            np.testing.assert_array_equal(batch["labels"][row : row + len(boxes)], labels)
-            image = normalize(torch.from_numpy(images.image(image_id)).permute(2, 0, 1))
-            for box, turned in zip(boxes, flipped, strict=True):
-                alone = warp(image, box[None], size=63, context=8)[0]
-                torch.testing.assert_close(found[row], alone.flip(2) if turned else alone, atol=1e-4, rtol=0)
-                row += 1
-        assert row == len(found) == 8
-        flips += batch["flipped"]
-    assert 0.25 < torch.cat(flips).float().mean() < 0.75
+        rows, flipped = data.chosen(index)
+        ids = [data.image_ids[image] for image in data.image_index[rows]]
+        assert batch["ids"] == list(dict.fromkeys(ids))
+        assert batch["crops"].shape == (8, 63, 63, 3)
+        for crop, label, row, image_id, turned in zip(
+            batch["crops"].numpy(), batch["labels"], rows, ids, flipped, strict=True
+        ):
+            box = data.boxes[row : row + 1]
+            assert label == label_regions(box, images.target(image_id), finetune_rules)[0]
+            alone = warp(images.image(image_id), box, size=63, context=8)[0]
+            np.testing.assert_array_equal(crop, alone[:, ::-1] if turned else alone)
+        flips.append(flipped)
+    assert 0.25 < np.concatenate(flips).mean() < 0.75
 
 
 def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    return first["ids"] == second["ids"] and all(
-        torch.equal(one, other)
-        for name in ("boxes", "flipped")
-        for one, other in zip(first[name], second[name], strict=True)
-    )
+    return first["ids"] == second["ids"] and all(torch.equal(first[name], second[name]) for name in ("crops", "labels"))
 
 
 def test_a_batch_is_of_seed_and_index_alone(images: BoxedImages, proposals: Regions, finetune_rules: Finetune) -> None:
@@ -171,8 +168,8 @@ def test_validation_batches_are_the_same_again_and_not_flipped(
 ) -> None:
     data = batches(images, proposals, finetune_rules, flip=False)
     for index in range(6):
-        assert not torch.cat(list(data[index]["flipped"])).any()
-        assert torch.equal(crops(data[index], SETTINGS), crops(data[index], SETTINGS))
+        assert not data.chosen(index)[1].any()
+        assert same(data[index], data[index])
 
 
 @pytest.mark.parametrize("only_images_with_objects", [False, True])
@@ -184,6 +181,42 @@ def test_no_object_region_is_an_error_that_names_the_remedies(
         batches(images, proposals, rules, ["empty"])
     for remedy in ("splits", "data.voc.classes", "finetune.fg_iou_thresh", "selective_search.min_side"):
         assert remedy in str(error.value)
+
+
+def test_images_are_decoded_once_and_not_once_per_batch(
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, image = [], images.image
+    monkeypatch.setattr(images, "image", lambda image_id: read.append(image_id) or image(image_id))
+    data = batches(images, proposals, finetune_rules)
+    for index in range(6):
+        data[index]
+    assert sorted(read) == sorted(IDS)
+
+
+def test_a_batch_is_two_tensors_whatever_its_number_of_images(
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune
+) -> None:
+    """A worker shares each tensor by an open file, and a tensor per image left a process without files."""
+    batch = batches(images, proposals, finetune_rules)[0]
+    assert set(batch) == {"ids", "crops", "labels"}
+    assert len(batch["ids"]) == 3
+    assert (batch["crops"].dtype, batch["labels"].dtype) == (torch.uint8, torch.int64)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than this machine may have CPUs
+@pytest.mark.parametrize("workers", [2, 8])
+def test_open_files_do_not_grow_over_batches(
+    images: BoxedImages, proposals: Regions, finetune_rules: Finetune, workers: int
+) -> None:
+    data = batches(images, proposals, finetune_rules, num_batches=200)
+    counts = []
+    for _ in DataLoader(data, batch_size=None, num_workers=workers):
+        counts.append(len(os.listdir("/proc/self/fd")))
+    assert len(counts) == 200
+    held = 2 * workers + 1  # batches that the loader has at most ahead, and the present one
+    running = counts[:150]  # later the workers end one by one, and their queues are closed
+    assert max(running) <= min(running) + 2 * held
 
 
 def test_no_image_and_no_background_are_the_same_error(
@@ -201,6 +234,6 @@ def test_the_loss_is_the_cross_entropy_of_the_crops(
 ) -> None:
     batch = batches(images, proposals, finetune_rules)[0]
     tiny_net.eval()
-    loss = region_loss(tiny_net, batch, SETTINGS)["loss"]
-    chance = torch.softmax(tiny_net(crops(batch, SETTINGS)), 1)[torch.arange(8), batch["labels"]]
+    loss = region_loss(tiny_net, batch)["loss"]
+    chance = torch.softmax(tiny_net(normalize(batch["crops"])), 1)[torch.arange(8), batch["labels"]]
     torch.testing.assert_close(loss, -chance.log().mean())

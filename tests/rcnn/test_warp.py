@@ -4,26 +4,61 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import grid_sample
 from torchvision.models import AlexNet_Weights
 from torchvision.ops import roi_align
 
-from src.rcnn.warp import normalize, warp
+from src.rcnn.warp import MEAN_COLOUR, normalize, warp
+
+ROUNDING = 0.51  # of a byte, plus the error of single precision
+UNCERTAIN = 1e-6  # pixels of the image: nearer to its border, the oracle's rounding may put a point on the other side
 
 
-def picture(height: int = 50, width: int = 70) -> torch.Tensor:
-    return torch.randn(3, height, width, generator=torch.Generator().manual_seed(0))
+def picture(height: int = 50, width: int = 70, channels: int = 3) -> np.ndarray:
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 1.5), None, 0, 255, cv2.NORM_MINMAX)
 
 
-def remapped(image: torch.Tensor, box: list[float], size: int, context: int) -> np.ndarray:
-    """Make the crop with OpenCV. The centre of its pixel (0, 0) is at 0, that of ours at 0.5."""
-    x1, y1, x2, y2 = box
+def places(box: list[float], size: int, context: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y [S] of the centres of a crop's pixels, in pixels from the image's corner."""
     at = (np.arange(size) + 0.5 - context) / (size - 2 * context)  # 0..1 within the box
-    x, y = np.meshgrid(x1 + (x2 - x1) * at - 0.5, y1 + (y2 - y1) * at - 0.5)
-    planes = [
-        cv2.remap(plane, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        for plane in image.numpy()
-    ]
-    return np.stack(planes)
+    return box[0] + (box[2] - box[0]) * at, box[1] + (box[3] - box[1]) * at
+
+
+def sampled(image: np.ndarray, box: list[float], size: int, context: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sample by PyTorch, in double precision: the crop [S, S, 3] with a repeated border, and bool [S, S] for inside."""
+    (x, y), (height, width) = places(box, size, context), image.shape[:2]
+    grid = np.stack(np.broadcast_arrays(2 * x[None] / width - 1, 2 * y[:, None] / height - 1), axis=-1)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].double()
+    found = grid_sample(pixels, torch.from_numpy(grid)[None], align_corners=False, padding_mode="border")
+    within = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None]
+    return found[0].permute(1, 2, 0).numpy(), within
+
+
+def near_border(image: np.ndarray, box: list[float], size: int, context: int) -> np.ndarray:
+    (x, y), (height, width) = places(box, size, context), image.shape[:2]
+    columns = np.minimum(abs(x), abs(x - width)) < UNCERTAIN
+    rows = np.minimum(abs(y), abs(y - height)) < UNCERTAIN
+    return rows[:, None] | columns[None]
+
+
+def assert_as_sampled(image: np.ndarray, box: list[float], size: int, context: int, tolerance: float) -> None:
+    crop = warp(image, np.array([box], np.float32), size=size, context=context)[0]
+    wanted, within = sampled(image, np.float32(box).astype(float).tolist(), size, context)
+    sure = ~near_border(image, box, size, context)
+    np.testing.assert_allclose(crop[within & sure], wanted[within & sure], atol=tolerance, rtol=0)
+    assert (crop[~within & sure] == MEAN_COLOUR).all()
+
+
+coordinate = st.floats(-100, 150, width=32)
+side = st.floats(0.5, 200, width=32)
+
+
+@given(x=coordinate, y=coordinate, w=side, h=side, context=st.sampled_from([0, 4]), size=st.sampled_from([20, 67]))
+def test_crops_anywhere_agree_with_pytorchs_sampling(
+    x: float, y: float, w: float, h: float, context: int, size: int
+) -> None:
+    assert_as_sampled(picture(), [x, y, x + w, y + h], size, context, tolerance=ROUNDING)
 
 
 @pytest.mark.parametrize("context", [0, 5])
@@ -32,95 +67,127 @@ def test_crops_inside_agree_with_torchvisions_roi_align(context: int) -> None:
     size = 32
     inner = (boxes[:, 2:] - boxes[:, :2]) * context / (size - 2 * context)
     padded = torch.cat([boxes[:, :2] - inner, boxes[:, 2:] + inner], dim=1)
-    oracle = roi_align(image[None], [padded], size, sampling_ratio=1, aligned=True)
-    torch.testing.assert_close(warp(image, boxes, size=size, context=context), oracle, atol=1e-4, rtol=1e-4)
-
-
-@given(
-    x1=st.floats(-30, 60),
-    y1=st.floats(-30, 40),
-    w=st.floats(1, 90),
-    h=st.floats(1, 90),
-    context=st.sampled_from([0, 4]),
-)
-def test_crops_anywhere_agree_with_opencvs_remap(x1: float, y1: float, w: float, h: float, context: int) -> None:
-    box = [x1, y1, x1 + w, y1 + h]
-    crop = warp(picture(), torch.tensor([box]), size=20, context=context)[0].numpy()
-    # OpenCV rounds coordinates to 1/32 of a pixel.
-    np.testing.assert_allclose(crop, remapped(picture(), box, 20, context), atol=0.3)
-    assert np.abs(crop - remapped(picture(), box, 20, context)).mean() < 0.05
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    oracle = roi_align(pixels, [padded], size, sampling_ratio=1, aligned=True).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(warp(image, boxes.numpy(), size=size, context=context), oracle, atol=ROUNDING, rtol=0)
 
 
 def test_a_box_of_the_crops_own_size_is_copied() -> None:
     image = picture()
-    crop = warp(image, torch.tensor([[10.0, 5, 30, 25]]), size=20)
-    torch.testing.assert_close(crop[0], image[:, 5:25, 10:30], atol=1e-4, rtol=0)
+    crop = warp(image, np.array([[10.0, 5, 30, 25]]), size=20)
+    np.testing.assert_array_equal(crop[0], image[5:25, 10:30])
 
 
 def test_each_side_is_stretched_by_itself() -> None:
     image = picture()
-    crop = warp(image, torch.tensor([[10.0, 5, 20, 45]]), size=20)[0]  # twice as wide, half as high
-    np.testing.assert_allclose(crop.numpy(), remapped(image, [10, 5, 20, 45], 20, 0), atol=0.2)
-    torch.testing.assert_close(crop[:, 0].mean(), image[:, 5:7, 10:20].mean(), atol=0.1, rtol=0)
+    box = [10.0, 5, 20, 45]  # becomes twice as wide and half as high
+    assert_as_sampled(image, box, 20, 0, tolerance=ROUNDING)
+    crop = warp(image, np.array([box]), size=20)[0]
+    assert crop[0].mean() == pytest.approx(image[5:7, 10:20].mean(), abs=5)
 
 
 @pytest.mark.parametrize("context", [1, 7, 16])
 def test_within_the_context_lies_what_a_warp_without_context_gives(context: int) -> None:
-    image, boxes = picture(), torch.tensor([[20.0, 15, 40, 35], [0, 0, 70, 50]])
+    image, boxes = picture(), np.array([[20.0, 15, 40, 35], [0, 0, 70, 50]])
     whole = warp(image, boxes, size=63, context=context)
-    inner = whole[:, :, context:-context, context:-context]
-    torch.testing.assert_close(inner, warp(image, boxes, size=63 - 2 * context), atol=1e-4, rtol=0)
-    assert whole[0, :, :context].abs().min() > 0  # around an interior box is the image, not the mean colour
+    inner = whole[:, context:-context, context:-context].astype(int)
+    assert np.abs(inner - warp(image, boxes, size=63 - 2 * context)).max() <= 1
+    assert (whole[0, :context] != MEAN_COLOUR).any(axis=-1).mean() > 0.9  # around an interior box is the image
 
 
-def test_beyond_the_border_lies_the_mean_colour() -> None:
-    image = torch.ones(3, 50, 70)
-    crop = warp(image, torch.tensor([[-20.0, 0, 20, 50]]), size=40)[0]
-    assert (crop[:, :, :19] == 0).all()
-    torch.testing.assert_close(crop[:, 1:-1, 21:], torch.ones(3, 38, 19))
-    corner = warp(image, torch.tensor([[0.0, 0, 70, 50]]), size=40, context=8)[0]
-    assert (corner[:, :7] == 0).all()
-    assert (corner[:, :, -7:] == 0).all()
-    assert warp(image, torch.tensor([[200.0, 200, 210, 210]]), size=8).abs().max() == 0
+def test_beyond_the_border_lies_the_mean_colour_and_the_image_reaches_the_border() -> None:
+    image = np.full((50, 70, 3), 200, np.uint8)
+    crop = warp(image, np.array([[-20.0, 0, 20, 50]]), size=40)[0]
+    assert (crop[:, :20] == MEAN_COLOUR).all()
+    assert (crop[:, 20:] == 200).all()  # no pixel fades
+    corner = warp(image, np.array([[0.0, 0, 70, 50]]), size=40, context=8)[0]
+    assert (corner[8:-8, 8:-8] == 200).all()
+    corner[8:-8, 8:-8] = MEAN_COLOUR
+    assert (corner == MEAN_COLOUR).all()
+    assert MEAN_COLOUR == [124, 116, 104]
+
+
+@pytest.mark.parametrize("box", [[0, 20, 10, 30], [60, 20, 70, 30], [30, 0, 40, 10], [30, 40, 40, 50]])
+def test_a_small_box_at_an_edge_does_not_fade_into_the_mean_colour(box: list[float]) -> None:
+    image = np.full((50, 70, 3), 255, np.uint8)
+    crop = warp(image, np.array([box]), size=227)[0]
+    assert (crop == 255).all()
+    framed = warp(image, np.array([box]), size=227, context=16)[0]
+    beyond = (framed == MEAN_COLOUR).all(-1)
+    assert ((framed == 255).all(-1) | beyond).all()
+    assert beyond.sum() == 16 * 227
+
+
+@pytest.mark.parametrize("box", [[200, 200, 210, 210], [-9, 10, -1, 20], [70, 10, 80, 20], [10, 50, 20, 60]])
+def test_a_box_beyond_the_image_has_the_mean_colour_alone(box: list[float]) -> None:
+    assert (warp(picture(), np.array([box]), size=9) == MEAN_COLOUR).all()
+
+
+def test_a_box_without_width_is_one_column() -> None:
+    crop = warp(picture(), np.array([[20.0, 10, 20, 30]]), size=20)[0]
+    assert (crop == crop[:, :1]).all()
+
+
+@pytest.mark.parametrize("shape", [(40, 40_000), (40_000, 40)])
+@pytest.mark.parametrize("share", [1.0, 0.3, 0.001])
+def test_photos_of_any_size_are_warped_as_precisely(shape: tuple[int, int], share: float) -> None:
+    """OpenCV's functions often end at 32,767 pixels, and its single precision loses fractions of a pixel far out."""
+    height, width = shape
+    image = np.tile(picture(1000 if height > width else 40, 1000 if width > height else 40), (1, 1, 1))
+    image = np.tile(image, (height // len(image), width // image.shape[1], 1))
+    box = [width * (1 - share), height * (1 - share), width, height]
+    tolerance = 255 / 32 + ROUNDING if share > 0.1 else ROUNDING + 0.1  # of 1/32 of a pixel between black and white
+    assert_as_sampled(image, box, 67, 0, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 3)])
+def test_images_of_a_few_pixels_are_warped(shape: tuple[int, int]) -> None:
+    assert_as_sampled(picture(*shape), [-1.0, -1.0, shape[1] + 0.4, shape[0] + 0.4], 20, 4, tolerance=ROUNDING)
 
 
 def test_a_flip_is_the_mirror_image_of_the_crop_and_of_no_other() -> None:
-    image, boxes = picture(), torch.tensor([[20.0, 15, 40, 35], [-5, 3, 12, 60], [22, 18, 37, 22]])
+    image, boxes = picture(), np.array([[20.0, 15, 40, 35], [-5, 3, 12, 60], [22, 18, 37, 22]])
     upright = warp(image, boxes, size=21, context=3)
-    some = warp(image, boxes, size=21, context=3, flipped=torch.tensor([True, False, True]))
-    torch.testing.assert_close(some[[0, 2]], upright[[0, 2]].flip(3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(some[1], upright[1])
-    assert not torch.allclose(some[0], upright[0], atol=0.1)
+    some = warp(image, boxes, size=21, context=3, flipped=np.array([True, False, True]))
+    np.testing.assert_array_equal(some[[0, 2]], upright[[0, 2], :, ::-1])
+    np.testing.assert_array_equal(some[1], upright[1])
+    assert (some[0] != upright[0]).any()
 
 
 def test_no_box_is_no_crop() -> None:
-    assert warp(picture(), torch.zeros(0, 4), size=21).shape == (0, 3, 21, 21)
-    assert warp(picture(), torch.zeros(0, 4), size=21, flipped=torch.zeros(0, dtype=torch.bool)).shape[0] == 0
+    none = np.zeros((0, 4), np.float32)
+    assert warp(picture(), none, size=21).shape == (0, 21, 21, 3)
+    crops = warp(picture(), none, size=21, flipped=np.zeros(0, bool))
+    assert normalize(torch.from_numpy(crops)).shape == (0, 3, 21, 21)
 
 
-def test_one_box_gives_the_same_crop_alone_and_among_others() -> None:
-    boxes = torch.tensor([[20.0, 15, 40, 35], [-5, 3, 12, 60], [22, 18, 37, 22]])
-    together = warp(picture(), boxes, size=21, context=3)
+def test_one_box_gives_the_same_crop_alone_and_among_others_and_leaves_the_image() -> None:
+    boxes = np.array([[20.0, 15, 40, 35], [-5, 3, 12, 60], [22, 18, 37, 22]])
+    image = picture()
+    together = warp(image, boxes, size=21, context=3)
     for crop, box in zip(together, boxes, strict=True):
-        torch.testing.assert_close(crop, warp(picture(), box[None], size=21, context=3)[0], rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(crop, warp(image, box[None], size=21, context=3)[0])
+    np.testing.assert_array_equal(image, picture())
 
 
 def test_normalisation_is_that_of_torchvisions_weights_not_one_half() -> None:
-    image = torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    crops = torch.randint(0, 256, (2, 40, 40, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     transform = AlexNet_Weights.IMAGENET1K_V1.transforms(crop_size=40, resize_size=40)
-    torch.testing.assert_close(normalize(image), transform(image))
-    one_half = (image / 255 - 0.5) / 0.5  # the published code's normalisation
-    assert not torch.allclose(normalize(image), one_half, atol=0.1)
+    found = normalize(crops)
+    torch.testing.assert_close(found, transform(crops.permute(0, 3, 1, 2)), atol=1e-5, rtol=1e-5)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    one_half = (crops.permute(0, 3, 1, 2) / 255 - 0.5) / 0.5  # the published code's normalisation
+    assert not torch.allclose(found, one_half, atol=0.1)
 
 
 def test_red_stays_in_the_first_channel() -> None:
-    red = torch.zeros(3, 4, 4, dtype=torch.uint8)
-    red[0] = 255
-    bgr_would_be = normalize(red.flip(0)).flip(0)
-    assert normalize(red)[0, 0, 0].item() == pytest.approx((1 - 0.485) / 0.229)
+    red = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
+    red[..., 0] = 255
+    bgr_would_be = normalize(red.flip(3)).flip(1)
+    assert normalize(red)[0, 0, 0, 0].item() == pytest.approx((1 - 0.485) / 0.229)
     assert not torch.allclose(normalize(red), bgr_would_be)
 
 
-def test_the_mean_colour_becomes_zero() -> None:
-    mean = torch.tensor([123.675, 116.28, 103.53])[:, None, None].expand(3, 2, 2)
-    torch.testing.assert_close(normalize(mean), torch.zeros(3, 2, 2), atol=1e-5, rtol=0)
+def test_the_mean_colour_becomes_zero_but_for_its_rounding() -> None:
+    mean = torch.tensor(MEAN_COLOUR, dtype=torch.uint8).expand(1, 2, 2, 3)
+    torch.testing.assert_close(normalize(mean), torch.zeros(1, 3, 2, 2), atol=0.5 / (255 * 0.224), rtol=0)

@@ -7,7 +7,6 @@ from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.ingest.archives import store
-from src.splits import Splits
 from stages import prepare
 from tests.datasets.test_gesture import MEMBERS, SECTION
 from tests.ingest.boxed_sets import WITHOUT_SPLITS, drawn
@@ -21,20 +20,21 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBS", "1")
 
 
-def run(raw: Path, out: Path, **changes: object) -> BoxedImages:
+def run(raw: Path, out: Path, *, splits: dict[str, str] | None = None, **changes: object) -> BoxedImages:
     section = {
         "source": "local",
         "path": "mine.tar",
         "format": "auto",
         "split": SPLIT,
         "years": [2007],
-        "classes": None,
+        "classes": ["car", "dog"],
         "other_classes": "drop",
         "limit": None,
         "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
     }
-    splits = {"finetune": "train", "detectors": "train", "validation": None, "train": "train", "test": "train"}
-    params = prepare.Params.model_validate({"data": {"voc": {**section, **changes}}, "splits": splits})
+    named = {"finetune": "train", "detectors": "train", "validation": None, "train": "train", "test": "train"}
+    content = {"data": {"voc": {**section, **changes}}, "splits": {**named, **(splits or {})}}
+    params = prepare.Params.model_validate(content)
     prepare.run(params, dataset="voc", raw=raw, out=out)
     return BoxedImages(out)
 
@@ -48,7 +48,7 @@ def raw(tmp_path: Path) -> Path:
 
 def test_what_is_written_can_be_read(raw, tmp_path, capsys) -> None:
     data = run(raw, tmp_path / "voc.zip")
-    assert data.classes == ["car", "dog", "person"]
+    assert data.classes == ["car", "dog"]
     assert data.ids("trainval") == ["000001", "000002", "000003"]
     assert data.ids("test") == ["000005", "000004"]
     target = data.target("000001")
@@ -59,12 +59,26 @@ def test_what_is_written_can_be_read(raw, tmp_path, capsys) -> None:
     assert data.image("000003").shape == (*data.size("000003"), 3) == (HEIGHT, WIDTH, 3)
     assert capsys.readouterr().out == (
         "VOC: 5 annotations, lists test, train, trainval, val\n"
-        "5 images (test 2, train 2, trainval 3, val 1), 5 objects (1 difficult) of 3 classes\n"
+        "5 images (test 2, train 2, trainval 3, val 1), 4 objects (1 difficult) of 2 classes\n"
+        "fewer than 30 images, so that figures depend on chance: splits.finetune and splits.detectors and splits.train "
+        "and splits.test = 'train' (2)\n"
     )
 
 
+def test_a_class_that_only_test_images_have_is_told_before_anything_is_written(raw, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"has no object of person .*data\.voc\.classes to \[car, dog\]"):
+        run(raw, tmp_path / "voc.zip", classes=None)
+    assert not (tmp_path / "voc.zip").exists()
+
+
+def test_a_class_without_test_objects_is_mentioned_and_the_set_is_written(raw, tmp_path, capsys) -> None:
+    assert run(raw, tmp_path / "voc.zip", splits={"test": "test"}).classes == ["car", "dog"]
+    assert "splits.test = 'test' has no object of car that is not difficult" in capsys.readouterr().out
+
+
 def test_the_parameters_reach_the_reader(raw, tmp_path) -> None:
-    data = run(raw, tmp_path / "voc.zip", classes=["dog"], limit=1)
+    teach = dict.fromkeys(("finetune", "detectors", "train"), "test")
+    data = run(raw, tmp_path / "voc.zip", splits=teach, classes=["dog"], limit=1)
     assert data.classes == ["dog"]
     assert data.ids("train", "val", "test") == ["000003", "000002", "000005"]
     with pytest.raises(InputError, match="'car'"):
@@ -146,16 +160,15 @@ def test_a_labelled_set_is_written_whatever_splits_rcnn_uses(tmp_path, capsys) -
 def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "local.tar").symlink_to(shared_data / "voc2007-subset.tar")
-    data = run(tmp_path / "raw", tmp_path / "voc.zip")
+    data = run(tmp_path / "raw", tmp_path / "voc.zip", classes=None)
     assert "460 images (test 190, train 160, trainval 270, val 110), 1418 objects" in capsys.readouterr().out
     assert data.num_classes == 21
     assert data.image(data.ids("test")[0]).dtype == np.uint8
 
 
-def test_split_that_the_data_lack_shows_here_and_not_hours_later():
-    splits = Splits(finetune="train", detectors="train", validation=None, train="train", test="test")
-    with pytest.raises(InputError, match=r"splits.test = 'test': the data have no such images,.* train \(1 images\)"):
-        prepare._check_splits(splits, {"train": ["a"], "test": []})
+def test_split_that_the_data_lack_shows_here_and_not_hours_later(raw, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"splits\.test = 'none such': the data have no such images, only test"):
+        run(raw, tmp_path / "voc.zip", splits={"test": "none such"})
 
 
 @pytest.mark.parametrize("layout", ["coco of Label Studio", "yolo of labelImg", "voc of labelImg"])

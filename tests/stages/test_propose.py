@@ -3,7 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from commands import trained
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
@@ -81,6 +83,16 @@ def test_the_bytes_depend_on_the_seed_and_not_on_the_number_of_processes(
     one, two, other = ((tmp_path / f"{name}.npz").read_bytes() for name in ("one", "two", "other"))
     assert one == two
     assert one != other
+
+
+def test_predictions_search_at_the_width_of_the_stage(proposed: Proposed, params: Params, checkout: Path) -> None:
+    params = search(params, width=50)
+    data, found = BoxedImages(checkout / "data/prepared/voc.zip"), proposed(params)
+    both = read_params("params.yaml", trained.Params).model_copy(update={"selective_search": params.selective_search})
+    for image_id, record in found.items():
+        alone = trained.proposer(both, torch.device("cpu"))(data.image(image_id), image_id)
+        np.testing.assert_array_equal(alone, record["boxes"])
+        assert (alone % 1 > 0).any()  # scaled back
 
 
 def test_an_image_without_a_large_region_has_an_empty_record(proposed: Proposed, params: Params) -> None:

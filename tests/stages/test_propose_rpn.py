@@ -17,7 +17,8 @@ from src.params import read_params
 from stages import detect
 from stages.propose_rpn import Params, run
 
-FIGURES = ("loss", "objectness_loss", "box_loss", "precision", "recall", "accuracy", "accuracy_always_background")
+LOSSES = ("loss", "objectness_loss", "box_loss")
+FIGURES = (*LOSSES, "precision", "recall", "accuracy", "accuracy_always_background", "shapes_without_label")
 Proposed = Callable[..., dict[str, Any]]
 
 

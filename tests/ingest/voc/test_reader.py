@@ -157,6 +157,12 @@ def test_trainval_is_both_where_there_is_no_such_list(tmp_path) -> None:
     assert data.splits["trainval"] == ["000003", "000001", "000002"]
 
 
+def test_without_val_trainval_is_train(tmp_path) -> None:
+    without = {f"{ROOT}/ImageSets/Main/{name}.txt": None for name in ("val", "trainval")}
+    assert load(tmp_path, {**members(), **without}).splits["trainval"] == ["000003", "000001"]
+    assert load(tmp_path, {**members(), **without}, limit=1).splits["trainval"] == ["000003"]
+
+
 def test_limit_takes_the_first_of_each_list_and_trainval_is_their_union(tmp_path) -> None:
     data = load(tmp_path, members(), limit=1)
     assert data.splits == {"train": ["000003"], "val": ["000002"], "trainval": ["000003", "000002"], "test": ["000005"]}

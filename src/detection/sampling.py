@@ -1,0 +1,31 @@
+"""Random choices of labelled boxes for a batch of images."""
+
+import torch
+from torch import Tensor
+
+OBJECT, BACKGROUND, IGNORED = 1, 0, -1  # labels of a box; the loss leaves out ignored ones
+
+
+def sample(labels: Tensor, count: int, fraction: float) -> Tensor:
+    """Keep a random choice of `count` labels per image, at most `fraction` of them objects; the rest is ignored.
+
+    Background fills the places that objects leave free. Each box gets a random number, and those with the largest are
+    chosen. The numbers come from the generator of the CPU, so that any device makes the same choice.
+
+    Args:
+        labels: [B, N], each `OBJECT`, `BACKGROUND` or `IGNORED`.
+        count: number of labels to keep per image; fewer are kept if an image has fewer.
+        fraction: largest share of objects.
+
+    Returns:
+        labels [B, N].
+    """
+    keys = torch.rand(labels.shape).to(labels.device)
+    kept = torch.full_like(labels, IGNORED)
+    free = torch.full_like(labels[:, :1], count)
+    for value, most in ((OBJECT, int(count * fraction)), (BACKGROUND, count)):
+        drawn, columns = keys.masked_fill(labels != value, -1.0).topk(min(most, labels.shape[1]), dim=1)
+        chosen = (drawn >= 0) & (torch.arange(drawn.shape[1], device=labels.device) < free)
+        kept.scatter_(1, columns, kept.gather(1, columns).masked_fill_(chosen, value))
+        free = free - chosen.sum(dim=1, keepdim=True)
+    return kept

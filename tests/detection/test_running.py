@@ -1,0 +1,24 @@
+import torch
+
+from src.detection.running import start
+from tests.detectors.test_contract import made
+
+
+def test_trained_normalisations_are_not_new_without_their_count_of_batches() -> None:
+    module, section, model = made("ssd300")
+    weights = model.get_submodule("backbone").state_dict()
+    _, fresh = start(module, section, 3, weights, 0)
+    assert fresh
+    assert not any(name.startswith("backbone.") for name in fresh)
+    counts = [name for name in weights if name.endswith("num_batches_tracked")]
+    assert counts
+    old = {name: value for name, value in weights.items() if name not in counts}
+    assert start(module, section, 3, old, 0)[1] == fresh
+
+
+def test_a_layer_of_the_backbone_whose_weights_do_not_fit_is_new() -> None:
+    module, section, model = made("ssd300")
+    weights = model.get_submodule("backbone").state_dict()
+    name = next(name for name in weights if name.endswith(".weight"))
+    _, fresh = start(module, section, 3, {**weights, name: torch.ones(1, 2, 3)}, 0)
+    assert f"backbone.{name.removesuffix('.weight')}" in fresh

@@ -1,0 +1,36 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.detection.sampling import IGNORED, sample
+
+
+@given(objects=st.integers(0, 300), backgrounds=st.integers(0, 600), seed=st.integers(0, 100))
+def test_a_sample_has_256_up_to_half_of_them_objects(objects: int, backgrounds: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    labels = torch.cat([torch.ones(objects), torch.zeros(backgrounds), -torch.ones(50)]).long()
+    labels = torch.stack([labels[torch.randperm(len(labels))], torch.full_like(labels, IGNORED)])
+    kept, nothing = sample(labels, 256, 0.5)
+    assert ((kept == labels[0]) | (kept == IGNORED)).all()
+    assert (kept == 1).sum() == min(objects, 128)
+    assert (kept == 0).sum() == min(backgrounds, 256 - min(objects, 128))
+    assert (nothing == IGNORED).all()
+
+
+def test_every_label_has_the_same_chance_and_images_differ() -> None:
+    torch.manual_seed(0)
+    labels = torch.tensor([[1, 0, 1, 0, 1, 0, 1, 0, -1, 1]]).expand(4000, -1)
+    kept = sample(labels, 4, 0.5)
+    shares = (kept != IGNORED).float().mean(dim=0)
+    torch.testing.assert_close(
+        shares, torch.tensor([0.4, 0.5, 0.4, 0.5, 0.4, 0.5, 0.4, 0.5, 0, 0.4]), atol=0.03, rtol=0
+    )
+
+
+def test_the_choice_is_of_the_seed_of_the_cpu_alone() -> None:
+    labels = torch.zeros(2, 50, dtype=torch.int64)
+    torch.manual_seed(3)
+    first = sample(labels, 5, 0.5)
+    torch.manual_seed(3)
+    assert torch.equal(sample(labels, 5, 0.5), first)
+    assert not torch.equal(sample(labels, 5, 0.5), first)
