@@ -1,7 +1,8 @@
 """The splits of a user's own boxed images: those of the set, and the missing ones by a rule.
 
-A set without splits, or with training images alone, gets the three splits train, val and test. A set with some of them
-keeps them, unless the rule is given: then the missing ones are taken from the training images. A group of images, such
+A set with one split or none gets the three splits train, val and test: tools call the one `train` or `default`, and the
+name of a file may have `test` in it by chance. A set with some of the three keeps them, unless the rule is given: then
+the missing ones are taken from the training images. A group of images, such
 as the frames of a video, is never in two splits if the rule is `pattern`.
 """
 
@@ -42,7 +43,7 @@ class Groups(Section):
 
 
 class OwnSplit(Section):
-    """The rule for missing splits; null makes splits only for a set that has none, or training images alone."""
+    """The rule for missing splits; null makes splits only for a set that has one or none."""
 
     rule: Literal["fraction", "pattern"] | None
     seed: Seed
@@ -65,32 +66,40 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
     Raises:
         InputError: a new split would be empty, or the pattern does not fit the file names.
     """
+    alone = len(splits) < 2 and set(splits) <= {"train", "default", *HELD_OUT}
+    if alone:
+        splits, ids = {}, next(iter(splits.values()), ids)
     missing = [name for name in HELD_OUT if name not in splits]
-    alone = set(splits) <= {"train"} or set(splits) == {"default"}
     if not missing:
         return splits, ""
     if split.rule is None and not alone:
         return splits, f"no {' and no '.join(missing)} (-S {key}.rule=fraction takes them from the training images)"
     rule = split.rule or "fraction"
     kept = {image_id for name in HELD_OUT for image_id in splits.get(name, [])}
-    source = next((splits[name] for name in ("train", "trainval") if name in splits), None)
-    pool = sorted(set(source if source is not None else ids) - kept)
-    if rule == "fraction":
-        shares = {name: share for name, share in split.fraction.model_dump().items() if name in missing}
-        new = by_fraction(dict.fromkeys(pool, 0), shares, split.seed)
-    else:
-        new = _by_groups(pool, missing, split, f"{key}.pattern")
+    source = next((splits[name] for name in ("train", "trainval") if name in splits), ids)
+    pool = [image_id for image_id in dict.fromkeys(source) if image_id not in kept]
+    new = _held_out(sorted(pool), missing, rule, split, key)
     taken = {image_id for held_out in new.values() for image_id in held_out}
-    new = {"train": [image_id for image_id in source or pool if image_id not in taken | kept], **new}
+    new = {"train": [image_id for image_id in pool if image_id not in taken], **new}
     for name in new:
         if not new[name]:
             raise InputError(
                 f"params.yaml: {key}.rule = {rule!r} leaves no image for {name} (there are {len(pool)} images to "
                 f"divide): change {key}.{rule} or add images"
             )
-    old = {name: listed for name, listed in splits.items() if name not in ("train", "trainval", "default")}
-    made = f"{' and '.join(missing)} made by {key} (rule {rule}, seed {split.seed})"
-    return {**old, **new}, made
+    others = {
+        name: [image_id for image_id in listed if name in HELD_OUT or image_id not in taken]
+        for name, listed in splits.items()
+        if name not in ("train", "trainval")
+    }
+    return {**others, **new}, f"{' and '.join(missing)} made by {key} (rule {rule}, seed {split.seed})"
+
+
+def _held_out(pool: Sequence[str], missing: Sequence[str], rule: str, split: OwnSplit, key: str) -> Splits:
+    if rule == "pattern":
+        return _by_groups(pool, missing, split, f"{key}.pattern")
+    shares = {name: share for name, share in split.fraction.model_dump().items() if name in missing}
+    return by_fraction(dict.fromkeys(pool, 0), shares, split.seed)
 
 
 def with_trainval(splits: Splits) -> Splits:

@@ -19,8 +19,8 @@ def make(splits: dict[str, list[str]], ids: list[str] = IDS, **changes: object) 
     return completed(splits, ids, OwnSplit.model_validate({**SPLIT, **changes}), "data.voc.split")
 
 
-@pytest.mark.parametrize("splits", [{}, {"train": IDS}, {"default": IDS}])
-def test_a_set_without_splits_gets_three(splits) -> None:
+@pytest.mark.parametrize("splits", [{}, {"train": IDS}, {"default": IDS}, {"test": IDS}])
+def test_a_set_with_one_split_or_none_gets_three(splits) -> None:
     made, note = make(splits)
     assert {name: len(ids) for name, ids in made.items()} == {"train": 39, "val": 9, "test": 12}
     assert sorted(image_id for ids in made.values() for image_id in ids) == sorted(IDS)
@@ -56,6 +56,12 @@ def test_trainval_gives_images_away_and_is_made_anew() -> None:
     assert set(with_trainval(made)["trainval"]) == set(IDS[:40])
     made, _ = make({"trainval": IDS}, rule="fraction")
     assert not set(with_trainval(made)["trainval"]) & set(made["test"])
+
+
+def test_a_new_test_image_leaves_every_other_split() -> None:
+    made, _ = make({"train": IDS[:30], "val": IDS[30:40], "train_extra": IDS}, rule="fraction")
+    assert len(made["test"]) == 6
+    assert set(made["train_extra"]) == set(IDS) - set(made["test"])
 
 
 def test_a_group_is_never_in_two_splits() -> None:
