@@ -51,7 +51,7 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
 def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
     """Read the images of the one archive in `raw`, and split them by their paths in it."""
     (path,) = raw.iterdir()
-    archive = open_archive(path)
+    archive = open_archive(path, section.shown(path))
     folders = class_folders.read(archive)
     splits = cut(folders.labels, section.split, "data.gesture.split")
     seed = section.split.seed

@@ -101,7 +101,7 @@ def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
 
     `jobs` is not used: one process writes 60,000 images in seconds.
     """
-    parts = read_set(_archive(raw))
+    parts = read_set(_archive(raw, section))
     numbers = sorted({int(label) for label in parts["train"].labels})
     place = {number: label for label, number in enumerate(numbers)}
     for label in parts["test"].labels:
@@ -123,10 +123,11 @@ def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
     return DataSet([str(number) for number in numbers], splits, entries, _encoded(ids, parts))
 
 
-def _archive(raw: Path) -> Archive:
+def _archive(raw: Path, section: Params) -> Archive:
     """Open the archive of local data, or the folder itself, which holds the official files or those of the sample."""
     stored = sorted(raw.glob("local.*"))
-    return open_archive(stored[0] if stored else raw)
+    path = stored[0] if stored else raw
+    return open_archive(path, section.shown(path))
 
 
 def _encoded(ids: list[str], parts: dict[str, Examples]) -> Iterator[tuple[str, bytes]]:

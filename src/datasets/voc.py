@@ -1,4 +1,4 @@
-"""Pascal VOC (Everingham et al. 2010, IJCV 88), or any other set in its layout."""
+"""Pascal VOC (Everingham et al. 2010, IJCV 88), or any other set of images with boxes, as VOC, COCO or YOLO."""
 
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -9,8 +9,9 @@ from src.files.prepared import DataSet
 from src.ingest.archives import open_archive
 from src.ingest.download import download
 from src.ingest.drawn import voc as drawn
+from src.ingest.formats import Format, load
+from src.ingest.own_splits import OwnSplit
 from src.ingest.source import Source, remedy
-from src.ingest.voc.reader import load
 from src.params import Count, Section
 
 TASK = "boxes"
@@ -42,8 +43,10 @@ class SampleSizes(Section):
 class Params(Source):
     """The origin of the images, and the classes and images that are kept."""
 
-    LAYOUT: ClassVar[str] = "in the VOC layout"
+    LAYOUT: ClassVar[str] = "in the format of VOC, COCO or YOLO"
 
+    format: Format
+    split: OwnSplit
     years: list[Literal[2007, 2012]]
     classes: list[str] | None
     other_classes: Literal["drop", "error"]
@@ -72,6 +75,14 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
 
 
 def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
-    """Read the images and objects of all archives in `raw`, joined in the order of the archives' names."""
+    """Read the images and objects of all archives in `raw`, joined in the order of the archives' names.
+
+    Of a user's own data, one line tells the format that was found and the origin of the splits.
+    """
+    archives = [open_archive(path, section.shown(path)) for path in sorted(raw.iterdir())]
     options = section.model_dump(include={"classes", "other_classes", "limit"})
-    return load([open_archive(path) for path in sorted(raw.iterdir())], **options, jobs=jobs)
+    if section.source != "local":
+        return load(archives, **options, format="voc", split=None, jobs=jobs)[0]
+    data, note = load(archives, **options, format=section.format, split=section.split, jobs=jobs)
+    print(note)
+    return data

@@ -1,7 +1,7 @@
 """A tar, a zip or a folder, whose members are read by name: nothing is ever unpacked to disk.
 
-Members are plain files. An archive is refused if it has a link or a member that points outside the archive. Files that
-macOS adds (`__MACOSX/`, `._name`, `.DS_Store`) are left out.
+Members are plain files. An archive is refused if it has a link or a member that points outside the archive. Hidden
+files and folders (`.git`, `.venv`, `._name`) and the folder `__MACOSX` are left out.
 """
 
 import gzip
@@ -20,6 +20,7 @@ from src.files.storage import atomic
 
 Read = Callable[[], bytes]
 ZIP_MAGIC, GZIP_MAGIC = b"PK\x03\x04", b"\x1f\x8b"
+UTF8_FLAG = 0x800  # of a zip member
 BLOCK = 512  # bytes; a tar ends with a block of zeros
 
 
@@ -28,7 +29,7 @@ class Archive:
 
     def __init__(self, path: Path, members: Mapping[str, Read]) -> None:
         self.path = path
-        self._members = {name: members[name] for name in sorted(members) if not _from_macos(name)}
+        self._members = {name: members[name] for name in sorted(members)}
 
     def names(self) -> list[str]:
         """Return the paths of the members inside the archive, sorted, without a leading `./`."""
@@ -42,19 +43,20 @@ class Archive:
             raise InputError(f"{self.path}: {name} cannot be read ({error}): pack or download it again") from None
 
 
-def open_archive(path: str | Path) -> Archive:
-    """Open the archive or folder at `path`.
+def open_archive(path: str | Path, shown: str | Path | None = None) -> Archive:
+    """Open the archive or folder at `path`; error messages name `shown`, if it is given.
 
     Raises:
         InputError: `path` is no tar, zip or folder, is truncated or damaged, or has a member that is refused. A
             compressed tar is refused too, because it has no random access: `store` decompresses it.
     """
     path = Path(path)
+    shown = path if shown is None else Path(shown)
     if path.is_dir():
-        return Archive(path, dict(_folder_members(path)))
+        return Archive(shown, dict(_folder_members(path)))
     if _magic(path).startswith(ZIP_MAGIC):
-        return Archive(path, dict(_zip_members(path)))
-    return Archive(path, dict(_tar_members(path, path)))
+        return Archive(shown, dict(_zip_members(path, shown)))
+    return Archive(shown, dict(_tar_members(path, shown)))
 
 
 def store(source: str | Path, folder: str | Path, stem: str) -> Path:
@@ -110,23 +112,37 @@ def _gunzip(source: Path, target: Path) -> None:
 def _folder_members(folder: Path) -> Iterator[tuple[str, Read]]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
+        if _is_hidden(name):
+            continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise _not_plain(folder, name)
         if path.is_file():
             yield name, path.read_bytes
 
 
-def _zip_members(path: Path) -> Iterator[tuple[str, Read]]:
+def _zip_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise InputError(f"{path} is a truncated or damaged zip ({error}): pack or download it again") from None
+        raise InputError(f"{shown} is a truncated or damaged zip ({error}): pack or download it again") from None
     for member in archive.infolist():
-        name = _inside(path, member.filename)
+        name = _inside(shown, _decoded(member)).replace("\\", "/")  # PowerShell 5 writes backslashes
+        if _is_hidden(name):
+            continue
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise _not_plain(path, name)
-        if not member.is_dir():
+            raise _not_plain(shown, name)
+        if not member.filename.endswith(("/", "\\")):
             yield name, partial(archive.read, member)
+
+
+def _decoded(member: zipfile.ZipInfo) -> str:
+    """Return a member's name; macOS writes UTF-8 and does not say so, and Python then reads another encoding."""
+    if member.flag_bits & UTF8_FLAG or member.filename.isascii():
+        return member.filename
+    try:
+        return member.filename.encode("cp437").decode()
+    except UnicodeError:
+        return member.filename
 
 
 def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
@@ -145,6 +161,8 @@ def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
         )
     for member in members:
         name = _inside(shown, member.name)
+        if _is_hidden(name):
+            continue
         if not (member.isdir() or (member.isreg() and not member.issparse())):
             raise _not_plain(shown, name)
         if member.isreg():
@@ -172,6 +190,6 @@ def _not_plain(archive: Path, name: str) -> InputError:
     return InputError(f"{archive}: '{name}' is a link or another special file: replace it by the file itself")
 
 
-def _from_macos(name: str) -> bool:
-    path = PurePosixPath(name)
-    return "__MACOSX" in path.parts or path.name.startswith("._") or path.name == ".DS_Store"
+def _is_hidden(name: str) -> bool:
+    """Tell whether a file, or a folder above it, begins with a dot or is one that macOS adds."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)

@@ -8,6 +8,8 @@ from pydantic import model_validator
 from src.errors import InputError
 from src.params import Section
 
+ANNOTATIONS = {".json", ".xml", ".yaml", ".yml", ".txt", ".csv"}  # files that a tool writes beside the images
+
 
 class Source(Section):
     """The keys that all data sets have; `LAYOUT` describes the layout that `path` must have."""
@@ -22,6 +24,10 @@ class Source(Section):
         if self.source == "local" and self.path is None:
             raise ValueError(f"source is local, so path must name a tar, a zip or a folder {self.LAYOUT}")
         return self
+
+    def shown(self, path: Path) -> Path:
+        """Return the path that error messages name instead of `path`: of a user's own data not our copy, but theirs."""
+        return Path(self.path) if self.source == "local" and self.path is not None else path
 
 
 def remedy(name: str) -> str:
@@ -41,13 +47,17 @@ def local(key: str, value: str, out: Path) -> Path:
         out: the folder that the stage clears and writes.
 
     Raises:
-        InputError: the path does not exist, or it overlaps `out`.
+        InputError: the path does not exist, is a file of annotations, or overlaps `out`.
     """
     path = Path(value)
     if not path.exists():
         raise InputError(
             f"{key} = {value}: there is no such file or folder: give an absolute path (a relative one begins at the "
             "repository's root, which is another one under `dvc exp run --temp`)"
+        )
+    if path.is_file() and path.suffix.lower() in ANNOTATIONS:
+        raise InputError(
+            f"{key} = {value} has no images: give the folder, or a tar or zip, that holds them with this file"
         )
     inner, outer = path.resolve(), out.resolve()
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):

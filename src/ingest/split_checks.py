@@ -10,6 +10,7 @@ import numpy as np
 
 from src.errors import InputError
 from src.files.prepared import DataSet
+from src.ingest.own_splits import HELD_OUT
 from src.splits import Splits
 
 TRAINING = ("finetune", "detectors", "train")  # keys of `splits` whose images teach
@@ -28,7 +29,8 @@ def check_splits(wanted: Splits, data: DataSet) -> list[str]:
     """
     if missing := [_named([key], name) for key, name in wanted.model_dump().items() if _absent(name, data)]:
         known = ", ".join(f"{split} ({len(ids)} images)" for split, ids in data.splits.items())
-        raise InputError(f"params.yaml: {'; '.join(missing)}: the data have no such images, only {known}")
+        remedy = " ".join(_flags(wanted, data))
+        raise InputError(f"params.yaml: {'; '.join(missing)}: the data have no such images, only {known}: add {remedy}")
     if lacking := {split: names for split in _keys(wanted, *TRAINING) if (names := _without(split, data))}:
         raise InputError(_refusal(lacking, wanted, data))
     return [*_unmeasured(wanted, data), *_small(wanted, data)]
@@ -36,6 +38,19 @@ def check_splits(wanted: Splits, data: DataSet) -> list[str]:
 
 def _absent(name: str | None, data: DataSet) -> bool:
     return name is not None and not data.splits.get(name)
+
+
+def _flags(wanted: Splits, data: DataSet) -> list[str]:
+    """Return the flags that name a split which the data have or, if there is none, make one from the others."""
+    flags = []
+    has = [split for split in data.splits if data.splits[split]]
+    for key, name in wanted.model_dump().items():
+        if _absent(name, data):
+            usual = {"test": "test", "validation": "val"}.get(key, "trainval")
+            known = usual if usual in has else min(has, default="train")
+            make = usual in HELD_OUT and usual not in has
+            flags.append("-S data.voc.split.rule=fraction" if make else f"-S splits.{key}={known}")
+    return list(dict.fromkeys(flags))
 
 
 def _keys(wanted: Splits, *keys: str) -> dict[str, list[str]]:

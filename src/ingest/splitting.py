@@ -5,7 +5,7 @@ splits have an image in common. An id is the path of an image in its data set, s
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
@@ -146,15 +146,7 @@ def by_group(labels: Labels, regex: str, groups: Mapping[str, Sequence[str]], ke
     Raises:
         InputError: a file name does not match, or a listed group is in no file name.
     """
-    group_of = {}
-    for image_id in sorted(labels):
-        match = re.search(regex, PurePosixPath(image_id).name)
-        if match is None or match[1] is None:
-            raise InputError(
-                f"params.yaml: {key}.regex = {regex!r} does not match the file name of {image_id}: correct it or "
-                "rename the file"
-            )
-        group_of[image_id] = match[1]
+    group_of = groups_of(labels, regex, key)
     known = sorted(set(group_of.values()))
     for name, wanted in groups.items():
         for group in wanted:
@@ -166,6 +158,24 @@ def by_group(labels: Labels, regex: str, groups: Mapping[str, Sequence[str]], ke
     return {
         name: [image_id for image_id in group_of if group_of[image_id] in wanted] for name, wanted in groups.items()
     }
+
+
+def groups_of(ids: Iterable[str], regex: str, key: str) -> dict[str, str]:
+    """Return the group of each image, in sorted order: the text that `regex` catches in the file name, without folder.
+
+    Raises:
+        InputError: a file name does not match.
+    """
+    group_of = {}
+    for image_id in sorted(ids):
+        match = re.search(regex, PurePosixPath(image_id).name)
+        if match is None or match[1] is None:
+            raise InputError(
+                f"params.yaml: {key}.regex = {regex!r} does not match the file name of {image_id}: correct it or "
+                "rename the file"
+            )
+        group_of[image_id] = match[1]
+    return group_of
 
 
 def _by_pattern(labels: Labels, split: Split, key: str) -> Splits:

@@ -95,6 +95,6 @@ def test_the_same_seed_and_section_make_the_same_bytes(name: str, raw: dict, tmp
 def test_an_archive_of_something_else_is_one_error_that_names_it(name: str, tmp_path: Path) -> None:
     write_zip(tmp_path / "local.zip", {"letters/a.txt": b"a", "letters/b.txt": b"b"})
     module, section = made(name, source="local", path="mine.zip")
-    with pytest.raises(InputError, match=r"local\.zip has no") as caught:
+    with pytest.raises(InputError, match=r"mine\.zip has no") as caught:
         module.prepare(tmp_path, section, 1)
     assert "\n" not in str(caught.value)

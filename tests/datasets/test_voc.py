@@ -5,11 +5,14 @@ from pydantic import ValidationError
 
 from src.datasets import voc
 from tests.ingest.test_archives import write_tar
+from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import members
 
 SECTION = {
     "source": "local",
     "path": "mine.tar",
+    "format": "auto",
+    "split": SPLIT,
     "years": [2007],
     "classes": None,
     "other_classes": "drop",
@@ -32,7 +35,7 @@ def test_every_official_file_has_mirrors() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"path": None}, "path must name a tar, a zip or a folder in the VOC layout"),
+        ({"path": None}, "path must name a tar, a zip or a folder in the format of VOC, COCO or YOLO"),
         ({"source": "official", "years": [2012]}, "years must include 2007"),
         ({"classes": []}, "classes must be null or a list of different names"),
         ({"classes": ["car", "car"]}, "different names"),

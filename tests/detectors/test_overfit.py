@@ -16,7 +16,7 @@ from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
 from src.ingest.archives import open_archive
-from src.ingest.voc import reader as voc
+from src.ingest.formats import load
 from src.params import read_params
 from src.training.loop import Run, fit
 from stages.train_detector import Params
@@ -28,7 +28,8 @@ STEPS = 250
 @pytest.mark.real
 def test_ssd_learns_eight_real_photos_by_heart(shared_data: Path, tmp_path: Path) -> None:
     archives = [open_archive(shared_data / "voc2007-subset.tar")]
-    write_prepared(tmp_path / "voc.zip", *voc.load(archives, classes=None, other_classes="drop", limit=8, jobs=1))
+    options = {"classes": None, "other_classes": "drop", "limit": 8, "format": "voc", "split": None, "jobs": 1}
+    write_prepared(tmp_path / "voc.zip", *load(archives, **options)[0])
     data = BoxedImages(tmp_path / "voc.zip")
     ids = data.ids("train")
     sections = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"]

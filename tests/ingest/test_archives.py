@@ -215,3 +215,41 @@ def test_store_refuses_a_truncated_tar_or_zip_and_keeps_the_earlier_copy(tmp_pat
         with pytest.raises(InputError, match=rf"{form} is .*truncated or damaged"):
             store(tmp_path / form, tmp_path / "raw", "local")
         assert earlier.read_bytes() == good
+
+
+def test_a_zip_of_powershell_has_backslashes_in_its_names(tmp_path) -> None:
+    windows = {name.replace("/", "\\"): content for name, content in MEMBERS.items()} | {"empty\\": b""}
+    archive = open_archive(write_zip(tmp_path / "set.zip", windows))
+    assert {name: archive.read(name) for name in archive.names()} == MEMBERS
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_messages_name_the_file_that_is_shown(tmp_path, form) -> None:
+    path = FORMS[form](tmp_path / form, MEMBERS)
+    assert open_archive(path, "/data/mine.zip").path == Path("/data/mine.zip")
+    if path.is_file():
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(InputError, match=r"^/data/mine\.zip is a?.*truncated"):
+            open_archive(path, "/data/mine.zip")
+
+
+def test_names_in_utf8_without_the_flag_for_it(tmp_path) -> None:
+    path = write_zip(tmp_path / "set.zip", {"müll.txt": b"x"})
+    content = path.read_bytes()
+    header, entry = content.index(b"PK\x03\x04") + 6, content.index(b"PK\x01\x02") + 8
+    flags = bytearray(content)
+    flags[header : header + 2] = flags[entry : entry + 2] = b"\x00\x00"
+    path.write_bytes(bytes(flags))
+    assert open_archive(path).names() == ["müll.txt"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_hidden_files_and_folders_are_left_out(tmp_path, form) -> None:
+    hidden = {".git/HEAD": b"?", "VOCdevkit/.ipynb_checkpoints/a.jpg": b"?", ".labels.swp": b"?"}
+    assert contents(FORMS[form](tmp_path / form, {**MEMBERS, **hidden})) == MEMBERS
+
+
+def test_a_link_in_a_hidden_folder_does_not_matter(tmp_path) -> None:
+    folder = write_folder(tmp_path / "set", {**MEMBERS, ".venv/pyvenv.cfg": b"?"})
+    (folder / ".venv" / "python").symlink_to("/usr/bin/python3")
+    assert contents(folder) == MEMBERS

@@ -62,7 +62,7 @@ def test_every_split_without_images_is_named_at_once() -> None:
         check_splits(wanted(validation="val", test="exam"), data_of(train=[[1, 2, 3]], test=[[1]], val=[]))
     assert str(caught.value) == (
         "params.yaml: splits.validation = 'val'; splits.test = 'exam': the data have no such images, only "
-        "train (1 images), test (1 images), val (0 images)"
+        "train (1 images), test (1 images), val (0 images): add -S data.voc.split.rule=fraction -S splits.test=test"
     )
 
 
@@ -71,3 +71,23 @@ def test_classes_without_a_test_object_and_small_splits_are_mentioned_in_a_line_
     unmeasured, small = check_splits(wanted(validation="val"), data)
     assert unmeasured.startswith("splits.test = 'test' has no object of dog, person that is not difficult: the average")
     assert small.endswith(": splits.validation = 'val' (1); splits.test = 'test' (2)")
+
+
+@pytest.mark.parametrize(
+    ("splits", "changes", "flags"),
+    [
+        (("train", "trainval", "val"), {}, "add -S data.voc.split.rule=fraction"),
+        (("train", "trainval", "test"), {"validation": "val"}, "add -S data.voc.split.rule=fraction"),
+        (
+            ("train", "trainval", "test"),
+            {"finetune": "train_extra", "detectors": "train_extra"},
+            "add -S splits.finetune=trainval -S splits.detectors=trainval",
+        ),
+        (("train", "test"), {"test": "tests"}, "add -S splits.test=test"),
+        (("mine", "test"), {}, "add -S splits.finetune=mine -S splits.detectors=mine -S splits.train=mine"),
+    ],
+)
+def test_a_missing_split_names_the_flag_to_add(splits, changes, flags) -> None:
+    with pytest.raises(InputError) as caught:
+        check_splits(wanted(**changes), data_of(**{name: [[1, 2, 3]] for name in splits}))
+    assert str(caught.value).endswith(f": {flags}")

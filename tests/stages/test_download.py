@@ -12,6 +12,7 @@ from src.ingest.drawn import voc as drawn_voc
 from stages import download
 from tests.ingest.test_archives import contents, write_folder, write_tar, write_zip
 from tests.ingest.test_download import CONTENT, mirror  # noqa: F401 (a fixture)
+from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import members
 
 
@@ -19,6 +20,8 @@ def params(**changes: object) -> download.Params:
     section = {
         "source": "local",
         "path": None,
+        "format": "auto",
+        "split": SPLIT,
         "years": [2007],
         "classes": None,
         "other_classes": "drop",

@@ -6,9 +6,12 @@ import pytest
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
+from src.ingest.archives import store
 from stages import prepare
 from tests.datasets.test_gesture import MEMBERS, SECTION
-from tests.ingest.test_archives import write_tar, write_zip
+from tests.ingest.boxed_sets import WITHOUT_SPLITS, drawn
+from tests.ingest.test_archives import write_folder, write_tar, write_zip
+from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import ANNOTATION, HEIGHT, IMAGE, ROOT, WIDTH, members
 
 
@@ -21,6 +24,8 @@ def run(raw: Path, out: Path, *, splits: dict[str, str] | None = None, **changes
     section = {
         "source": "local",
         "path": "mine.tar",
+        "format": "auto",
+        "split": SPLIT,
         "years": [2007],
         "classes": ["car", "dog"],
         "other_classes": "drop",
@@ -53,6 +58,7 @@ def test_what_is_written_can_be_read(raw, tmp_path, capsys) -> None:
     assert data.target("000003")["boxes"].shape == (0, 4)
     assert data.image("000003").shape == (*data.size("000003"), 3) == (HEIGHT, WIDTH, 3)
     assert capsys.readouterr().out == (
+        "VOC: 5 annotations, lists test, train, trainval, val\n"
         "5 images (test 2, train 2, trainval 3, val 1), 4 objects (1 difficult) of 2 classes\n"
         "fewer than 30 images, so that figures depend on chance: splits.finetune and splits.detectors and splits.train "
         "and splits.test = 'train' (2)\n"
@@ -114,7 +120,7 @@ def test_a_failure_leaves_the_earlier_output_and_the_raw_archive(raw, tmp_path, 
     if None in content.values():
         archive.write_bytes(archive.read_bytes()[:-12_000])
     content_before = archive.read_bytes()
-    with pytest.raises(InputError, match=r"local\.tar.*dvc repro -f download@voc"):
+    with pytest.raises(InputError, match=r"mine\.tar.*dvc repro -f download@voc"):
         run(raw, out)
     assert out.read_bytes() == before
     assert archive.read_bytes() == content_before
@@ -163,3 +169,13 @@ def test_the_real_subset(shared_data, tmp_path, capsys) -> None:
 def test_split_that_the_data_lack_shows_here_and_not_hours_later(raw, tmp_path) -> None:
     with pytest.raises(InputError, match=r"splits\.test = 'none such': the data have no such images, only test"):
         run(raw, tmp_path / "voc.zip", splits={"test": "none such"})
+
+
+@pytest.mark.parametrize("layout", ["coco of Label Studio", "yolo of labelImg", "voc of labelImg"])
+def test_an_export_of_a_tool_goes_from_the_users_folder_to_the_prepared_set(tmp_path, capsys, layout) -> None:
+    write_folder(tmp_path / "mine", WITHOUT_SPLITS[layout](drawn(20)))
+    (tmp_path / "raw").mkdir()
+    store(tmp_path / "mine", tmp_path / "raw", "local")
+    data = run(tmp_path / "raw", tmp_path / "voc.zip", path=str(tmp_path / "mine"), classes=None)
+    assert {name: len(ids) for name, ids in data.splits.items()} == {"train": 13, "val": 3, "test": 4, "trainval": 16}
+    assert "val and test made by data.voc.split (rule fraction, seed 0)\n20 images (" in capsys.readouterr().out

@@ -1,35 +1,15 @@
 """The text formats of Pascal VOC: annotation files and lists of the images of a class.
 
 VOC boxes are 1-based and inclusive. `parse_annotation` subtracts 1 from xmin and ymin only, which makes boxes 0-based
-and half-open with the same width. Some tools write 0-based boxes, or boxes that end one pixel outside the image: a box
-is clipped if it is outside by at most `BORDER` pixels, and is an error if it is further outside.
+and half-open with the same width.
 """
 
 import math
 import re
 import xml.etree.ElementTree as ET
-from typing import NamedTuple
 
 from src.errors import InputError
-
-BORDER = 1.0  # pixels
-
-Box = tuple[float, float, float, float]
-
-
-class Object(NamedTuple):
-    """One object of an annotation."""
-
-    name: str
-    box: Box
-    difficult: bool
-
-
-class Annotation(NamedTuple):
-    """The content of one XML file; size is (height, width), None if the file does not give it."""
-
-    size: tuple[int, int] | None
-    objects: list[Object]
+from src.ingest.boxed import Annotation, Box, Object
 
 
 def read_class_list(text: str) -> list[tuple[str, int]]:
@@ -48,7 +28,8 @@ def read_class_list(text: str) -> list[tuple[str, int]]:
 def parse_annotation(content: bytes, name: str) -> Annotation:
     """Parse the objects and the image size of an annotation file.
 
-    A file without objects is valid. An object without `<difficult>` is not difficult.
+    A file without objects is valid. An object without `<difficult>` is not difficult. Tags may be in any case, as early
+    versions of labelImg wrote `<Difficult>`.
 
     Args:
         content: the XML.
@@ -58,21 +39,35 @@ def parse_annotation(content: bytes, name: str) -> Annotation:
         boxes 0-based and half-open, in pixels, as in the file: they are not yet compared with the image.
 
     Raises:
-        InputError: the XML is not valid, or an object has no name or no box.
+        InputError: the XML is not valid, or an object has no name or not one box.
     """
     try:
-        root = ET.fromstring(content)
+        root = _root(content)
     except (ET.ParseError, LookupError, ValueError) as error:
         raise InputError(f"{name} is not valid XML ({error}): correct or replace it") from None
+    for element in root.iter():
+        element.tag = element.tag.lower()
     sides = [int(_number(root, f"size/{side}", name, default=0)) for side in ("height", "width")]
     size = (sides[0], sides[1]) if all(sides) else None
     return Annotation(size, [_parse_object(element, name) for element in root.findall("object")])
+
+
+def _root(content: bytes) -> ET.Element:
+    """Parse XML; the parser knows no multi-byte encoding but Unicode's, so Python decodes those that are declared."""
+    declared = re.match(rb"""\s*<\?xml[^>]*encoding=["']([\w.-]+)["'][^>]*\?>""", content)
+    if declared is None or declared[1].lower().startswith((b"utf", b"us-ascii")):
+        return ET.fromstring(content)
+    return ET.fromstring(content[declared.end() :].decode(declared[1].decode()))
 
 
 def _parse_object(element: ET.Element, name: str) -> Object:
     label = (element.findtext("name") or "").strip()
     if not label:
         raise InputError(f"{name} has an object without a <name>: write the object's class there")
+    boxes = len(element.findall("bndbox"))
+    if boxes != 1:
+        problem = "no <bndbox> (a rotated box is none)" if boxes == 0 else f"{boxes} <bndbox> in one <object>"
+        raise InputError(f"{name} has an object '{label}' with {problem}: write one <object> with one <bndbox> each")
     xmin, ymin, xmax, ymax = (_number(element, f"bndbox/{edge}", name) for edge in ("xmin", "ymin", "xmax", "ymax"))
     return Object(label, (xmin - 1, ymin - 1, xmax, ymax), _number(element, "difficult", name, default=0) != 0)
 
@@ -90,23 +85,7 @@ def _number(element: ET.Element, tag: str, name: str, default: float | None = No
     return value
 
 
-def inside(item: Object, size: tuple[int, int], name: str) -> Object:
-    """Clip an object's box to an image.
-
-    Args:
-        item: the object.
-        size: (height, width) of the image.
-        name: the name of the annotation file, for the error messages.
-
-    Raises:
-        InputError: the box is outside the image by more than `BORDER` pixels, or has no area.
-    """
-    x1, y1, x2, y2 = item.box
-    height, width = size
-    shown = f"{name}: the box of '{item.name}' (xmin {x1 + 1:g}, ymin {y1 + 1:g}, xmax {x2:g}, ymax {y2:g})"
-    if min(x1, y1) < -BORDER or x2 > width + BORDER or y2 > height + BORDER:
-        raise InputError(f"{shown} lies outside its image of {width} x {height} pixels: correct or remove it")
-    box = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
-    if box[0] >= box[2] or box[1] >= box[3]:
-        raise InputError(f"{shown} has no area: correct or remove it")
-    return item._replace(box=box)
+def written(box: Box) -> str:
+    """Return a box in the notation of an annotation file."""
+    x1, y1, x2, y2 = box
+    return f"xmin {x1 + 1:g}, ymin {y1 + 1:g}, xmax {x2:g}, ymax {y2:g}"

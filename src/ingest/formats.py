@@ -1,0 +1,76 @@
+"""A set of images with boxes in any of the formats that the project reads: VOC, COCO or YOLO."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from src.errors import InputError
+from src.files.prepared import DataSet
+from src.ingest import coco, yolo
+from src.ingest.archives import Archive
+from src.ingest.boxed import Found, checked
+from src.ingest.own_splits import OwnSplit, completed, limited, with_trainval
+from src.ingest.voc import reader as voc
+
+Format = Literal["auto", "voc", "coco", "yolo"]
+FIND: dict[str, Callable[[Sequence[Archive]], Found | None]] = {  # in the order in which they are tried
+    "voc": voc.find,
+    "coco": lambda archives: coco.find(archives[0]),
+    "yolo": lambda archives: yolo.find(archives[0]),
+}
+NAMES = {"voc": "Annotations/*.xml or other XML of VOC", "coco": "JSON of COCO", "yolo": "labels of YOLO"}
+
+
+def load(
+    archives: Sequence[Archive],
+    *,
+    classes: Sequence[str] | None,
+    other_classes: str,
+    limit: int | None,
+    format: Format,  # noqa: A002
+    split: OwnSplit | None,
+    jobs: int,
+) -> tuple[DataSet, str]:
+    """Read and check a data set: decode every image that a split names, and compare every box with its image.
+
+    Args:
+        archives: the files of the set; only a set in the VOC layout has more than one.
+        classes: names to keep, in the order of their labels; None keeps all classes of the images in use, sorted.
+        other_classes: for objects of other classes: `drop` ignores them and keeps their images, `error` refuses them.
+        limit: largest number of images per split, the first of its list; None keeps all. With a limit, trainval is the
+            union of the limited train and val.
+        format: the format; `auto` takes the first that the set has.
+        split: the rule that makes missing splits; None makes none.
+        jobs: number of processes that decode, at most.
+
+    Returns:
+        the data set to be written, and lines for the user: the format that was found and the origin
+        of the splits, then what may be unexpected.
+
+    Raises:
+        InputError: the set has an error; the message names the first bad file in the order of ids, and the remedy.
+    """
+    found = _found(archives, format)
+    splits, made = found.splits, ""
+    if split is not None:
+        splits, made = completed(splits, sorted(found.images), split, "data.voc.split")
+    if not splits:
+        raise InputError(
+            f"{found.paths} has no list that names an image: write ImageSets/Main/train.txt, val.txt and test.txt, "
+            "with one image id per line"
+        )
+    splits = limited(with_trainval(splits), limit)
+    found.check(splits)
+    data, notes = checked(found._replace(splits=splits), classes=classes, other_classes=other_classes, jobs=jobs)
+    return data, "\n".join(["; ".join(filter(None, (found.note, made))), *notes])
+
+
+def _found(archives: Sequence[Archive], format: Format) -> Found:  # noqa: A002
+    tried = list(FIND) if format == "auto" else [format]
+    for name in tried:
+        if (found := FIND[name](archives)) is not None:
+            return found
+    paths = " and ".join(str(archive.path) for archive in archives)
+    raise InputError(
+        f"{paths} has no {', no '.join(NAMES[name] for name in tried)}: give a data set in one of these formats"
+        + ("" if format == "auto" else ", or set data.voc.format to auto")
+    )

@@ -1,0 +1,128 @@
+import json
+
+import pytest
+
+from src.errors import InputError
+from tests.ingest.boxed_sets import coco_json, drawn, labelimg_yolo, of, plain_coco, simple_coco
+from tests.ingest.test_formats import load
+
+IMAGE = {"id": 1, "file_name": "im0.png", "width": 64, "height": 32}
+OBJECT = {"image_id": 1, "category_id": 5, "bbox": [1, 2, 3, 4.5]}
+CLASS = {"id": 5, "name": "ball"}
+
+
+def one(**changes: object) -> dict[str, bytes]:
+    """Make a set of one file and one image; a part that is None is left out."""
+    content = {"images": [IMAGE], "annotations": [OBJECT], "categories": [CLASS], **changes}
+    kept = {name: part for name, part in content.items() if part is not None}
+    return {"train.json": json.dumps(kept).encode(), "images/im0.png": drawn(1)[0].content}
+
+
+def read(tmp_path, files: dict[str, bytes]):
+    return load(tmp_path, files, split=None)
+
+
+def test_crowds_are_difficult_and_ids_may_be_text(tmp_path) -> None:
+    crowd = {**OBJECT, "image_id": "1", "iscrowd": 1, "segmentation": {"counts": [1], "size": [32, 64]}}
+    data, _ = read(tmp_path, one(annotations=[OBJECT, crowd]))
+    assert data.images["im0"]["boxes"] == [[1, 2, 4, 6.5]] * 2
+    assert data.images["im0"]["difficult"] == [False, True]
+    assert data.splits == {"train": ["im0"], "trainval": ["im0"]}
+
+
+def test_the_size_may_be_missing_and_a_box_may_be_a_pixel_outside(tmp_path) -> None:
+    image = {"id": 1, "file_name": "im0.png", "width": 0}
+    data, _ = read(tmp_path, one(images=[image], annotations=[{**OBJECT, "bbox": [-1, 0, 66, 33]}]))
+    assert data.images["im0"]["boxes"] == [[0, 0, 64, 32]]
+
+
+def test_classes_without_objects_are_left_out(tmp_path) -> None:
+    data, _ = read(tmp_path, one(categories=[{"id": 0, "name": "balls", "supercategory": "none"}, CLASS]))
+    assert data.classes == ["ball"]
+
+
+BAD = {
+    "no JSON": ({"train.json": b"{"}, r"set\.zip: train\.json is not valid JSON .*correct or replace it"),
+    "another is no JSON": ({"val.json": b"{"}, r"set\.zip: val\.json is not valid JSON"),
+    "not UTF-8": ({"train.json": b"\xff{}"}, r"train\.json is not UTF-8"),
+    "no box": (one(annotations=[{"image_id": 1, "category_id": 5}]), r"train\.json: annotations\[0\]\.bbox: Field req"),
+    "short box": (one(annotations=[{**OBJECT, "bbox": [1, 2, 3]}]), r"annotations\[0\]\.bbox\[3\]: Field required"),
+    "NaN": (one(annotations=[{**OBJECT, "bbox": [1, 2, 3, float("nan")]}]), r"annotations\[0\]\.bbox\[3\].*finite"),
+    "no categories": (one(categories=None), r"train\.json: categories: Field required"),
+    "no file name": (one(images=[{"id": 1}]), r"images\[0\]\.file_name: Field required"),
+    "other category": (
+        one(annotations=[{**OBJECT, "category_id": 6}]),
+        r"annotations\[0\] names category 6, which the",
+    ),
+    "other image": (one(annotations=[{**OBJECT, "image_id": 6}]), r"annotations\[0\] names image 6, which the file"),
+    "no area": (
+        one(annotations=[{**OBJECT, "bbox": [1, 2, 0, 4]}]),
+        r"im0\.png: the box of 'ball' \(bbox 1, 2, 0, 4\) has",
+    ),
+    "outside": (
+        one(annotations=[{**OBJECT, "bbox": [60, 2, 9, 4]}]),
+        r"\(bbox 60, 2, 9, 4\) lies outside its image of 64",
+    ),
+    "turned": (
+        one(images=[{**IMAGE, "width": 32, "height": 64}]),
+        r"im0\.png: its size gives \(height, width\) = \(64, 32",
+    ),
+    "no objects": (one(annotations=[]), "no image of any split has an object"),
+    "image missing": (
+        one(images=[{**IMAGE, "file_name": "b.png"}]),
+        r"train\.json names the image 'b\.png', which .*set\.zip does not have \(1 images\): add the images",
+    ),
+    "no image decodes": ({"images/im0.png": b"no image"}, r"images/im0\.png does not decode"),
+    "split and none": ({"all.json": one()["train.json"]}, r"all\.json tells no split, and other files do \(train\)"),
+    "objects differ": (
+        {"val.json": one(annotations=[])["train.json"]},
+        r"different objects for images/im0\.png: remove",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_error_that_names_file_and_remedy(tmp_path, case) -> None:
+    changes, message = BAD[case]
+    with pytest.raises(InputError, match=message) as caught:
+        read(tmp_path, {**one(), **changes})
+    assert "set.zip" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_many_missing_images_are_counted(tmp_path) -> None:
+    images = drawn(6)
+    with pytest.raises(InputError, match=r"names the image 'im0\.png' and 5 more, which .* \(1 images\)"):
+        load(tmp_path, {"a.json": coco_json(images), "images/x.png": images[0].content})
+
+
+def test_the_line_counts_files_and_images_that_no_file_names(tmp_path) -> None:
+    images = drawn()
+    files = {name: content for name, content in plain_coco(images).items() if "instances_test" not in name}
+    assert load(tmp_path, files)[1].startswith(
+        "COCO: 2 files (instances_train2017.json, instances_val2017.json), 6 images (3 more images are in no file); "
+        "no test"
+    )
+
+
+def test_an_image_in_two_files_is_one_image_in_two_splits(tmp_path) -> None:
+    images = drawn()
+    files = {**simple_coco(images), "val.json": coco_json([*of(images, "val"), *of(images, "test")])}
+    data, _ = load(tmp_path, files)
+    assert set(data.splits["test"]) < set(data.splits["val"])
+    assert len(data.images) == 9
+
+
+def test_folders_of_images_tell_the_splits_of_one_file(tmp_path) -> None:
+    images = drawn()
+    names = {image.stem: f"{image.split}/{image.stem}.png" for image in images}
+    files = {"set.json": coco_json(images, names), **{names[image.stem]: image.content for image in images}}
+    data, _ = load(tmp_path, files)
+    assert sorted(data.splits["val"]) == ["val/im1", "val/im4", "val/im7"]
+
+
+def test_json_of_something_else_does_not_matter_beside_labels_of_yolo(tmp_path) -> None:
+    files = {**labelimg_yolo(drawn(20)), "settings.json": b"{ // no JSON", "package.json": b"[]"}
+    assert load(tmp_path, files)[1].startswith("YOLO: 20 images")
+    with pytest.raises(InputError, match=r"settings\.json is not valid JSON"):
+        load(tmp_path, {"settings.json": b"{", "README.txt": b"", "README.md": b"", "a.png": drawn(1)[0].content})
