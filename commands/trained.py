@@ -70,6 +70,7 @@ def rcnn(params: Params, device: torch.device) -> Rcnn:
         propose=proposer(params, device),
         settings=params.warp,
         layer=params.features.layer,
+        precision=params.features.precision,
         rules=params.detect_rcnn,
         device=device,
     )

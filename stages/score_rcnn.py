@@ -43,6 +43,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
         out,
         result=Result(scorer.rows, scorer.width),
         layer=layer,
+        precision=params.features.precision,
         settings=params.warp,
         batch_size=BATCH_SIZE,
         device=torch.device(device()),

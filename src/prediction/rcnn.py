@@ -1,8 +1,8 @@
 """R-CNN for one image: proposals, warped regions, features, SVMs, box regression, non-maximum suppression.
 
 The model files give the network's backbone, width and classes, the planes, the regression and the factors of the
-features. params.yaml gives `selective_search` and `seed` (through `propose`), `warp`, `features.layer` and
-`detect_rcnn`. N proposals, C classes without background, D numbers per region.
+features. params.yaml gives `selective_search` and `seed` (through `propose`), `warp`, `features.layer`,
+`features.precision` and `detect_rcnn`. N proposals, C classes without background, D numbers per region.
 """
 
 from collections.abc import Callable
@@ -44,6 +44,7 @@ class Rcnn:
         propose: Propose,
         settings: Warp,
         layer: str,
+        precision: str = "32-true",
         rules: DetectRcnn,
         device: torch.device,
     ) -> None:
@@ -52,7 +53,8 @@ class Rcnn:
         net = network.build(facts["backbone"], len(self.classes) + 1, pool=facts["pool"], hidden=facts["hidden"])
         net.load_state_dict(tensors)
         self.net = net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.propose, self.settings, self.layer, self.rules, self.device = propose, settings, layer, rules, device
+        self.propose, self.settings, self.rules, self.device = propose, settings, rules, device
+        self.layer, self.precision = layer, precision
         self.scorer = Scorer(svm, bbox, sum(network.widths(net, layer)), layer)
 
     def describe(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -63,7 +65,7 @@ class Rcnn:
                 regions = boxes[first : first + BATCH_SIZE]
                 crops = warp(image, regions, size=self.settings.size, context=self.settings.context)
                 pixels = normalize(torch.from_numpy(crops).to(self.device))
-                features.append(network.describe(self.net, pixels, self.layer).half().cpu().numpy())
+                features.append(network.describe(self.net, pixels, self.layer, self.precision).half().cpu().numpy())
         return np.concatenate(features)
 
     def score(self, image: np.ndarray, boxes: np.ndarray) -> Scored:

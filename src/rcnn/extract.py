@@ -58,6 +58,7 @@ def extract(
     *,
     result: Result | None = None,
     layer: str,
+    precision: str = "32-true",
     settings: Warp,
     batch_size: int,
     device: torch.device,
@@ -77,7 +78,7 @@ def extract(
         regions: records of `boxes` and `flipped` by image; there may be none.
         path: the file to write; it appears when it is complete.
         result: numbers to write in place of the features; None writes the features.
-        layer: as for `src.rcnn.network.describe`.
+        layer, precision: as for `src.rcnn.network.describe`.
         settings: the section `warp`.
         batch_size: regions per batch; a batch may hold crops of several images.
         device: the network's device.
@@ -100,7 +101,7 @@ def extract(
             for part in (ids[first : first + size] for first in range(0, len(ids), size))
         ]
         crops = partial(Crops, data, settings=settings, batch_size=batch_size)
-        describe = partial(_describe, of, model, crops, temporary, layer, device, workers)
+        describe = partial(_describe, of, model, crops, temporary, layer, precision, device, workers)
         parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {size} images at a time")
 
 
@@ -114,6 +115,7 @@ def _describe(
     crops: Callable[[Mapping[str, Record]], Crops],
     path: Path,
     layer: str,
+    precision: str,
     device: torch.device,
     workers: int,
     chunk: tuple[int, Mapping[str, Record]],
@@ -127,19 +129,21 @@ def _describe(
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
-            for described in _ahead(model, batches, layer, device):
+            for described in _ahead(model, batches, layer, precision, device):
                 array[row : row + len(described)] = of(described)
                 row += len(described)
     finally:
         torch.set_num_threads(threads)
 
 
-def _ahead(model: nn.Module, batches: Iterable[Tensor], layer: str, device: torch.device) -> Iterator[np.ndarray]:
+def _ahead(
+    model: nn.Module, batches: Iterable[Tensor], layer: str, precision: str, device: torch.device
+) -> Iterator[np.ndarray]:
     """Yield the features of each batch after the next batch was prepared, because a GPU computes meanwhile."""
     waiting: Tensor | None = None
     for crops in batches:
         if waiting is not None:
             yield waiting.cpu().numpy()
-        waiting = network.describe(model, normalize(crops.to(device)), layer).half()
+        waiting = network.describe(model, normalize(crops.to(device)), layer, precision).half()
     if waiting is not None:
         yield waiting.cpu().numpy()

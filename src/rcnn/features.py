@@ -7,6 +7,7 @@ memory map, so memory stays bounded for any number of images. It imports no netw
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import field_validator
@@ -27,6 +28,7 @@ class Features(Section):
 
     proposals: str
     layer: str
+    precision: Literal["32-true", "bf16-mixed"]
     flip_iou_thresh: Fraction | None
     norm: Positive
 

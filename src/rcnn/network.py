@@ -5,6 +5,7 @@ consists of `features`, `avgpool` and a `classifier` with three linear layers.
 """
 
 import math
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -60,19 +61,22 @@ def _initialise(layer: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def describe(model: nn.Module, crops: Tensor, layer: str) -> Tensor:
+def describe(model: nn.Module, crops: Tensor, layer: str, precision: str = "32-true") -> Tensor:
     """Compute the features of crops: pool5 (flattened), or fc6 or fc7 after their ReLU (R-CNN Sec. 3.2).
 
     Args:
         model: the network, in eval mode so that dropout is off.
         crops: [N, 3, S, S].
         layer: one of `src.rcnn.features.LAYERS`, or several joined by `+`, such as `pool5+fc7`.
+        precision: `32-true`, or `bf16-mixed` for products of bfloat16 numbers.
 
     Returns:
         [N, D]; the features of several layers are concatenated.
     """
-    features = model.avgpool(model.features(crops)).flatten(1)  # type: ignore[operator]
-    return torch.cat([head(model, name)(features) for name in layer.split("+")], dim=1)
+    mixed = torch.autocast(crops.device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
+    with mixed:
+        features = model.avgpool(model.features(crops)).flatten(1)  # type: ignore[operator]
+        return torch.cat([head(model, name)(features) for name in layer.split("+")], dim=1)
 
 
 def head(model: nn.Module, layer: str) -> nn.Sequential:

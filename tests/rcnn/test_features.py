@@ -253,8 +253,8 @@ def test_the_scale_brings_the_mean_norm_to_1_with_an_equal_share_for_each_layer(
 @pytest.mark.parametrize("layer", ["pool6", "", "pool5+", "fc6 + fc7"])
 def test_an_unknown_layer_is_refused_with_those_there_are(layer: str) -> None:
     with pytest.raises(ValidationError, match=r"must be one of pool5, fc6, fc7, or some of them joined by \+"):
-        Features(proposals="selective_search", layer=layer, flip_iou_thresh=None, norm=20.0)
-    Features(proposals="selective_search", layer="fc6+pool5", flip_iou_thresh=0.6, norm=20.0)
+        Features(proposals="selective_search", layer=layer, precision="32-true", flip_iou_thresh=None, norm=20.0)
+    Features(proposals="selective_search", layer="fc6+pool5", precision="32-true", flip_iou_thresh=0.6, norm=20.0)
 
 
 def test_features_are_read_as_a_view_of_the_file(

@@ -77,6 +77,15 @@ def test_layers_are_those_of_torchvisions_alexnet(published: nn.Module) -> None:
             assert (seen[layer] > 0).any()
 
 
+def test_products_in_bfloat16_give_nearly_the_same_features(small: nn.Module) -> None:
+    crops = torch.randn(3, 3, 99, 99)
+    with torch.inference_mode():
+        exact, rough = (network.describe(small, crops, "pool5+fc7", name) for name in ("32-true", "bf16-mixed"))
+    assert rough.dtype == torch.bfloat16
+    assert not torch.equal(exact, rough.float())
+    torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.02 * exact.abs().max().item())
+
+
 def test_describing_changes_nothing_in_the_network(small: nn.Module) -> None:
     crops = torch.randn(2, 3, 63, 63)
     with torch.inference_mode():

@@ -25,7 +25,7 @@ from tests.stages.described import write_described
 PER_OBJECT = 20
 PARAMS = Params(
     splits=Splits(finetune="x", detectors="x", validation=None, train="train", test="x"),
-    features=Features(proposals="x", layer="fc7", flip_iou_thresh=None, norm=20.0),
+    features=Features(proposals="x", layer="fc7", precision="32-true", flip_iou_thresh=None, norm=20.0),
     train_bbox=TrainBbox(iou_thresh=0.6, ridge_lambda=[1e-3]),
 )
 Trained = Callable[..., dict[str, Any]]

@@ -37,7 +37,7 @@ def params(svm_rules: TrainSvm) -> Params:
     return Params(
         seed=0,
         splits=Splits(finetune="x", detectors="x", validation=None, train="train", test="x"),
-        features=Features(proposals="x", layer="fc7", flip_iou_thresh=None, norm=20.0),
+        features=Features(proposals="x", layer="fc7", precision="32-true", flip_iou_thresh=None, norm=20.0),
         train_svm=svm_rules,
     )
 
