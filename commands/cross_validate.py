@@ -56,8 +56,8 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
         )
         train(training, model, fresh, data, ids[kept].tolist(), [], section)
         batches = LabelledBatches(data, ids[held_out].tolist(), section.input, batch_size=BATCH_SIZE)
-        device = training.fabric.device
-        results.append(figures(*predict(model.to(device).eval(), batches, device, flip=section.predict.flip)))
+        model = model.to(training.fabric.device).eval()
+        results.append(figures(*predict(model, training.loader(batches), flip=section.predict.flip)))
         print(f"fold {number} of {folds}: accuracy {results[-1]['accuracy']:.3f}")
     summary = {name: [fold[name] for fold in results] for name in results[0]}
     mean = {name: float(np.mean(values)) for name, values in summary.items()}

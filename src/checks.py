@@ -17,6 +17,7 @@ from torch import nn
 
 from src import plugins
 from src.detection.running import class_agnostic
+from src.detection.training import VAL_MAP
 from src.errors import InputError
 from src.rcnn import network
 from src.rcnn.finetune import PRETRAINED
@@ -90,9 +91,15 @@ def best_by(params: Params) -> Iterator[str]:
     trainers: dict[str, Any] = {"finetune": params.finetune, "pretrain_alexnet": params.pretrain_alexnet}
     trainers |= {f"detectors.{name}": section for name, section in params.detectors}
     trainers |= {f"classifiers.{name}": section for name, section in params.classifiers}
+    with_map = {f"detectors.{name}" for name, _ in params.detectors if not class_agnostic(name)}
     wrong: dict[str, str] = {}
     for key, section in trainers.items():
         name = section.train.over(params.train).best_by
+        if name == VAL_MAP and key not in with_map:
+            yield (
+                f"params.yaml: {key}.train.best_by = {VAL_MAP!r}: only a detector that distinguishes classes has a mAP "
+                f"({', '.join(sorted(with_map))}): use val_loss"
+            )
         if name != LAST and not name.startswith("val_"):  # which figures exist depends on the losses
             wrong[f"{key}.train" if "best_by" in section.train.model_fields_set else "train"] = name
     for section_key, name in wrong.items():

@@ -13,7 +13,7 @@ from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.splits import Splits
 from stages.command import command
-from stages.environment import device
+from stages.environment import device, workers
 
 
 class Params(Sections):
@@ -29,9 +29,10 @@ def run(params: Params, *, detector: str, images: Path, weights: Path, model: Pa
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids = data.ids(params.splits.test)
-    write_records(out / "untrained.npz", detect(module, net, section, data, ids, torch.device(device())))
+    torch_device = torch.device(device())
+    write_records(out / "untrained.npz", detect(module, net, section, data, ids, torch_device, workers()))
     net.load_state_dict(read_tensors(model)[0])
-    detections = detect(module, net, section, data, ids, torch.device(device()))
+    detections = detect(module, net, section, data, ids, torch_device, workers())
     write_records(out / "detections.npz", detections)
     print(f"{sum(len(record['boxes']) for record in detections.values())} detections in {len(detections)} images")
 

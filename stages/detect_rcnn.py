@@ -1,14 +1,12 @@
-"""Detect with R-CNN on the test images: scores of the SVMs, non-maximum suppression, box regression."""
+"""Detect with R-CNN on the test images from the scores of the proposals: threshold, suppression, box regression."""
 
 from pathlib import Path
 
-import numpy as np
-
 from src.files.boxed_images import BoxedImages
 from src.files.records import read_records, write_records
-from src.files.storage import read_npz
 from src.params import Sections, Seed
 from src.rcnn.detect import DetectRcnn, detect_all
+from src.rcnn.score import read_scores
 from src.splits import Splits
 from stages.command import command
 
@@ -21,13 +19,13 @@ class Params(Sections):
     detect_rcnn: DetectRcnn
 
 
-def run(params: Params, *, images: Path, features: Path, regions: Path, svm: Path, bbox: Path, out: Path) -> None:
+def run(params: Params, *, images: Path, proposals: Path, scores: Path, out: Path) -> None:
     """Write `detections.npz` and two variants: without box regression, and a random ranking of the same proposals."""
-    data, vectors = BoxedImages(images), np.load(features, mmap_mode="r")
+    data = BoxedImages(images)
     sizes = {image_id: data.size(image_id) for image_id in data.ids(params.splits.test)}
-    variants = detect_all(
-        vectors, read_records(regions), sizes, read_npz(svm), read_npz(bbox), params.detect_rcnn, params.seed
-    )
+    proposed = read_records(proposals, list(sizes))
+    scored = read_scores(scores, proposed, list(sizes))
+    variants = detect_all(scored, proposed, sizes, params.detect_rcnn, params.seed)
     for name, records in variants.items():
         write_records(out / f"{name}.npz", records)
     kept = variants["detections"].values()

@@ -4,6 +4,7 @@ docs/running.md lists the variables.
 """
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,25 +16,36 @@ from stages import arithmetic
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+ROOT = Path(__file__).resolve().parents[1]
+MAX_WORKERS = 8
 CHECKPOINTS = Path(".checkpoints")  # outside DVC's outputs, which DVC removes before a stage runs
 
 
 def jobs() -> int:
     """Return the number of processes that share the work of a stage: `JOBS`, or one per CPU of this process."""
-    from joblib import cpu_count  # knows affinity and containers, also where Python lacks `os.sched_getaffinity`
-
-    value = os.environ.get("JOBS", str(cpu_count()))
+    value = os.environ.get("JOBS", str(_cpus()))
     if not value.isdigit() or int(value) < 1:
         raise InputError(f"the environment has JOBS={value}, which must be a number of processes, at least 1")
     return int(value)
 
 
 def workers() -> int:
-    """Return the number of processes that prepare batches while a network runs: `WORKERS`, or 0."""
-    value = os.environ.get("WORKERS", "0")
+    """Return the number of processes that prepare batches while a network runs.
+
+    That is `WORKERS`, or one per CPU (at most 8) beside a GPU, or 0 on a CPU, which the network itself keeps busy.
+    """
+    value = os.environ.get("WORKERS")
+    if value is None:
+        return min(MAX_WORKERS, _cpus()) if device().startswith("cuda") else 0
     if not value.isdigit():
         raise InputError(f"the environment has WORKERS={value}, which must be a number of processes, 0 or more")
     return int(value)
+
+
+def _cpus() -> int:
+    from joblib import cpu_count  # knows affinity and containers, also where Python lacks `os.sched_getaffinity`
+
+    return int(cpu_count())
 
 
 def device() -> str:
@@ -49,10 +61,19 @@ def device() -> str:
 
 
 def fabric(precision: str) -> "Fabric":
-    """Return Lightning Fabric on `device()`, with the precision of the parameters."""
-    from lightning_fabric import Fabric  # as in `device`
+    """Return Lightning Fabric on `device()`, with the precision of the parameters.
+
+    On a GPU, products and convolutions of single-precision numbers are computed with TensorFloat-32 (10 bits of the
+    mantissa; sums keep their 23), and cuDNN tries its algorithms on the first batch of each size and takes the fastest.
+    """
+    import torch  # as in `device`
+    from lightning_fabric import Fabric
 
     kind, _, index = device().partition(":")
+    if kind == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
     return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)  # type: ignore[arg-type]
 
 
@@ -74,6 +95,14 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
     """Return the file for the state of the training `name`, so that an interrupted run resumes.
 
     The file's name is a hash of all that decides what the training computes: its parameters, the content of its input
-    files, and the arithmetic, because half a training in another arithmetic would be a result that nobody can repeat.
+    files, the arithmetic, and the code, because half a training by another arithmetic or by other code would be a
+    result that nobody can repeat. The code is that which this process has imported from `src/` and `stages/`.
     """
-    return CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, files)}.pt"
+    inputs = [*files, *_sources()]
+    return CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, inputs)}.pt"
+
+
+def _sources() -> list[Path]:
+    named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = {Path(file).resolve() for file in named if file}
+    return sorted(file for file in files if ROOT / "src" in file.parents or ROOT / "stages" in file.parents)

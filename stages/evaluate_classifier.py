@@ -13,8 +13,9 @@ from src.files.labelled_images import LabelledImages
 from src.files.storage import write_csv, write_json
 from src.files.weights import read_tensors
 from src.params import Sections
+from src.training.loading import Loader
 from stages.command import command
-from stages.environment import device
+from stages.environment import device, workers
 
 
 class Params(Sections):
@@ -32,7 +33,9 @@ def run(
     net, _ = start(lambda: module.build(len(data.classes), section.model), {}, "", seed=0)
     net.load_state_dict(read_tensors(model)[0])
     batches = LabelledBatches(data, ids, section.input, batch_size=BATCH_SIZE)
-    labels, scores = predict(net.to(torch_device).eval(), batches, torch_device, flip=section.predict.flip)
+    batches.keep_none()
+    loader = Loader(batches, workers(), torch_device)
+    labels, scores = predict(net.to(torch_device).eval(), loader, flip=section.predict.flip)
     metrics = evaluation.measure(ids, labels, scores, data.classes)
     table = evaluation.predictions(ids, labels, scores, data.classes)
     write_json(out, metrics)

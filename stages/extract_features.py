@@ -1,4 +1,4 @@
-"""Compute the features of each region once: proposals of all images, ground-truth boxes of the training images."""
+"""Compute the features of each region of the training images once: ground-truth boxes and proposals."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from src.files.weights import read_tensors
 from src.params import Sections
 from src.rcnn import network
 from src.rcnn.extract import extract
-from src.rcnn.features import Features, read_first, table_of, unit_scale
+from src.rcnn.features import Features, read_described, table_of, unit_scale
 from src.rcnn.warp import Warp
 from src.splits import Splits
 from stages.command import command
@@ -31,8 +31,8 @@ class Params(Sections):
 def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path, regions: Path, scale: Path) -> None:
     """Write the features, the regions that they belong to, and the factors that scale their mean norm to 1."""
     data = BoxedImages(images)
-    train, test = data.ids(params.splits.train), data.ids(params.splits.test)
-    table = table_of(data, proposals, train, test, params.features)
+    train = data.ids(params.splits.train)
+    table = table_of(data, proposals, train, params.features)
     tensors, facts = read_tensors(model)
     net = network.build(facts["backbone"], data.num_classes, pool=facts["pool"], hidden=facts["hidden"])
     net.load_state_dict(tensors)
@@ -49,7 +49,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path
         workers=0 if device() == "cpu" else workers(),
     )
     write_records(regions, table)
-    vectors, _ = read_first(out, regions, train)
+    vectors, _ = read_described(out, regions, train)
     write_npz(scale, {"scale": unit_scale(vectors, network.widths(net, params.features.layer))})
 
 

@@ -39,12 +39,14 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
         RegionBatches, data, rules=rules, settings=params.warp, batch_size=settings.batch_size, seed=params.seed
     )
     ids = data.ids(params.splits.finetune)
-    num_batches = settings.epochs * rules.batches_per_epoch
+    per_epoch = settings.batches_per_epoch
+    assert per_epoch is not None  # `Finetune` refuses null
+    num_batches = settings.epochs * per_epoch
     regions = batches(ids, read_records(proposals, ids), num_batches=num_batches, flip=rules.flip)
     held_out = None
     if params.splits.validation:
         ids = data.ids(params.splits.validation)
-        num_batches = rules.batches_per_epoch // 8 + 1
+        num_batches = per_epoch // 8 + 1
         held_out = batches(ids, read_records(proposals, ids), num_batches=num_batches, flip=False)
     print(f"{len(regions.objects)} object and {len(regions.backgrounds)} background regions to choose from")
     state = checkpoint("finetune", params.model_dump(), [images, proposals, weights])

@@ -15,8 +15,9 @@ from src.files.storage import write_json
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.splits import Splits
+from src.training.loading import Loader
 from stages.command import command
-from stages.environment import device
+from stages.environment import device, workers
 
 
 class Params(Sections):
@@ -35,13 +36,14 @@ def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, 
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids, torch_device = data.ids(*params.splits.of_regions()), torch.device(device())
-    test = DetectionBatches(data, data.ids(params.splits.test), size_of(section.model), batch_size=BATCH_SIZE)
+    batches = DetectionBatches(data, data.ids(params.splits.test), size_of(section.model), batch_size=BATCH_SIZE)
+    test = Loader(batches, workers(), torch_device)
 
     def proposals() -> tuple[dict[str, Record], dict[str, float]]:
-        detections = detect(module, net, section, data, ids, torch_device)
+        detections = detect(module, net, section, data, ids, torch_device, workers())
         torch.manual_seed(params.seed)  # the loss chooses anchors at random
         with torch.inference_mode():
-            figures = measure(module, net, section, test, torch_device)
+            figures = measure(module, net, section, test)
         return {image_id: {"boxes": record["boxes"]} for image_id, record in detections.items()}, figures
 
     boxes, before = proposals()

@@ -5,7 +5,7 @@ from typing import Any
 
 from src import plugins
 from src.detection.running import start
-from src.detection.training import train
+from src.detection.training import VAL_MAP, train
 from src.files.boxed_images import BoxedImages
 from src.files.versions import made_by
 from src.files.weights import read_tensors
@@ -34,7 +34,7 @@ def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path
     tensors, facts = read_tensors(weights)
     model, fresh = start(module, section, data.num_classes, tensors, params.seed)
     print(f"weights: {facts['source']}; {sum(value.numel() for value in model.parameters())} parameters")
-    trained = section.model_dump(exclude={"decode"})
+    trained = section.model_dump(exclude=set() if settings.best_by == VAL_MAP else {"decode"})
     computed = {**params.model_dump(exclude={"detectors"}), "detector": trained}
     held_out = data.ids(params.splits.validation) if params.splits.validation else []
     state = checkpoint(detector, computed, [images, weights])

@@ -8,7 +8,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.storage import read_npz, write_csv, write_json, write_npz
 from src.files.versions import KEY, installed
 from src.params import Sections, Seed
-from src.rcnn.features import Features, read_first
+from src.rcnn.features import Features, read_described
 from src.rcnn.mining import Round, TrainSvm, candidates, check_candidates, mine, solver_of
 from src.rcnn.planes import Plane
 from src.rcnn.rounds import summary, table
@@ -32,7 +32,7 @@ def run(
     """Write the planes of all classes, and the figures of each round of mining."""
     data, rules = BoxedImages(images), params.train_svm
     train = data.ids(params.splits.train)
-    vectors, records = read_first(features, regions, train)
+    vectors, records = read_described(features, regions, train)
     targets = {image_id: data.target(image_id) for image_id in train}
     classes = [candidates(records, targets, label, rules) for label in range(1, data.num_classes)]
     check_candidates(classes, data.classes)

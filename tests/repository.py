@@ -25,7 +25,7 @@ SMALL = {
     "pretrain_alexnet.train.batch_size": 32,
     "train.batch_size": 32,
     "finetune.train.epochs": 1,
-    "finetune.batches_per_epoch": 2,
+    "finetune.train.batches_per_epoch": 2,
     "finetune.hidden": 16,
     "train_svm.first_negatives": 50,
     "train_svm.rounds": 1,

@@ -91,7 +91,7 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(copy: Repos
     ("key", "value", "stages"),
     [
         ("detect_rcnn.nms_thresh", 0.45, {"check", "detect_rcnn"}),
-        ("train_bbox.ridge_lambda", 10.0, {"check", "train_bbox"}),
+        ("train_bbox.ridge_lambda", [10.0, 100.0], {"check", "train_bbox"}),
         ("evaluate.recall_at", [5], {"check", *(f"evaluate_proposals@{name}" for name in PROPOSALS)}),
         ("profile", "other", {"check"}),
         ("data.mnist.limit", 100, {"check", "download@mnist", "prepare@mnist"}),
@@ -100,7 +100,7 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(copy: Repos
         ("detectors.ssd300.loss.iou_thresh", 0.4, {"check", "train_detector@ssd300"}),
         ("detectors.rpn.decode.nms_thresh", 0.5, {"check", "propose_rpn"}),
         ("detectors.rpn.model.channels", 24, {"check", "train_detector@rpn", "propose_rpn"}),
-        ("features.proposals", "rpn", {"check", "finetune", "extract_features"}),
+        ("features.proposals", "rpn", {"check", "finetune", "extract_features", "score_rcnn", "detect_rcnn"}),
         ("classifiers.mobilenet_v3.predict.flip", True, {"check", "evaluate_classifier@mobilenet_v3"}),
         ("classifiers.resnet50.loss.focal_gamma", 2.0, {"check", "train_classifier@resnet50"}),
         ("finetune.weights", "none", {"check", "pretrain_alexnet", "download_weights", "finetune"}),

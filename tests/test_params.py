@@ -22,6 +22,7 @@ train:
   decay_biases: true
   batch_size: 128
   epochs: 10
+  batches_per_epoch: null
   schedule: constant
   lr_step: 1
   lr_milestones: []
@@ -55,7 +56,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_the_parameters_of_the_repository_are_right() -> None:
-    assert read_params(ROOT / "params.yaml", Params).train_bbox.ridge_lambda > 0
+    assert read_params(ROOT / "params.yaml", Params).train_bbox.ridge_lambda
 
 
 def change(path: Path, old: str, new: str) -> Path:
@@ -174,8 +175,8 @@ def test_rules_across_keys_are_checked() -> None:
         TrainSvm.model_validate(
             {
                 **{"solver": "sgd", "c": 1.0, "bias_multiplier": 1.0, "positive_weight": 1.0, "neg_iou_thresh": 0.3},
-                **{"neg_iou_zero": True, "neg_min_area": 0.0, "only_images_with_objects": False, "max_new": None},
-                **{"first_negatives": 1, "rounds": 1, "hard_margin": -1.0, "easy_margin": -0.9},
+                **{"neg_iou_zero": True, "neg_min_area": 0.0, "only_images_with_objects": False, "max_held": 9},
+                **{"first_negatives": 1, "rounds": 1, "retrain_every": 1, "hard_margin": -1.0, "easy_margin": -0.9},
                 "sgd": {"lr": 0.1, "lr_step": 1, "lr_gamma": 0.1, "epochs": 1},
             }
         )

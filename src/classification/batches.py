@@ -28,8 +28,16 @@ class LabelledBatches(EpochBatches):
         *,
         batch_size: int,
         seed: int = 0,
+        batches_per_epoch: int | None = None,
     ) -> None:
-        super().__init__(data.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
+        super().__init__(
+            data.path,
+            image_ids,
+            batch_size=batch_size,
+            seed=seed,
+            shuffle=augment is not None,
+            batches_per_epoch=batches_per_epoch,
+        )
         self.data = data
         self.fixed, self.random = fixed_steps(inputs, augment), random_steps(inputs, augment)
         self.normalise, self.mix = normalise(inputs.mean, inputs.std), mix(augment, len(data.classes))

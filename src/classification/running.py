@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from src.classification.batches import LabelledBatches
 from src.networks import starting_weights
+from src.training.loading import Loader
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"  # splits of a prepared data set
 BATCH_SIZE = 64  # not a parameter: it changes the speed, not the scores
@@ -31,20 +31,17 @@ def start(net: Callable[[], nn.Module], weights: dict[str, Tensor], key: str, se
     return model, starting_weights.load(model, weights, key) if weights else []
 
 
-def predict(
-    net: nn.Module, batches: LabelledBatches, device: torch.device, *, flip: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def predict(net: nn.Module, images: Loader, *, flip: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the ground-truth labels [N] and the predicted probabilities [N, C] of images, in their order.
 
     Args:
-        net: the network, in eval mode on `device`.
-        batches: the images, not augmented.
-        device: the network's device.
+        net: the network, in eval mode on the loader's device.
+        images: the loader of `LabelledBatches` that are not augmented.
         flip: take the mean with the probabilities of the mirror images.
     """
+    assert isinstance(images.data, LabelledBatches)
     labels, scores = [], []
-    for index in batches.epoch(0):
-        batch = move_data_to_device(batches[index], device)
+    for batch in images.on_device(images.data.epoch(0)):
         labels.append(batch["labels"].cpu().numpy())
         scores.append(probabilities(net, batch["images"], flip=flip))
     return np.concatenate(labels), np.concatenate(scores)

@@ -13,7 +13,8 @@ from src.classification.running import BATCH_SIZE, predict
 from src.evaluation.classification import figures
 from src.files.labelled_images import LabelledImages
 from src.networks.torchvision_classifier import last_layer
-from src.training.loop import Batches, Row, Run, fit
+from src.training.loading import Batches
+from src.training.loop import Row, Run, fit
 from src.training.optimizers import parameter_groups
 
 
@@ -39,22 +40,30 @@ def train(
             layer learn.
     """
     training = LabelledBatches(
-        data, image_ids, recipe.input, recipe.augment, batch_size=run.settings.batch_size, seed=run.seed
+        data,
+        image_ids,
+        recipe.input,
+        recipe.augment,
+        batch_size=run.settings.batch_size,
+        seed=run.seed,
+        batches_per_epoch=run.settings.batches_per_epoch,
     )
     labels = [data.label(image_id) for image_id in image_ids]
     weights = class_weights(recipe.loss, data.classes, labels)
     weights = None if weights is None else weights.to(run.fabric.device)
-    validation = LabelledBatches(data, held_out, recipe.input, batch_size=BATCH_SIZE) if held_out else None
+    loader, validation = run.loader(training), None
+    if held_out:
+        validation = run.loader(LabelledBatches(data, held_out, recipe.input, batch_size=BATCH_SIZE))
 
     def batches(epoch: int) -> Batches:
-        return run.load(training, training.epoch(epoch))
+        return loader.load(training.epoch(epoch))
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         return {"loss": loss(net(batch["images"]), batch["labels"], recipe.loss, weights)}
 
     def validate(net: nn.Module) -> Iterator[tuple[str, float]]:
         assert validation is not None
-        for name, value in figures(*predict(net, validation, run.fabric.device)).items():
+        for name, value in figures(*predict(net, validation)).items():
             yield f"val_{name}", value
 
     def prepare(net: nn.Module, epoch: int) -> None:

@@ -31,8 +31,16 @@ class DetectionBatches(EpochBatches):
         *,
         batch_size: int,
         seed: int = 0,
+        batches_per_epoch: int | None = None,
     ) -> None:
-        super().__init__(data.path, image_ids, batch_size=batch_size, seed=seed, shuffle=augment is not None)
+        super().__init__(
+            data.path,
+            image_ids,
+            batch_size=batch_size,
+            seed=seed,
+            shuffle=augment is not None,
+            batches_per_epoch=batches_per_epoch,
+        )
         self.data, self.size = data, size
         self.fixed, self.random, self.normalise = fixed_steps(size, augment), random_steps(size, augment), normalise()
         self._kept = Kept(self._load, _num_bytes)

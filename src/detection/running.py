@@ -1,11 +1,10 @@
 """Start, measure and run a dense detector, given its file and its section of params.yaml."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import nn
 from tqdm import tqdm
 
@@ -16,6 +15,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.networks import starting_weights
 from src.params import Section
+from src.training.loading import Loader
 
 BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections
 
@@ -49,24 +49,29 @@ def start(
 
 
 def measure(
-    module: ModuleType, model: nn.Module, section: Any, data: DetectionBatches, device: torch.device
+    module: ModuleType,
+    model: nn.Module,
+    section: Any,
+    images: Loader,
+    detections: dict[str, Record] | None = None,
 ) -> dict[str, float]:
     """Compute the losses on images, and the detector's own `figures` if it has them.
 
     Args:
         module: the detector's file.
-        model: the network, in eval mode on `device`.
+        model: the network, in eval mode on the loader's device.
         section: the detector's parameters.
-        data: the images, not augmented; none of them is left out.
-        device: the network's device.
+        images: the loader of `DetectionBatches` that are not augmented; none of the images is left out.
+        detections: if given, it gets the detections of each image, as `detect` returns them.
 
     Returns:
         `loss`, the sum of all losses; each loss by its name, as a mean over the images; the figures by their names.
     """
+    data = images.data
+    assert isinstance(data, DetectionBatches)
     losses: dict[str, float] = {}
     counts: dict[str, float] = {}
-    for index in data.epoch(0):
-        batch = move_data_to_device(data[index], device)
+    for batch in images.on_device(data.epoch(0)):
         outputs = model(batch["images"])
         share = len(batch["ids"]) / len(data.image_ids)
         for name, value in module.loss(outputs, batch["targets"], section.loss).items():
@@ -74,22 +79,40 @@ def measure(
         if hasattr(module, "count"):
             for name, value in module.count(outputs, batch["targets"], section.loss).items():
                 counts[name] = counts.get(name, 0.0) + float(value)
+        if detections is not None:
+            detections.update(_decoded(module, section, outputs, batch["ids"], data.data))
     return {"loss": sum(losses.values()), **losses, **(module.figures(counts) if counts else {})}
 
 
 def detect(
-    module: ModuleType, model: nn.Module, section: Any, data: BoxedImages, ids: Sequence[str], device: torch.device
+    module: ModuleType,
+    model: nn.Module,
+    section: Any,
+    data: BoxedImages,
+    ids: Sequence[str],
+    device: torch.device,
+    workers: int = 0,
 ) -> dict[str, Record]:
-    """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0."""
-    rules: Section = section.decode
+    """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0.
+
+    `workers` processes prepare the images; 0: this process prepares them itself.
+    """
     batches = DetectionBatches(data, ids, size_of(section.model), batch_size=BATCH_SIZE)
+    batches.keep_none()
+    items = batches.epoch(0)
     model = model.to(device).eval()
     detections: dict[str, Record] = {}
     with torch.inference_mode():
-        for index in tqdm(batches.epoch(0), desc="detect", mininterval=1.0):
-            batch = batches[index]
-            outputs = model(batch["images"].to(device))
-            sizes = [data.size(image_id) for image_id in batch["ids"]]
-            for image_id, record in zip(batch["ids"], module.decode(outputs, sizes, rules), strict=True):
-                detections[image_id] = {name: value.cpu().numpy() for name, value in record.items()}
+        loaded = Loader(batches, workers, device).on_device(items)
+        for batch in tqdm(loaded, total=len(items), desc="detect", mininterval=1.0):
+            detections.update(_decoded(module, section, model(batch["images"]), batch["ids"], data))
     return detections
+
+
+def _decoded(
+    module: ModuleType, section: Any, outputs: Any, ids: Sequence[str], data: BoxedImages
+) -> Iterator[tuple[str, Record]]:
+    rules: Section = section.decode
+    sizes = [data.size(image_id) for image_id in ids]
+    for image_id, record in zip(ids, module.decode(outputs, sizes, rules), strict=True):
+        yield image_id, {name: value.cpu().numpy() for name, value in record.items()}

@@ -1,6 +1,7 @@
 """Train a dense detector: batches, loss, validation."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -9,9 +10,15 @@ from torch import Tensor, nn
 from src.detection.batches import DetectionBatches
 from src.detection.running import measure
 from src.detection.sizes import size_of
+from src.errors import InputError
+from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.files.boxed_images import BoxedImages
-from src.training.loop import Batches, Row, Run, fit
+from src.files.records import Record
+from src.training.loading import Batches
+from src.training.loop import Row, Run, fit
 from src.training.optimizers import parameter_groups
+
+VAL_MAP = "val_map"  # value of `best_by`; for detectors that distinguish classes
 
 
 def train(
@@ -27,7 +34,8 @@ def train(
     """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
 
     Args:
-        run: device, settings, seed, workers and checkpoint.
+        run: device, settings, seed, workers and checkpoint. If `best_by` is `val_map`, the mAP of the validation images
+            is computed (`average_precision`), with the section's `decode`; it costs a decoding of all of them.
         model: the network.
         fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
         data: the images.
@@ -37,11 +45,21 @@ def train(
         section: the detector's parameters.
     """
     size, batch_size = size_of(section.model), run.settings.batch_size
-    training = DetectionBatches(data, image_ids, size, section.augment, batch_size=batch_size, seed=run.seed)
-    validation = DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed) if held_out else None
+    training = DetectionBatches(
+        data,
+        image_ids,
+        size,
+        section.augment,
+        batch_size=batch_size,
+        seed=run.seed,
+        batches_per_epoch=run.settings.batches_per_epoch,
+    )
+    loader, validation = run.loader(training), None
+    if held_out:
+        validation = run.loader(DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed))
 
     def batches(epoch: int) -> Batches:
-        return run.load(training, training.epoch(epoch))
+        return loader.load(training.epoch(epoch))
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         named: dict[str, Tensor] = module.loss(net(batch["images"]), batch["targets"], section.loss)
@@ -49,8 +67,11 @@ def train(
 
     def validate(net: nn.Module) -> Iterator[tuple[str, float]]:
         assert validation is not None
-        for name, value in measure(module, net, section, validation, run.fabric.device).items():
+        detections: dict[str, Record] | None = {} if run.settings.best_by == VAL_MAP else None
+        for name, value in measure(module, net, section, validation, detections).items():
             yield f"val_{name}", value
+        if detections is not None:
+            yield VAL_MAP, average_precision(detections, data)
 
     return fit(
         run,
@@ -60,3 +81,16 @@ def train(
         validate=validate if validation else None,
         groups=parameter_groups(model, fresh, section.new_layer_lr, run.settings),
     )
+
+
+def average_precision(detections: Mapping[str, Record], data: BoxedImages) -> float:
+    """Compute the mAP of detections on their images as in `map_voc07`: IoU 0.5, mean over the classes that occur.
+
+    Raises:
+        InputError: no image has an object that is not difficult, so there is no mAP.
+    """
+    targets = {image_id: data.target(image_id) for image_id in detections}
+    value = mean_ap(map(voc07, voc_curves(detections, targets, data.classes).values()))
+    if math.isnan(value):
+        raise InputError(f"{data.path}: no validation image has an object, so there is no {VAL_MAP}: use val_loss")
+    return value

@@ -12,13 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from src.errors import InputError
 from src.files.records import Record
-from src.files.storage import read_npz
 from src.files.weights import read_tensors
 from src.rcnn import network
-from src.rcnn.detect import DetectRcnn, corrections, detect
-from src.rcnn.planes import Plane, scores
+from src.rcnn.detect import DetectRcnn, detect
+from src.rcnn.score import Scorer
 from src.rcnn.warp import Warp, normalize, warp
 
 BATCH_SIZE = 128  # regions; not a parameter, because it changes only the speed
@@ -55,19 +53,11 @@ class Rcnn:
         net.load_state_dict(tensors)
         self.net = net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.propose, self.settings, self.layer, self.rules, self.device = propose, settings, layer, rules, device
-        svms, self.regression = read_npz(svm), read_npz(bbox)
-        self.planes = [Plane(weight, bias) for weight, bias in zip(svms["weights"], svms["biases"], strict=True)]
-        self.scale = svms["scale"]
-        width = sum(network.widths(net, layer))
-        if len(self.scale) != width:
-            raise InputError(
-                f"{svm} was trained on features of {len(self.scale)} numbers, but features.layer = {layer} in "
-                f"params.yaml gives {width}: run `dvc repro`"
-            )
+        self.scorer = Scorer(svm, bbox, sum(network.widths(net, layer)), layer)
 
     def describe(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Return features [N, D] of regions [N, 4] of an image [H, W, 3], in half precision as the stage saves them."""
-        features = [np.zeros((0, len(self.scale)), np.float16)]
+        features = [np.zeros((0, len(self.scorer.scale)), np.float16)]
         with torch.inference_mode():
             for first in range(0, len(boxes), BATCH_SIZE):
                 regions = boxes[first : first + BATCH_SIZE]
@@ -78,9 +68,7 @@ class Rcnn:
 
     def score(self, image: np.ndarray, boxes: np.ndarray) -> Scored:
         """Compute the scores and the box corrections of proposals [N, 4]; N may be 0."""
-        features = self.describe(image, boxes)
-        svm_scores = scores(features, self.planes, self.scale)
-        return Scored(boxes, svm_scores, corrections(features, self.regression), image.shape[:2])
+        return Scored(boxes, *self.scorer(self.describe(image, boxes)), image.shape[:2])
 
     def finish(self, scored: Scored, rules: DetectRcnn | None = None, *, regress: bool = True) -> Record:
         """Return detections {boxes [K, 4], labels [K] from 1, scores [K]}, by class and descending score.

@@ -4,23 +4,29 @@ P is the number of pairs, D the number of features of a region.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import BeforeValidator, Field
 
 from src.boxes.geometry import encode
 from src.boxes.matching import best_match, without_difficult
 from src.boxes.target import Target
 from src.files.records import Record
 from src.params import Fraction, Positive, Section
+from src.rcnn.penalty import held_out_errors
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
 
 
 class TrainBbox(Section):
     """The section `train_bbox`: ridge regression of boxes."""
 
     iou_thresh: Fraction
-    ridge_lambda: Positive
+    ridge_lambda: Annotated[list[Positive], BeforeValidator(_listed), Field(min_length=1)]
 
 
 class Pairs(NamedTuple):
@@ -28,6 +34,7 @@ class Pairs(NamedTuple):
 
     rows: np.ndarray  # [P], rows of the features
     deltas: np.ndarray  # [P, 4]
+    images: np.ndarray  # [P], number of the image, from 0
 
 
 def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: int, iou_thresh: float) -> Pairs:
@@ -36,9 +43,9 @@ def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: i
     A proposal is near if its IoU with an object is above `iou_thresh`. Ground-truth boxes are left out: their deltas
     are 0. The x delta of a mirrored region is negated. P may be 0.
     """
-    rows, deltas = [np.zeros(0, int)], [np.zeros((0, 4), np.float32)]
+    rows, deltas, images = [np.zeros(0, int)], [np.zeros((0, 4), np.float32)], [np.zeros(0, int)]
     start = 0
-    for image_id, record in regions.items():
+    for number, (image_id, record) in enumerate(regions.items()):
         boxes, clear = record["boxes"], without_difficult(targets[image_id])
         gt_boxes = clear["boxes"][clear["labels"] == label]
         best, matched = best_match(boxes, gt_boxes)
@@ -48,8 +55,37 @@ def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: i
             wanted = encode(torch.from_numpy(boxes[near]), torch.from_numpy(gt_boxes[matched[near]])).numpy()
             wanted[record["flipped"][near], 0] *= -1
             deltas.append(wanted)
+            images.append(np.full(len(near), number))
         start += len(boxes)
-    return Pairs(np.concatenate(rows), np.concatenate(deltas))
+    return Pairs(np.concatenate(rows), np.concatenate(deltas), np.concatenate(images))
+
+
+def choose(
+    features: np.ndarray, factors: np.ndarray, classes: Sequence[Pairs], penalties: Sequence[float]
+) -> tuple[float, list[float] | None]:
+    """Choose one penalty for all classes and deltas: that with the smallest error on held-out images.
+
+    Args:
+        features: [R, D].
+        factors: [D], by which the features are multiplied.
+        classes: the pairs of each class.
+        penalties: penalties to choose from. A single one is taken as it is.
+
+    Returns:
+        the penalty, and the mean square error of each penalty over all pairs of the classes that have pairs in two
+        images or more. If no class has, the largest penalty is taken and there are no errors.
+    """
+    if len(penalties) == 1:
+        return penalties[0], None
+    total, count = np.zeros(len(penalties)), 0
+    for found in classes:
+        x = features[found.rows].astype(np.float32) * factors
+        errors = held_out_errors(x, found.deltas, found.images, penalties)
+        if errors is not None:
+            total, count = total + errors, count + found.deltas.size
+    if not count:
+        return max(penalties), None
+    return penalties[int(total.argmin())], (total / count).tolist()
 
 
 def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +126,7 @@ def fit_all(
     targets: Mapping[str, Target],
     classes: Sequence[str],
     rules: TrainBbox,
-) -> tuple[np.ndarray, np.ndarray, dict[str, dict[str, Any]]]:
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Fit the regression of every class.
 
     Args:
@@ -102,17 +138,29 @@ def fit_all(
         rules: the section `train_bbox`.
 
     Returns:
-        weights [C, D, 4], biases [C, 4], and a report per class: the number of pairs, the mean square error of the fit,
-        and that of the mean delta as a constant answer. Both errors are None without pairs.
+        weights [C, D, 4], biases [C, 4], and a report for the metrics: the number of pairs, the penalty, the error on
+        held-out images by penalty (None without a choice), and for each class the number of pairs, the mean square
+        error of the fit, and that of the mean delta as a constant answer. Both errors are None without pairs.
     """
+    every = [pairs(regions, targets, label, rules.iou_thresh) for label in range(1, len(classes) + 1)]
+    penalty, chosen_by = choose(features, factors, every, rules.ridge_lambda)
     weights, biases, report = [], [], {}
-    for label, name in enumerate(classes, start=1):
-        rows, deltas = pairs(regions, targets, label, rules.iou_thresh)
+    for name, (rows, deltas, _) in zip(classes, every, strict=True):
         x = features[rows].astype(np.float32) * factors
-        weight, bias = fit(x, deltas, rules.ridge_lambda)
+        weight, bias = fit(x, deltas, penalty)
         weights.append(weight)
         biases.append(bias)
         left = {"train_error": x @ weight + bias, "train_error_mean_delta": deltas.sum(axis=0) / max(len(rows), 1)}
         errors = {key: float(np.square(deltas - answer).mean()) if len(rows) else None for key, answer in left.items()}
         report[name] = {"pairs": len(rows), **errors}
-    return np.stack(weights), np.stack(biases), report
+    return (
+        np.stack(weights),
+        np.stack(biases),
+        {
+            "pairs": sum(row["pairs"] for row in report.values()),
+            "ridge_lambda": penalty,
+            "held_out_error": chosen_by
+            and {f"{key:g}": e for key, e in zip(rules.ridge_lambda, chosen_by, strict=True)},
+            "classes": report,
+        },
+    )

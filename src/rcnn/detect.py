@@ -9,8 +9,7 @@ from torchvision.ops import nms
 from src.boxes.geometry import clip, decode
 from src.files.records import Record
 from src.params import Count, Fraction, Section
-from src.rcnn.features import rows
-from src.rcnn.planes import Plane, scores
+from src.rcnn.score import Scores
 
 
 class DetectRcnn(Section):
@@ -19,18 +18,6 @@ class DetectRcnn(Section):
     score_thresh: float
     nms_thresh: Fraction
     max_per_image: Count
-
-
-def corrections(features: np.ndarray, regression: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Predict the deltas [N, C, 4] of regions with the box regression of each class.
-
-    Args:
-        features: [N, D], half precision, as they are stored.
-        regression: `weights` [C, D, 4], `biases` [C, 4] and `scale` [D], the factors of the features.
-    """
-    # [N, D] x [C, D, 4] -> [N, C, 4] is one matrix product here; einsum does not use one and takes 100 times as long.
-    deltas = np.tensordot(features.astype(np.float32) * regression["scale"], regression["weights"], ([1], [1]))
-    return deltas + regression["biases"]
 
 
 def select(boxes: np.ndarray, scores: np.ndarray, settings: DetectRcnn) -> np.ndarray:
@@ -91,22 +78,18 @@ def detect(
 
 
 def detect_all(
-    described: np.ndarray,
-    regions: Mapping[str, Record],
+    scored: Mapping[str, Scores],
+    proposals: Mapping[str, Record],
     sizes: Mapping[str, tuple[int, int]],
-    svm: Mapping[str, np.ndarray],
-    regression: Mapping[str, np.ndarray],
     settings: DetectRcnn,
     seed: int,
 ) -> dict[str, dict[str, Record]]:
     """Detect the objects in images, in three variants.
 
     Args:
-        described: features [R, D], half precision, possibly a memory map.
-        regions: records by image, in the order of the features' rows.
+        scored: scores and box corrections of the proposals by image.
+        proposals: records of `boxes` by image.
         sizes: (height, width) of each image to process.
-        svm: `weights` [C, D], `biases` [C] and `scale` [D].
-        regression: as for `corrections`.
         settings: the section `detect_rcnn`.
         seed: seed of the random scores.
 
@@ -114,16 +97,12 @@ def detect_all(
         `detections`, `no_bbox` (without box regression) and `random` (random scores for the same proposals), each with
         one record per image.
     """
-    planes = [Plane(weight, bias) for weight, bias in zip(svm["weights"], svm["biases"], strict=True)]
-    slices, rng = rows(regions), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     variants: dict[str, dict[str, Record]] = {"detections": {}, "no_bbox": {}, "random": {}}
     for image_id, size in sizes.items():
-        record = regions[image_id]
-        proposals = ~record["is_gt"] & ~record["flipped"]
-        boxes, x = record["boxes"][proposals], described[slices[image_id]][proposals]
-        image_scores = scores(x, planes, svm["scale"])
+        boxes = proposals[image_id]["boxes"]
+        image_scores, deltas = (np.array(values) for values in scored[image_id])  # read from the file once
         random_scores = rng.normal(size=image_scores.shape).astype(np.float32)
-        deltas = corrections(x, regression)
         variants["detections"][image_id] = detect(boxes, image_scores, settings, size=size, deltas=deltas)
         variants["no_bbox"][image_id] = detect(boxes, image_scores, settings, size=size)
         variants["random"][image_id] = detect(boxes, random_scores, settings, size=size)

@@ -1,12 +1,14 @@
 """Extraction of features: a network describes every region of every image, once.
 
-The array of features is written as a memory map, so memory stays bounded for any number of images.
+Written are the features, or numbers that are computed from them, such as scores (src/rcnn/score.py). The array is
+written as a memory map, so memory stays bounded for any number of images.
 """
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,10 +30,18 @@ CHUNK = 8  # images per process at a time
 BYTES = 2  # per half-precision number
 
 
-def check_space(folder: Path, num_regions: int, width: int) -> None:
-    """Raise an `InputError`, before hours of work, if the disk has too little space for the features."""
+class Result(NamedTuple):
+    """Numbers to write for each region in place of its features."""
+
+    of: Callable[[np.ndarray], np.ndarray]  # features [N, D], half precision -> [N, width]
+    width: int
+    dtype: type = np.float32
+
+
+def check_space(folder: Path, num_regions: int, width: int, num_bytes: int = BYTES) -> None:
+    """Raise an `InputError`, before hours of work, if the disk has too little space for the array."""
     folder.mkdir(parents=True, exist_ok=True)
-    needed, free = num_regions * width * BYTES, shutil.disk_usage(folder).free
+    needed, free = num_regions * width * num_bytes, shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
             f"{folder} needs {needed / 1e9:.1f} GB for {num_regions} regions of {width} numbers and has "
@@ -46,6 +56,7 @@ def extract(
     regions: Mapping[str, Record],
     path: Path,
     *,
+    result: Result | None = None,
     layer: str,
     settings: Warp,
     batch_size: int,
@@ -53,7 +64,7 @@ def extract(
     jobs: int = 1,
     workers: int = 0,
 ) -> None:
-    """Write the features of all regions as float16 [R, D], in the order of the regions.
+    """Write the features of all regions as float16 [R, D], or the numbers of `result`, in the order of the regions.
 
     On a CPU, `jobs` processes take `CHUNK` images at a time and use one thread each. So no process waits for the
     slowest thread of an operator, and the features do not depend on the number of processes. Another device has one
@@ -65,6 +76,7 @@ def extract(
         data: the images.
         regions: records of `boxes` and `flipped` by image; there may be none.
         path: the file to write; it appears when it is complete.
+        result: numbers to write in place of the features; None writes the features.
         layer: as for `src.rcnn.network.describe`.
         settings: the section `warp`.
         batch_size: regions per batch; a batch may hold crops of several images.
@@ -75,23 +87,29 @@ def extract(
     Raises:
         InputError: the disk has too little space.
     """
-    total, width = sum(len(record["boxes"]) for record in regions.values()), sum(network.widths(model, layer))
-    check_space(path.parent, total, width)
+    total = sum(len(record["boxes"]) for record in regions.values())
+    of, width, dtype = result or Result(_unchanged, sum(network.widths(model, layer)), np.float16)
+    check_space(path.parent, total, width, np.dtype(dtype).itemsize)
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     slices, ids = rows(regions), list(regions)
     size = CHUNK if device.type == "cpu" else max(len(ids), 1)
     with atomic(path) as temporary:
-        np.lib.format.open_memmap(temporary, "w+", np.float16, (total, width)).flush()
+        np.lib.format.open_memmap(temporary, "w+", dtype, (total, width)).flush()
         chunks = [
             (slices[part[0]].start, {image_id: regions[image_id] for image_id in part})
             for part in (ids[first : first + size] for first in range(0, len(ids), size))
         ]
         crops = partial(Crops, data, settings=settings, batch_size=batch_size)
-        describe = partial(_describe, model, crops, temporary, layer, device, workers)
+        describe = partial(_describe, of, model, crops, temporary, layer, device, workers)
         parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {size} images at a time")
 
 
+def _unchanged(features: np.ndarray) -> np.ndarray:
+    return features
+
+
 def _describe(
+    of: Callable[[np.ndarray], np.ndarray],
     model: nn.Module,
     crops: Callable[[Mapping[str, Record]], Crops],
     path: Path,
@@ -100,9 +118,9 @@ def _describe(
     workers: int,
     chunk: tuple[int, Mapping[str, Record]],
 ) -> None:
-    """Fill in the features of a chunk, which is (first row, regions by image)."""
+    """Fill in the rows of a chunk, which is (first row, regions by image)."""
     row, regions = chunk
-    features = np.load(path, mmap_mode="r+")
+    array = np.load(path, mmap_mode="r+")
     loader = DataLoader(crops(regions), batch_size=None, num_workers=workers)
     batches = tqdm(loader, desc="batches", mininterval=1.0, disable=device.type == "cpu")  # there the chunks have a bar
     threads = torch.get_num_threads()
@@ -110,7 +128,7 @@ def _describe(
     try:
         with torch.inference_mode():
             for described in _ahead(model, batches, layer, device):
-                features[row : row + len(described)] = described
+                array[row : row + len(described)] = of(described)
                 row += len(described)
     finally:
         torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Features of every region of every image, computed once for the SVMs and the box regression.
+"""Features of every region of the training images, computed once for the SVMs and the box regression.
 
 There are two files: the regions (records of `boxes`, `is_gt` and `flipped` per image) and one half-precision array
 [R, D] with one row per region, in the same order. src/rcnn/extract.py writes the array. This module reads it as a
@@ -38,19 +38,19 @@ class Features(Section):
         return layer
 
 
-def to_describe(proposals: np.ndarray, target: Target | None, flip_iou_thresh: float | None) -> Record:
-    """Select the regions of an image to describe.
+def to_describe(proposals: np.ndarray, target: Target, flip_iou_thresh: float | None) -> Record:
+    """Select the regions of a training image to describe.
 
     Args:
         proposals: [P, 4].
-        target: target of a training image; None for any other image, whose ground-truth boxes would reveal the answer.
+        target: target of the image.
         flip_iou_thresh: a region with this IoU or more with an object is also described mirrored; None mirrors none.
 
     Returns:
         {boxes [N, 4], is_gt [N], flipped [N]}: first the ground-truth boxes that are not difficult, then the proposals,
         then the mirrored regions in the same order. A mirrored region keeps its box in the original image.
     """
-    gt_boxes = np.zeros((0, 4), np.float32) if target is None else without_difficult(target)["boxes"]
+    gt_boxes = without_difficult(target)["boxes"]
     boxes = np.concatenate([gt_boxes, proposals])
     is_gt = np.arange(len(boxes)) < len(gt_boxes)
     mirrored = np.zeros(0, int)
@@ -63,17 +63,17 @@ def to_describe(proposals: np.ndarray, target: Target | None, flip_iou_thresh: f
     }
 
 
-def table_of(
-    data: BoxedImages, proposals: Path, train: Sequence[str], test: Sequence[str], rules: Features
-) -> dict[str, Record]:
-    """Return the regions to describe by image. Training images come first, and only they have ground-truth boxes."""
-    ids, trained = list(dict.fromkeys([*train, *test])), set(train)
-    proposed = read_records(proposals, ids)
+def unlabelled(proposals: np.ndarray) -> Record:
+    """Return proposals [P, 4] as the regions of an image whose objects must not be known; nothing is mirrored."""
+    return {"boxes": proposals, "is_gt": np.zeros(len(proposals), bool), "flipped": np.zeros(len(proposals), bool)}
+
+
+def table_of(data: BoxedImages, proposals: Path, train: Sequence[str], rules: Features) -> dict[str, Record]:
+    """Return the regions of the training images to describe, by image."""
+    proposed = read_records(proposals, train)
     return {
-        image_id: to_describe(
-            proposed[image_id]["boxes"], data.target(image_id) if image_id in trained else None, rules.flip_iou_thresh
-        )
-        for image_id in ids
+        image_id: to_describe(record["boxes"], data.target(image_id), rules.flip_iou_thresh)
+        for image_id, record in proposed.items()
     }
 
 
@@ -86,13 +86,12 @@ def rows(regions: Mapping[str, Record]) -> dict[str, slice]:
     }
 
 
-def read_first(features: Path, regions: Path, image_ids: Sequence[str]) -> tuple[np.ndarray, dict[str, Record]]:
-    """Read the features [R, D] (a memory map) and the regions of the training images, which come first in the files."""
+def read_described(features: Path, regions: Path, image_ids: Sequence[str]) -> tuple[np.ndarray, dict[str, Record]]:
+    """Read the features [R, D] (a memory map) and the regions of the training images."""
     table = read_records(regions)
-    if list(table)[: len(image_ids)] != list(image_ids):
-        raise InputError(f"{regions} does not begin with the training images: run `dvc repro extract_features`")
-    first = {image_id: table[image_id] for image_id in image_ids}
-    return np.load(features, mmap_mode="r")[: sum(len(record["boxes"]) for record in first.values())], first
+    if list(table) != list(image_ids):
+        raise InputError(f"{regions} is not of the training images: run `dvc repro extract_features`")
+    return np.load(features, mmap_mode="r"), table
 
 
 def unit_scale(features: np.ndarray, widths: Sequence[int]) -> np.ndarray:

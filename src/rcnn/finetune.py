@@ -30,7 +30,6 @@ class Finetune(Section):
     pool: Count | None
     hidden: Count
     dropout: Fraction
-    batches_per_epoch: Count
     fg_fraction: Fraction
     fg_iou_thresh: Fraction
     bg_iou_min: Fraction
@@ -42,6 +41,12 @@ class Finetune(Section):
     train_convolutions: bool
     new_layer_lr: Positive
     train: TrainOverrides = TrainOverrides()
+
+    @model_validator(mode="after")
+    def _counted(self) -> "Finetune":
+        if self.train.batches_per_epoch is None:
+            raise ValueError("train.batches_per_epoch must be a number: batches of regions have no last one")
+        return self
 
     @model_validator(mode="after")
     def _taught(self) -> "Finetune":
@@ -132,6 +137,10 @@ class RegionBatches(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return self.num_batches
+
+    def fill(self) -> None:
+        """Decode the images that fit into memory, so that forked workers inherit them."""
+        self._kept.fill(self.image_ids)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return `ids` of the images, `crops` uint8 [B, S, S, 3] in the order of the ids, and `labels` int64 [B].

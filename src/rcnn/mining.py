@@ -1,9 +1,15 @@
-"""Rounds of hard-negative mining (R-CNN Sec. 2.3, App. B; Felzenszwalb et al. 2010), for all classes in parallel.
+"""Hard-negative mining (R-CNN Sec. 2.3, App. B; Felzenszwalb et al. 2010), for all classes at once, in bounded memory.
 
-Each round fits a plane to the positives and the held negatives, scores the whole pool, adds the negatives with a high
-score, and drops those with a low one. A region is identified by its row in the features, that is by image *and* box:
-the same rectangle in another image is another negative. The pool is scored in blocks, including the last partial one,
-and may be larger than memory.
+A pass reads the pool once, in blocks of `src.rcnn.planes.BLOCK` regions, as rcnn's `rcnn_train.m` reads it image by
+image: one matrix product scores a block for all classes, and a class takes its negatives with a high score. After a
+block in which a class has `retrain_every` new ones, it is fitted again, and its negatives with a low score leave. A
+class holds at most `max_held` negatives, so the memory of a fit does not grow with the pool:
+
+    (12 to 28 bytes) x (positives + max_held) x features of a region, per process
+
+They are 4 for the features, 8 for liblinear's double precision, and 16 for each number in its sparse format, which
+leaves zeros out; features after a ReLU are mostly zeros. Beside the fits there are a block of features and 4 bytes per
+class and region of the pool.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +27,8 @@ from src.files.records import Record
 from src.parallel import parallel_map
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn import solvers
-from src.rcnn.planes import Plane, scores
+from src.rcnn.held import Held
+from src.rcnn.planes import Plane, blocks, release, scores, take
 from src.rcnn.solvers import Objective, Sgd, objective
 
 Solver = Callable[[np.ndarray, np.ndarray], Plane]
@@ -42,13 +49,16 @@ class TrainSvm(Section):
     rounds: Count
     hard_margin: float
     easy_margin: float
-    max_new: Count | None
+    retrain_every: Count
+    max_held: Count
     sgd: Sgd
 
     @model_validator(mode="after")
     def _margins(self) -> "TrainSvm":
         if self.easy_margin > self.hard_margin:
             raise ValueError("easy_margin must not be above hard_margin, or a negative could be both hard and easy")
+        if self.first_negatives > self.max_held:
+            raise ValueError("first_negatives must not be above max_held, the largest number of negatives of a fit")
         return self
 
 
@@ -62,16 +72,18 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Round:
-    """The results of one class in one round; the fields are the columns of metrics/rounds.csv."""
+    """The results of one class in one pass over the pool; the fields are the columns of metrics/rounds.csv."""
 
     round: int
     label: int
     positives: int
-    negatives: int  # held negatives in this round's fit
+    negatives: int  # in the last fit
     newly_hard: int
-    evicted: int
-    pool_accuracy: float  # share of the pool that the plane puts on the negative side
-    objective: Objective
+    evicted: int  # dropped because they became easy
+    crowded_out: int  # dropped because `max_held` were harder
+    fits: int
+    pool_accuracy: float  # share of the pool that was on the negative side when the pass came to it
+    objective: Objective  # of the last fit
 
 
 def candidates(regions: Mapping[str, Record], targets: Mapping[str, Target], label: int, rules: TrainSvm) -> Candidates:
@@ -109,7 +121,7 @@ def candidates(regions: Mapping[str, Record], targets: Mapping[str, Target], lab
             )
             pool.append(start + np.flatnonzero(negative & ~near_difficult(boxes, of_class, rules.neg_iou_thresh)))
         start += len(boxes)
-    return Candidates(np.concatenate([np.zeros(0, int), *positives]), np.concatenate([np.zeros(0, int), *pool]))
+    return Candidates(*(np.concatenate([np.zeros(0, int), *rows]).astype(np.int32) for rows in (positives, pool)))
 
 
 def mine(
@@ -122,7 +134,7 @@ def mine(
     seed: int,
     jobs: int = 1,
 ) -> Iterator[tuple[list[Plane], list[Round]]]:
-    """Fit and mine in rounds.
+    """Fit to random negatives, then pass over the pool and fit again to what is hard.
 
     Args:
         features: [R, D], half precision, possibly a memory map.
@@ -131,61 +143,77 @@ def mine(
         solver: (positives [P, D], negatives [N, D]) -> plane.
         rules: the section `train_svm`.
         seed: seed of the choice of the first negatives.
-        jobs: parallel processes, one class each. Not threads: liblinear's random generator is global to a process. A
-            memory map is passed to the processes by its file name.
+        jobs: parallel processes, one class each; the result does not depend on them. Not threads: liblinear's random
+            generator is global to a process. A memory map is passed to the processes by its file name.
 
     Yields:
-        After each round, the planes of all classes and a `Round` per class. There are `rules.rounds` rounds of mining,
-        or fewer if a round finds nothing new, and then a last fit to all held negatives. The `newly_hard` of this fit
-        counts the negatives that another round would have added.
+        After each pass, the planes of all classes, fitted to all that the pass left, and a `Round` per class. There are
+        `rules.rounds` passes, or fewer if one finds nothing new.
     """
     rng = np.random.default_rng(seed)
-    held = [np.sort(rng.permutation(class_rows.pool)[: rules.first_negatives]) for class_rows in classes]
+    held = [Held(np.sort(rng.permutation(class_rows.pool)[: rules.first_negatives])) for class_rows in classes]
+    every = range(len(classes))
+    fits: dict[int, tuple[Plane, Objective]] = {}
 
-    for number in range(1, rules.rounds + 2):
-        rows = [(class_rows.positives, index) for class_rows, index in zip(classes, held, strict=True)]
-        fits = parallel_map(partial(_fit, features, scale, solver, rules), rows, jobs, f"SVMs, round {number}")
-        planes, objectives = zip(*fits, strict=True)
-        pool_scores = scores(features, planes, scale)
-        table = []
-        for column, (class_rows, value) in enumerate(zip(classes, objectives, strict=True)):
-            fitted = held[column]
-            held[column], newly_hard, evicted = update(fitted, class_rows.pool, pool_scores[:, column], rules)
-            accuracy = float((pool_scores[class_rows.pool, column] < 0).mean())
-            counts = len(class_rows.positives), len(fitted), newly_hard, evicted
-            table.append(Round(number, column + 1, *counts, accuracy, value))
-        yield list(planes), table
+    def fit(due: Sequence[int], place: str) -> None:
+        rows = [(classes[column].positives, held[column].rows) for column in due]
+        made = parallel_map(partial(_fit, features, scale, solver, rules), rows, jobs, f"SVMs, {place}")
+        for column, (plane, value, negative_scores) in zip(due, made, strict=True):
+            fits[column] = plane, value
+            held[column].fit_done(negative_scores, rules.easy_margin)
+
+    fit(every, "first fit")
+    for number in range(1, rules.rounds + 1):
+        right = np.zeros(len(classes))
+        for block in blocks(len(features)):
+            block_scores = scores(features[block], [fits[column][0] for column in every], scale)
+            release(features)
+            right += _take(block, block_scores, classes, held, rules)
+            if due := [column for column in every if held[column].waiting >= rules.retrain_every]:
+                fit(due, f"pass {number}, {block.stop / len(features):.0%} of the regions")
+        if due := [column for column in every if held[column].waiting]:
+            fit(due, f"end of pass {number}")
+        table = [
+            _round(number, column, classes[column], held[column], float(right[column]), fits[column][1])
+            for column in every
+        ]
+        yield [fits[column][0] for column in every], table
         if not any(row.newly_hard for row in table):
             return
+        for one in held:
+            one.start_pass()
+
+
+def _take(
+    block: slice, block_scores: np.ndarray, classes: Sequence[Candidates], held: Sequence[Held], rules: TrainSvm
+) -> np.ndarray:
+    """Let each class take its hard negatives of a block; return the counts [C] of negatives on the right side."""
+    right = np.zeros(len(classes))
+    for column, (class_rows, one) in enumerate(zip(classes, held, strict=True)):
+        rows = class_rows.pool[slice(*np.searchsorted(class_rows.pool, [block.start, block.stop]))]
+        row_scores = block_scores[rows - block.start, column]
+        hard = row_scores > rules.hard_margin
+        one.add(rows[hard], row_scores[hard], rules.max_held)
+        right[column] = (row_scores < 0).sum()
+    return right
+
+
+def _round(number: int, column: int, rows: Candidates, held: Held, right: float, value: Objective) -> Round:
+    counts = held.fitted, held.newly_hard, held.evicted, held.crowded_out, held.fits
+    return Round(number, column + 1, len(rows.positives), *counts, right / len(rows.pool), value)
 
 
 def _fit(
     features: np.ndarray, scale: np.ndarray, solver: Solver, rules: TrainSvm, rows: tuple[np.ndarray, np.ndarray]
-) -> tuple[Plane, Objective]:
-    x_pos, x_neg = (features[index].astype(np.float32) * scale for index in rows)
+) -> tuple[Plane, Objective, np.ndarray]:
+    """Fit a plane; return it, its objective, and the scores of the negatives."""
+    x_pos, x_neg = (take(features, index) for index in rows)
+    for x in (x_pos, x_neg):
+        x *= scale
     plane = solver(x_pos, x_neg)
-    return plane, objective(plane, x_pos, x_neg, c=rules.c, weight=rules.positive_weight)
-
-
-def update(held: np.ndarray, pool: np.ndarray, row_scores: np.ndarray, rules: TrainSvm) -> tuple[np.ndarray, int, int]:
-    """Drop the easy negatives from the held ones, and add the hard ones of the pool.
-
-    Args:
-        held: rows of the held negatives, sorted.
-        pool: rows of all negatives.
-        row_scores: [R], score of every row.
-        rules: the section `train_svm`.
-
-    Returns:
-        (rows to hold next, number of new ones, number of dropped ones). Each row is held only once.
-    """
-    kept = held[row_scores[held] >= rules.easy_margin]
-    hard = np.setdiff1d(pool[row_scores[pool] > rules.hard_margin], held)
-    if rules.max_new is not None and len(hard) > rules.max_new:
-        hard = hard[np.argsort(-row_scores[hard], kind="stable")[: rules.max_new]]
-    if not len(kept) and not len(hard):  # the solver needs at least one negative
-        kept = held[:1]
-    return np.union1d(kept, hard), len(hard), len(held) - len(kept)
+    value = objective(plane, x_pos, x_neg, c=rules.c, weight=rules.positive_weight)
+    # Not a BLAS product: its last digits depend on the threads, of which a process beside others has fewer.
+    return plane, value, np.einsum("nd,d->n", x_neg, plane.weight) + np.float32(plane.bias)
 
 
 def solver_of(rules: TrainSvm, seed: int) -> Solver:

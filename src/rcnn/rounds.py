@@ -1,4 +1,4 @@
-"""Tables of the rounds of hard-negative mining, for the metrics."""
+"""Tables of the rounds of hard-negative mining, which are passes over the pool, for the metrics."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,7 @@ def table(history: Sequence[Round], classes: Sequence[str]) -> pd.DataFrame:
         {
             **{"round": row.round, "class": classes[row.label - 1], "positives": row.positives},
             **{"negatives": row.negatives, "newly_hard": row.newly_hard, "evicted": row.evicted},
+            **{"crowded_out": row.crowded_out, "fits": row.fits},
             **{"pool_accuracy": row.pool_accuracy, "objective": row.objective.total},
             **{f"objective_{name}": value for name, value in row.objective._asdict().items()},
         }
@@ -22,7 +23,7 @@ def table(history: Sequence[Round], classes: Sequence[str]) -> pd.DataFrame:
 
 
 def summary(history: Sequence[Round], classes: Sequence[str]) -> dict[str, object]:
-    """Return the newly hard negatives per round, and the negatives and the pool accuracy of the last, per class."""
+    """Return newly hard negatives per round, those that `max_held` left out, and the last round's figures per class."""
     newly_hard = {number: 0 for number in dict.fromkeys(row.round for row in history)}
     for row in history:
         newly_hard[row.round] += row.newly_hard
@@ -30,6 +31,8 @@ def summary(history: Sequence[Round], classes: Sequence[str]) -> dict[str, objec
     return {
         "rounds": len(newly_hard),
         "newly_hard": {f"round_{number}": count for number, count in newly_hard.items()},
+        "crowded_out": sum(row.crowded_out for row in history),
+        "fits": sum(row.fits for row in history),
         "negatives": {classes[row.label - 1]: row.negatives for row in last},
         "pool_accuracy": {classes[row.label - 1]: row.pool_accuracy for row in last},
         "objective": sum(row.objective.total for row in last),

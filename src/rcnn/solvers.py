@@ -76,7 +76,10 @@ def liblinear(
         max_iter=20_000,
     )
     labels = np.r_[np.ones(len(positives)), -np.ones(len(negatives))]
-    solver.fit(np.concatenate([positives, negatives]), labels)
+    x = np.concatenate(
+        [positives, negatives], dtype=np.float64
+    )  # in single precision LinearSVC would copy it once more
+    solver.fit(x, labels)
     return Plane(solver.coef_[0].astype(np.float32), float(solver.intercept_[0]))
 
 

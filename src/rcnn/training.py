@@ -10,7 +10,8 @@ from src.networks import starting_weights
 from src.rcnn import network
 from src.rcnn.finetune import Finetune, RegionBatches, region_loss
 from src.rcnn.warp import normalize
-from src.training.loop import Batches, Row, Run, fit
+from src.training.loading import Batches
+from src.training.loop import Row, Run, fit
 from src.training.optimizers import parameter_groups
 
 
@@ -44,15 +45,15 @@ def train(
         run: device, settings, seed, workers and checkpoint.
         model: the network.
         fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
-        regions: `batches_per_epoch` batches per epoch.
+        regions: the batches, of which each epoch takes the next `train.batches_per_epoch`.
         held_out: the batches to validate on; None keeps the last epoch's weights.
         rules: the section `finetune`.
     """
+    loader, count = run.loader(regions), run.settings.batches_per_epoch
+    assert count is not None  # `Finetune` refuses null
 
     def batches(epoch: int) -> Batches:
-        first = epoch * rules.batches_per_epoch
-        items = range(first, first + rules.batches_per_epoch)
-        return run.load(regions, items)
+        return loader.load(range(epoch * count, (epoch + 1) * count))
 
     return fit(
         run,

@@ -13,7 +13,10 @@ SHOWN = {"newly_hard": "newly hard negatives", "objective": "objective of the SV
 def section(inputs: Inputs) -> Section:
     """Show charts with one line per class, and the sums over the classes."""
     tables = [table for table in inputs.tables("rounds*.csv").values() if {ROUND, *SHOWN} <= set(table.columns)]
-    text = "A round fits the SVMs, looks at all negatives, and adds those that are too near; it has converged at 0."
+    text = (
+        "A round passes over all negatives, adds those that are too near, and fits the SVMs again each time enough are "
+        "new; the mining has converged if a round finds none."
+    )
     blocks = [block for table in tables for block in (_charts(table), _sums(table))]
     return Section("Mining of hard negatives", "mining", [Paragraph(text), *blocks])
 
@@ -32,10 +35,10 @@ def _charts(table: pd.DataFrame) -> Grid:
 
 
 def _sums(table: pd.DataFrame) -> Table:
-    columns = ["positives", "negatives", "newly_hard", "evicted"]
+    columns = ["positives", "negatives", "newly_hard", "evicted", "crowded_out", "fits"]
     sums = table.groupby(ROUND)[columns].sum()
     rows: list[list[str | int | None]] = [
         [str(number), *map(int, row)] for number, row in zip(sums.index, sums.to_numpy(), strict=True)
     ]
-    head = ["round", "positives", "negatives held", "newly hard", "dropped as easy"]
+    head = ["round", "positives", "negatives of the last fit", "newly hard", "became easy", "crowded out", "fits"]
     return Table("All classes together", head, rows)

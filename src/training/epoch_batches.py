@@ -1,17 +1,22 @@
 """Batches of a set of images: the images in each batch, and the random state that it is made with."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import psutil
 import torch
+from joblib import cpu_count
 from torch.utils.data import Dataset, get_worker_info
 
 from src.errors import InputError
 
-MEMORY = 1 << 30  # bytes of images to keep; not a parameter: it changes the speed, not the batches
+MEMORY = 8 << 30  # bytes of images to keep, at most; not a parameter: it changes the speed, not the batches
+SHARE = 3  # one in so many of the machine's free bytes, at most
+AT_ONCE = 256  # images that `fill` decodes before it looks at the room
 
 
 T = TypeVar("T")
@@ -20,39 +25,89 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """A cache of images by id, which `load` makes: decoding takes most of the time.
 
-    Images are kept while there is room. A DataLoader's worker keeps none: it lives for one epoch, in which each image
-    comes once.
+    Images are kept while there is room: `MEMORY`, and at most a third of the memory that is free when the first one
+    comes. Workers of a DataLoader divide the room, since each has a cache of its own beside what it inherits from this
+    process when it is forked.
     """
 
     def __init__(self, load: Callable[[str], T], num_bytes: Callable[[T], int]) -> None:
-        self._load, self._num_bytes, self._room = load, num_bytes, MEMORY
+        self._load, self._num_bytes = load, num_bytes
+        self._room: int | None = None  # None until the first image
         self._images: dict[str, T] = {}
 
     def __getitem__(self, image_id: str) -> T:
         if image_id in self._images:
             return self._images[image_id]
         image = self._load(image_id)
-        needed = self._num_bytes(image)
-        if needed <= self._room and get_worker_info() is None:
-            self._images[image_id], self._room = image, self._room - needed
+        self._keep(image_id, image)
         return image
+
+    def fill(self, image_ids: Iterable[str]) -> None:
+        """Load the images that fit, on all CPUs: workers that are forked afterwards inherit them, without a copy."""
+        missing = [] if self._room == 0 else [image_id for image_id in image_ids if image_id not in self._images]
+        with ThreadPoolExecutor(cpu_count()) as threads:  # OpenCV decodes without Python's lock
+            for first in range(0, len(missing), AT_ONCE):
+                ids = missing[first : first + AT_ONCE]
+                if not all([self._keep(*pair) for pair in zip(ids, threads.map(self._load, ids), strict=True)]):
+                    return
+
+    def keep_none(self) -> None:
+        """Keep no image from now on, as each comes only once."""
+        self._room = 0
+
+    def _keep(self, image_id: str, image: T) -> bool:
+        if self._room is None:
+            self._room = min(MEMORY, psutil.virtual_memory().available // SHARE)
+        worker = get_worker_info()
+        needed = self._num_bytes(image) * (1 if worker is None else worker.num_workers)
+        if needed > self._room:
+            return False
+        self._images[image_id], self._room = image, self._room - needed
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the images out of what a spawned worker gets: to send them takes as long as to decode them."""
+        return {**self.__dict__, "_images": {}, "_room": 0 if self._room == 0 else None}
 
 
 class EpochBatches(Dataset[dict[str, Any]]):
     """Batches of images. Item i is a whole batch, and (seed, i) alone determines its images and their augmentation.
 
     So a batch does not depend on the number of workers or on earlier batches, and a resumed training sees the same
-    batches as an uninterrupted one. If `shuffle` is set, every image comes at most once per epoch, and the images that
-    do not fill a last batch are left out; fewer images than `batch_size` are one batch. Otherwise all images come in
-    their order.
+    batches as an uninterrupted one. If `shuffle` is set, the batches go through the images again and again: every image
+    comes at most once per pass, each pass has an order of its own, and the images that do not fill its last batch are
+    left out; fewer images than `batch_size` are one batch. Otherwise all images come in their order. A subclass keeps
+    its images in `_kept`.
+
+    An epoch is one pass, or `batches_per_epoch` batches, which go on where the epoch before ended.
     """
 
-    def __init__(self, path: Path, image_ids: Sequence[str], *, batch_size: int, seed: int, shuffle: bool) -> None:
+    _kept: Kept[Any]
+
+    def __init__(
+        self,
+        path: Path,
+        image_ids: Sequence[str],
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        batches_per_epoch: int | None = None,
+    ) -> None:
         if not image_ids:
             raise InputError(f"{path} has no image to train on or to evaluate: check the splits in params.yaml")
         self.image_ids, self.batch_size, self.seed, self.shuffle = list(image_ids), batch_size, seed, shuffle
         whole = max(1, len(self.image_ids) // batch_size)
-        self.per_epoch = whole if shuffle else -(-len(self.image_ids) // batch_size)
+        self.per_pass = whole if shuffle else -(-len(self.image_ids) // batch_size)
+        self.per_epoch = batches_per_epoch or self.per_pass
+
+    def fill(self) -> None:
+        """Load the images into memory before workers are forked."""
+        self._kept.fill(self.image_ids)
+
+    def keep_none(self) -> None:
+        """Keep no image in memory, as each comes only once."""
+        self._kept.keep_none()
 
     def epoch(self, epoch: int) -> range:
         """Return the item numbers of an epoch; epochs count from 0."""
@@ -60,15 +115,22 @@ class EpochBatches(Dataset[dict[str, Any]]):
 
     def ids(self, index: int) -> list[str]:
         """Return the image ids of item `index`."""
-        epoch, batch = divmod(index, self.per_epoch)
+        number, batch = divmod(index, self.per_pass)
         order = np.arange(len(self.image_ids))
         if self.shuffle:
-            order = np.random.default_rng([self.seed, epoch]).permutation(order)
+            order = np.random.default_rng([self.seed, number]).permutation(order)
         return [self.image_ids[row] for row in order[batch * self.batch_size : (batch + 1) * self.batch_size]]
 
     @contextmanager
     def drawing(self, index: int) -> Iterator[None]:
-        """Seed PyTorch's random numbers for item `index` within the context, and restore their state after it."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.default_rng([self.seed, index]).integers(2**62)))
+        """Seed PyTorch's random numbers on the CPU for item `index` within the context, and restore them after it.
+
+        `torch.manual_seed` would seed the GPUs as well: a batch that the training process makes would then change the
+        numbers that the network draws on a GPU, such as dropout's, and a batch of a worker would not.
+        """
+        state = torch.get_rng_state()
+        torch.default_generator.manual_seed(int(np.random.default_rng([self.seed, index]).integers(2**62)))
+        try:
             yield
+        finally:
+            torch.set_rng_state(state)

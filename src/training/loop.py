@@ -5,35 +5,30 @@ Lightning Fabric moves model and batches to the device. Each epoch sets the rand
 resumed run computes the same as an uninterrupted one.
 """
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from src.errors import InputError
 from src.files.storage import atomic
+from src.training.averaging import Average
+from src.training.loading import Batches, Loader
 from src.training.optimizers import optimizer as make_optimizer
+from src.training.optimizers import parameter_groups
 from src.training.schedule import lr_factor
 from src.training.settings import Train
+from src.training.tally import Tally, check_weights
 
 Losses = Mapping[str, Tensor]
 LAST = "last"  # value of `best_by` that keeps the last epoch
 Row = dict[str, float]
-
-
-class Batches(Protocol):
-    """The batches of one epoch, such as a DataLoader or a list."""
-
-    def __len__(self) -> int: ...  # noqa: D105
-    def __iter__(self) -> Iterator[Any]: ...  # noqa: D105
 
 
 class Run(NamedTuple):
@@ -58,9 +53,9 @@ class Run(NamedTuple):
     workers: int = 0
     checkpoint: Path | None = None
 
-    def load(self, data: Dataset[Any], items: range) -> Batches:
-        """Load some items of a data set whose items are whole batches."""
-        return DataLoader(Subset(data, items), batch_size=None, num_workers=self.workers)
+    def loader(self, data: Dataset[Any]) -> Loader:
+        """Return the loader of a data set whose items are whole batches; its workers live as long as it does."""
+        return Loader(data, self.workers, self.fabric.device)
 
 
 def fit(
@@ -82,22 +77,22 @@ def fit(
         losses: (model, batch) -> named losses, which are summed; the model is in train mode.
         validate: yields (name, figure) after every `validate_every` epochs and after the last. The model is in eval
             mode, and has the averaged weights if there is an average; gradients are off.
-        groups: parameter groups with `params` and a factor `lr_scale`; None puts all parameters in one group.
+        groups: parameter groups with `params` and a factor `lr_scale`; None: `parameter_groups`, with one rate.
         prepare: (model, epoch from 0) is called before each epoch with the model in train mode. It sets anything else
             that changes between epochs, such as frozen layers.
 
     Raises:
         InputError: validation yields no figure named `best_by`, or the schedule `plateau` has no figure.
-        FloatingPointError: a loss is not finite; the message names the loss, the batch and its `ids`.
+        FloatingPointError: a loss or a weight is not finite; the message names the loss, the batch and its `ids`. It
+            comes at most 20 batches later, and before anything is written.
     """
     fabric, settings, seed, _, checkpoint = run
     best_by = None if validate is None or settings.best_by == LAST else settings.best_by
     if settings.schedule == "plateau" and best_by is None:
         raise InputError("train.schedule = plateau needs a figure: give validation images, and name it in best_by")
-    groups = groups or [{"params": list(model.parameters()), "lr_scale": 1.0}]
-    optimizer = make_optimizer(settings, groups)
+    optimizer = make_optimizer(settings, groups or parameter_groups(model, (), 1.0, settings))
     model, optimizer = fabric.setup(model, optimizer)
-    average = _average(cast(nn.Module, model.module), settings.ema_decay)
+    average = None if settings.ema_decay is None else Average(cast(nn.Module, model.module), settings.ema_decay)
     state = _State([], None, 0)
     _resume(checkpoint, state, model, average, optimizer, fabric)
     for epoch in range(len(state.history), settings.epochs):
@@ -119,7 +114,7 @@ def fit(
             _check_named(best_by, row)
         state.add(row, best_by, kept)
         if checkpoint is not None and fabric.is_global_zero:
-            _save(checkpoint, state, model, average, optimizer)
+            _save(checkpoint, state, model, average, optimizer, fabric)
     if state.best is not None:
         model.load_state_dict(state.best)
     elif average is not None:
@@ -169,7 +164,7 @@ class _State:
 def _epoch(
     fabric: Fabric,
     model: nn.Module,
-    average: AveragedModel | None,
+    average: Average | None,
     optimizer: torch.optim.Optimizer,
     batches: Batches,
     losses: Callable[[nn.Module, Any], Losses],
@@ -177,36 +172,24 @@ def _epoch(
     epoch: int,
     so_far: Sequence[float],
 ) -> Row:
-    totals: Row = {}
-    count, lr = 0, 0.0
+    tally, lr = Tally(), 0.0
     with tqdm(batches, desc=f"epoch {epoch + 1}/{settings.epochs}", mininterval=1.0, leave=False) as progress:
         for batch in progress:
-            lr = _set_rate(optimizer, settings, epoch + count / max(len(batches), 1), so_far)
-            named = losses(model, fabric.to_device(batch))
-            values = {name: value.item() for name, value in named.items()}
-            _check_finite(values, count, batch)
+            lr = _set_rate(optimizer, settings, epoch + tally.count / max(len(batches), 1), so_far)
+            loss = tally.add(losses(model, fabric.to_device(batch)), batch)
             optimizer.zero_grad()
-            fabric.backward(torch.stack(list(named.values())).sum())
+            fabric.backward(loss)
             if settings.grad_clip is not None:
-                fabric.clip_gradients(model, optimizer, max_norm=settings.grad_clip)
+                # Scaled gradients (16-mixed) may overflow, and the step is then left out. Others show in the next loss.
+                fabric.clip_gradients(model, optimizer, max_norm=settings.grad_clip, error_if_nonfinite=False)
             optimizer.step()
             if average is not None:
-                average.update_parameters(cast(nn.Module, model.module))
-            totals = {name: totals.get(name, 0.0) + value for name, value in values.items()}
-            count += 1
-            progress.set_postfix({name: f"{value / count:.3f}" for name, value in totals.items()}, refresh=False)
-    means = {name: value / max(count, 1) for name, value in totals.items()}
+                average.update()
+            if tally.fresh:
+                progress.set_postfix({name: f"{mean:.3f}" for name, mean in tally.means().items()}, refresh=False)
+    means = tally.means()
+    check_weights(model)
     return {"lr": lr, "loss": sum(means.values()), **means}
-
-
-def _check_finite(values: Row, index: int, batch: Any) -> None:
-    for name, value in values.items():
-        if not math.isfinite(value):
-            ids = batch.get("ids") if isinstance(batch, Mapping) else None
-            raise FloatingPointError(
-                f"{name} is {value} at batch {index} ({', '.join(ids) if ids else 'no ids'}): lower train.lr, set "
-                "train.grad_clip, or check these inputs"
-            )
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, settings: Train, epoch: float, figures: Sequence[float]) -> float:
@@ -216,24 +199,23 @@ def _set_rate(optimizer: torch.optim.Optimizer, settings: Train, epoch: float, f
     return lr
 
 
-def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """Return an average of weights and buffers, which starts as a copy of them; None without `decay`."""
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-
-
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 def _save(
-    path: Path, state: _State, model: nn.Module, average: AveragedModel | None, optimizer: torch.optim.Optimizer
+    path: Path,
+    state: _State,
+    model: nn.Module,
+    average: Average | None,
+    optimizer: torch.optim.Optimizer,
+    fabric: Fabric,
 ) -> None:
     content = {
         "model": _copy(model),
         "average": None if average is None else average.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "precision": fabric.strategy.precision.state_dict(),  # the scale of the gradients in 16-mixed
         **vars(state),
     }
     with atomic(path) as temporary:
@@ -244,7 +226,7 @@ def _resume(
     path: Path | None,
     state: _State,
     model: nn.Module,
-    average: AveragedModel | None,
+    average: Average | None,
     optimizer: torch.optim.Optimizer,
     fabric: Fabric,
 ) -> None:
@@ -253,6 +235,7 @@ def _resume(
     content = torch.load(path, map_location=fabric.device, weights_only=True)
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
+    fabric.strategy.precision.load_state_dict(content["precision"])
     if average is not None:
         average.load_state_dict(content["average"])
     state.history, state.best, state.stale = content["history"], content["best"], content["stale"]

@@ -21,6 +21,7 @@ class Train(Section):
     decay_biases: bool
     batch_size: Count
     epochs: Epochs
+    batches_per_epoch: Count | None
     schedule: Literal["constant", "step", "multi_step", "cosine", "warm_restarts", "plateau"]
     lr_step: Count
     lr_milestones: list[Count]

@@ -11,6 +11,7 @@ from src.classification.params import Recipe
 from src.classification.running import predict, start
 from src.classification.training import freeze, train
 from src.files.labelled_images import LabelledImages
+from src.training.loading import Loader
 from src.training.loop import Run
 from tests.labelled import INPUT, RECIPE, digits
 from tests.training.test_loop import SETTINGS
@@ -108,6 +109,16 @@ def test_a_training_that_was_interrupted_while_frozen_or_after_ends_the_same(
     assert not changed(whole.state_dict(), resumed)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than this machine may have CPUs
+@pytest.mark.parametrize("workers", [2, 4])
+def test_a_training_does_not_depend_on_the_number_of_workers(data: LabelledImages, workers: int) -> None:
+    chosen = recipe(augment=RECIPE.augment.model_copy(update={"rotate": 10.0}))
+    _, alone, history = trained(data, chosen)
+    _, together, again = trained(data, chosen, workers=workers)
+    assert again == history
+    assert not changed(alone.state_dict(), together)
+
+
 @pytest.mark.parametrize("best_by", ["val_accuracy", "val_macro_f1", "val_loss", "val_calibration_error"])
 def test_the_best_epoch_may_be_chosen_by_any_figure(data: LabelledImages, best_by: str) -> None:
     _, _, history = trained(data, settings={"best_by": best_by})
@@ -138,8 +149,8 @@ def test_each_part_of_the_recipe_acts_on_the_weights(data: LabelledImages, chang
 def test_predictions_of_the_mirror_image_are_averaged(data: LabelledImages) -> None:
     model, _ = start(Small, {}, "", 0)
     batches = LabelledBatches(data, data.ids("test"), INPUT, batch_size=7)
-    labels, once = predict(model.eval(), batches, torch.device("cpu"))
-    _, both = predict(model, batches, torch.device("cpu"), flip=True)
+    labels, once = predict(model.eval(), Loader(batches))
+    _, both = predict(model, Loader(batches), flip=True)
     assert labels.tolist() == [data.label(image_id) for image_id in data.ids("test")]
     assert once.shape == both.shape == (20, 10)
     with torch.inference_mode():

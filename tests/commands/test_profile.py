@@ -139,7 +139,7 @@ def test_of_two_profiles_the_later_one_counts_and_no_key_comes_twice(
     profile.main()
     printed = dict(flag.split("=", 1) for flag in capsys.readouterr().out.replace("-S ", "").split())
     assert printed["profile"] == "voc2007-rcnn_vgg16"
-    assert (printed["finetune.backbone"], printed["finetune.train.batch_size"]) == ("vgg16", "24")
+    assert (printed["finetune.backbone"], printed["+finetune.train.batch_size"]) == ("vgg16", "24")
     assert (printed["finetune.train.epochs"], printed["detectors.ssd300.train.optimizer"]) == ("70", "sgd")
     assert (printed["warp.size"], printed["+finetune.train.momentum"]) == ("224", "0.9")
     both = with_profile(*(ROOT / f"profiles/{name}.yaml" for name in ("voc2007", "rcnn_vgg16")))

@@ -17,7 +17,8 @@ from src.params import read_params
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
-from stages import detect, detect_rcnn, extract_features, propose
+from src.training.loading import Loader
+from stages import detect, detect_rcnn, propose, score_rcnn
 from tests.labelled import digits
 from tests.repository import Repository
 
@@ -36,17 +37,16 @@ def same(found: Record, wanted: Record) -> None:
 def test_rcnn_is_that_of_its_stages(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBS", "1")
     voc, models = checkout / "data/prepared/voc.zip", checkout / "models"
-    boxes, features, regions = (tmp_path / name for name in ("boxes.npz", "features.npy", "regions.npz"))
+    boxes, scores = tmp_path / "boxes.npz", tmp_path / "scores.npy"
     propose.run(read_params("params.yaml", propose.Params), images=voc, out=boxes)
-    extract_features.run(
-        read_params("params.yaml", extract_features.Params),
+    score_rcnn.run(
+        read_params("params.yaml", score_rcnn.Params),
         **{"images": voc, "proposals": boxes, "model": models / "rcnn.safetensors"},
-        **{"out": features, "regions": regions, "scale": tmp_path / "scale.npz"},
+        **{"svm": models / "svm.npz", "bbox": models / "bbox.npz", "out": scores},
     )
     detect_rcnn.run(
         read_params("params.yaml", detect_rcnn.Params),
-        **{"images": voc, "features": features, "regions": regions},
-        **{"svm": models / "svm.npz", "bbox": models / "bbox.npz", "out": tmp_path},
+        **{"images": voc, "proposals": boxes, "scores": scores, "out": tmp_path},
     )
     data, method = BoxedImages(voc), load(read_params("params.yaml", Params), "rcnn", CPU)
     assert isinstance(method, Rcnn)
@@ -109,6 +109,6 @@ def test_a_classifier_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> No
     assert isinstance(method, Classifier)
     ids = data.ids("test")[:4]
     batches = LabelledBatches(data, ids, method.section.input, batch_size=BATCH_SIZE)
-    _, wanted = predict(method.net, batches, CPU, flip=method.section.predict.flip)
+    _, wanted = predict(method.net, Loader(batches), flip=method.section.predict.flip)
     found = np.stack([method.probabilities(data.image(image_id)) for image_id in ids])
     np.testing.assert_allclose(found, wanted, atol=1e-5)

@@ -14,6 +14,7 @@ from src.files.records import Record
 from src.rcnn.finetune import Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.solvers import Sgd
+from src.training.settings import TrainOverrides
 
 IMAGES: dict[str, dict[str, Any]] = {
     "two_classes": {"boxes": [[10, 10, 40, 40], [50, 20, 70, 50]], "labels": [1, 2], "difficult": [False, False]},
@@ -75,7 +76,6 @@ def finetune_rules() -> Finetune:
         pool=None,
         hidden=16,
         dropout=0.5,
-        batches_per_epoch=4,
         fg_fraction=0.25,
         fg_iou_thresh=0.5,
         bg_iou_min=0.0,
@@ -86,6 +86,7 @@ def finetune_rules() -> Finetune:
         flip=True,
         train_convolutions=True,
         new_layer_lr=10.0,
+        train=TrainOverrides(batches_per_epoch=4),
     )
 
 
@@ -112,6 +113,7 @@ def svm_rules() -> TrainSvm:
         rounds=3,
         hard_margin=-1.0,
         easy_margin=-1.2,
-        max_new=None,
+        retrain_every=2000,
+        max_held=50_000,
         sgd=Sgd(lr=1e-4, lr_step=4, lr_gamma=0.1, epochs=10),
     )

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from sklearn.linear_model import Ridge
 
 from src.boxes.geometry import decode, encode
 from src.boxes.overlap import iou
-from src.rcnn.bbox import fit, pairs, ridge
+from src.rcnn.bbox import Pairs, TrainBbox, choose, fit, pairs, ridge
 from src.rcnn.warp import warp
 from tests.boxes.test_geometry import flip
 from tests.rcnn.regions import record, target
@@ -21,6 +22,7 @@ REGIONS = {
 
 def test_pairs_are_the_near_proposals_of_the_class_with_the_deltas_to_its_object() -> None:
     found = pairs(REGIONS, TARGETS, 1, 0.6)
+    assert found.images.tolist() == [0, 2]
     assert found.rows.tolist() == [2, 8]  # images without the class or without objects do not shift the rows
     boxes = np.concatenate([entry["boxes"] for entry in REGIONS.values()])
     moved = decode(torch.from_numpy(boxes[found.rows]), torch.from_numpy(found.deltas))
@@ -165,3 +167,35 @@ def test_regression_moves_boxes_that_it_has_not_seen_onto_their_object() -> None
     moved = decode(unseen, torch.from_numpy(_profiles(warp(image, near[100:], size=24, context=6)) @ w + b))
     before, after = (iou(boxes, torch.tensor([car])).mean() for boxes in (unseen, moved))
     assert after > 0.92 > 0.85 > before
+
+
+def test_the_penalty_is_chosen_over_all_classes_by_their_number_of_pairs() -> None:
+    rng = np.random.default_rng(0)
+    features, factors = rng.normal(size=(400, 5)).astype(np.float16), np.full(5, 2, np.float32)
+    scaled = features.astype(np.float32) * factors
+    exact, noise = (scaled[:300] @ rng.normal(size=(5, 4))).astype(np.float32), rng.normal(size=(100, 4))
+    linear = Pairs(np.arange(300), exact, np.arange(300) // 10)
+    random = Pairs(np.arange(300, 400), noise.astype(np.float32), np.arange(100) // 10)
+    assert choose(features, factors, [linear], [1e-2, 1e9])[0] == 1e-2
+    assert choose(features, factors, [random], [1e-2, 1e9])[0] == 1e9
+    penalty, errors = choose(features, factors, [linear, random], [1e-2, 1e9])
+    assert penalty == 1e-2
+    assert errors is not None
+    separate = [choose(features, factors, [kind], [1e-2, 1e9])[1] for kind in (linear, random)]
+    np.testing.assert_allclose(errors, 0.75 * np.array(separate[0]) + 0.25 * np.array(separate[1]))
+
+
+def test_one_penalty_is_no_choice_and_too_few_images_leave_the_largest() -> None:
+    features, factors = np.ones((4, 3), np.float16), np.ones(3, np.float32)
+    alone = Pairs(np.arange(4), np.ones((4, 4), np.float32), np.zeros(4, int))
+    nothing = pairs({}, {}, 1, 0.6)
+    assert choose(features, factors, [alone, nothing], [5.0]) == (5.0, None)
+    assert choose(features, factors, [alone, nothing], [5.0, 7.0, 6.0]) == (7.0, None)
+
+
+def test_a_number_is_a_list_of_one() -> None:
+    assert TrainBbox.model_validate({"iou_thresh": 0.6, "ridge_lambda": 3.0}).ridge_lambda == [3.0]
+    assert TrainBbox.model_validate({"iou_thresh": 0.6, "ridge_lambda": [3.0, 1.0]}).ridge_lambda == [3.0, 1.0]
+    for wrong in ([], "many", [0.0], [1.0, None]):
+        with pytest.raises(ValidationError):
+            TrainBbox.model_validate({"iou_thresh": 0.6, "ridge_lambda": wrong})

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torchvision.ops import batched_nms
 
 from src.boxes.geometry import clip, decode, encode
-from src.rcnn.detect import DetectRcnn, corrections, detect, select
+from src.rcnn.detect import DetectRcnn, detect, select
 
 SETTINGS = DetectRcnn(score_thresh=0.0, nms_thresh=0.3, max_per_image=100)
 
@@ -124,12 +124,3 @@ def test_an_image_without_proposals_or_without_high_scores_has_no_detections(cou
     assert found["boxes"].dtype == found["scores"].dtype == np.float32
     assert found["labels"].shape == found["scores"].shape == (0,)
     assert found["labels"].dtype == np.int64
-
-
-def test_corrections_are_each_classes_own_regression() -> None:
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(5, 6)).astype(np.float16)
-    regression = {"weights": rng.normal(size=(3, 6, 4)), "biases": rng.normal(size=(3, 4)), "scale": rng.random(6)}
-    wanted = np.einsum("nd,cdk->nck", features * regression["scale"], regression["weights"]) + regression["biases"]
-    np.testing.assert_allclose(corrections(features, regression), wanted, rtol=1e-5)
-    assert corrections(features[:0], regression).shape == (0, 3, 4)

@@ -13,8 +13,8 @@ from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.rcnn import network
-from src.rcnn.extract import check_space, extract
-from src.rcnn.features import Features, read_first, rows, to_describe, unit_scale
+from src.rcnn.extract import Result, check_space, extract
+from src.rcnn.features import Features, read_described, rows, to_describe, unit_scale, unlabelled
 from src.rcnn.warp import Warp, normalize, warp
 from tests.rcnn.regions import target
 
@@ -139,7 +139,7 @@ def test_the_network_is_given_rgb_normalised_as_imagenet(
 
 
 def test_no_region_at_all_is_an_array_without_rows(tiny_net: nn.Module, images: BoxedImages, tmp_path: Path) -> None:
-    none: dict[str, Record] = {"empty": to_describe(np.zeros((0, 4), np.float32), None, None)}
+    none: dict[str, Record] = {"empty": unlabelled(np.zeros((0, 4), np.float32))}
     assert extracted(tiny_net, images, none, tmp_path / "f.npy").shape == (0, 8)
     assert extracted(tiny_net, images, {}, tmp_path / "g.npy").shape == (0, 8)
 
@@ -229,7 +229,7 @@ def test_regions_of_an_image_are_its_true_boxes_its_proposals_and_those_of_them_
     np.testing.assert_array_equal(found["boxes"][6:], [*cars["boxes"][:2], proposals[0], proposals[2]])
     assert found["is_gt"].tolist() == [True, True, *[False] * 4, True, True, False, False]
     assert found["flipped"].tolist() == [False] * 6 + [True] * 4
-    for alone in (to_describe(proposals, None, 0.6), to_describe(proposals, target([], []), 0.6)):  # test, empty image
+    for alone in (unlabelled(proposals), to_describe(proposals, target([], []), 0.6)):  # test, empty image
         np.testing.assert_array_equal(alone["boxes"], proposals)
         assert not alone["is_gt"].any()
         assert not alone["flipped"].any()
@@ -257,14 +257,41 @@ def test_an_unknown_layer_is_refused_with_those_there_are(layer: str) -> None:
     Features(proposals="selective_search", layer="fc6+pool5", flip_iou_thresh=0.6, norm=20.0)
 
 
-def test_the_first_images_are_read_as_a_view_of_the_file(
+def test_features_are_read_as_a_view_of_the_file(
     tiny_net: nn.Module, images: BoxedImages, regions: dict[str, Record], tmp_path: Path
 ) -> None:
     every = extracted(tiny_net, images, regions, tmp_path / "f.npy")
     write_records(tmp_path / "r.npz", regions)
-    found, first = read_first(tmp_path / "f.npy", tmp_path / "r.npz", ["two_classes", "empty"])
+    found, table = read_described(tmp_path / "f.npy", tmp_path / "r.npz", list(regions))
     assert isinstance(found, np.memmap)
-    np.testing.assert_array_equal(found, every[:3])
-    assert list(first) == ["two_classes", "empty"]
-    with pytest.raises(InputError, match=r"r\.npz does not begin with the training images"):
-        read_first(tmp_path / "f.npy", tmp_path / "r.npz", ["empty", "two_classes"])
+    np.testing.assert_array_equal(found, every)
+    assert list(table) == list(regions)
+    for others in (["two_classes", "empty"], ["empty", "two_classes", "difficult"]):
+        with pytest.raises(InputError, match=r"r\.npz is not of the training images"):
+            read_described(tmp_path / "f.npy", tmp_path / "r.npz", others)
+
+
+def test_numbers_made_of_the_features_are_written_in_their_place(
+    tiny_net: nn.Module,
+    images: BoxedImages,
+    regions: dict[str, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("src.rcnn.extract.CHUNK", 1)
+    features = extracted(tiny_net, images, regions, tmp_path / "f.npy")
+    options = {"layer": "fc7", "settings": SETTINGS, "batch_size": 4, "device": CPU}
+    for jobs in (1, 2):
+        path = tmp_path / f"{jobs}.npy"
+        extract(tiny_net, images, regions, path, result=Result(twice_two, 2), jobs=jobs, **options)
+    found = np.load(path)
+    assert (found.shape, found.dtype) == ((7, 2), np.float32)
+    np.testing.assert_allclose(found, twice_two(features), atol=5e-3)
+    assert (tmp_path / "1.npy").read_bytes() == path.read_bytes()
+    monkeypatch.setattr(shutil, "disk_usage", _disk(7 * 2 * 4 - 1))
+    with pytest.raises(InputError, match="7 regions of 2 numbers"):
+        extract(tiny_net, images, regions, path, result=Result(twice_two, 2), **options)
+
+
+def twice_two(features: np.ndarray) -> np.ndarray:
+    return 2 * features[:, :2].astype(np.float32)

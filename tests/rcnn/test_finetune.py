@@ -11,6 +11,7 @@ from src.boxes.target import Target
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
+from src.params import validated
 from src.rcnn.finetune import Finetune, RegionBatches, label_regions, region_loss
 from src.rcnn.warp import Warp, normalize, warp
 
@@ -237,3 +238,10 @@ def test_the_loss_is_the_cross_entropy_of_the_crops(
     loss = region_loss(tiny_net, batch)["loss"]
     chance = torch.softmax(tiny_net(normalize(batch["crops"])), 1)[torch.arange(8), batch["labels"]]
     torch.testing.assert_close(loss, -chance.log().mean())
+
+
+@pytest.mark.parametrize("overrides", [{}, {"batches_per_epoch": None}])
+def test_an_epoch_of_regions_needs_a_number_of_batches(finetune_rules: Finetune, overrides: dict) -> None:
+    section = {**finetune_rules.model_dump(exclude={"train"}), "train": overrides}
+    with pytest.raises(InputError, match=r"train\.batches_per_epoch must be a number"):
+        validated(section, Finetune, "params.yaml: finetune.")

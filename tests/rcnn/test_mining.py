@@ -1,15 +1,16 @@
-import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from src.rcnn import mining
-from src.rcnn.mining import Candidates, TrainSvm, candidates, mine, scores, update
+from src.rcnn.held import Held
+from src.rcnn.mining import Candidates, TrainSvm, candidates, mine, scores
+from src.rcnn.planes import take
 from src.rcnn.solvers import Plane, liblinear, objective
 from tests.rcnn.regions import record, target
 
@@ -92,59 +93,12 @@ def test_the_same_rectangle_in_two_images_is_two_negatives(svm_rules: TrainSvm) 
     targets = {"a": target([CAR], [1]), "b": target([], [])}
     regions = {"a": record([CAR], [FAR]), "b": record([], [FAR])}
     pool = candidates(regions, targets, 1, svm_rules).pool
-    held, newly_hard, _ = update(np.zeros(0, int), pool, np.array([2.0, 0.5, 0.5]), svm_rules)
-    assert held.tolist() == [1, 2]
-    assert newly_hard == 2
+    held = Held(np.zeros(0, int))
+    held.add(pool, np.array([0.5, 0.5]), 10)
+    assert held.rows.tolist() == [1, 2]
+    assert held.newly_hard == 2
     boxes = np.concatenate([entry["boxes"] for entry in regions.values()])
-    assert len({tuple(box) for box in boxes[held]}) == 1  # the published key would keep only one
-
-
-def test_a_negative_that_is_held_is_not_held_twice(svm_rules: TrainSvm) -> None:
-    held, newly_hard, evicted = update(np.array([1, 3]), np.arange(5), np.full(5, 0.5), svm_rules)
-    assert held.tolist() == [0, 1, 2, 3, 4]
-    assert (newly_hard, evicted) == (3, 0)
-
-
-@given(seed=st.integers(0, 1000), rows=st.integers(2, 60), max_new=st.sampled_from([None, 1, 5]))
-def test_an_update_is_what_sets_say(seed: int, rows: int, max_new: int | None) -> None:
-    rng = np.random.default_rng(seed)
-    row_scores = rng.normal(-1.1, 0.3, rows)
-    pool = np.flatnonzero(rng.random(rows) < 0.8)
-    held = pool[rng.random(len(pool)) < 0.4]
-    rules = TrainSvm.model_construct(hard_margin=-1.0, easy_margin=-1.2, max_new=max_new)
-    kept = {row for row in held.tolist() if row_scores[row] >= -1.2}
-    hard = {row for row in pool.tolist() if row_scores[row] > -1.0} - set(held.tolist())
-    hardest = set(sorted(hard, key=lambda row: -row_scores[row])[:max_new])
-    found, newly_hard, evicted = update(held, pool, row_scores, rules)
-    expected = kept | hardest or set(held[:1].tolist())
-    assert found.tolist() == sorted(expected)
-    assert newly_hard == len(hardest)
-    assert evicted == len(held) - len(expected - hardest)
-
-
-def test_no_more_than_the_hardest_are_taken(svm_rules: TrainSvm) -> None:
-    rules = svm_rules.model_copy(update={"max_new": 2})
-    held, newly_hard, _ = update(np.array([0]), np.arange(5), np.array([-1.0, 0.1, 0.9, -0.5, 0.3]), rules)
-    assert held.tolist() == [0, 2, 4]
-    assert newly_hard == 2
-
-
-def test_easy_ones_are_dropped_and_one_is_left_where_nothing_else_is(svm_rules: TrainSvm) -> None:
-    held, newly_hard, evicted = update(np.array([0, 1]), np.arange(3), np.array([-1.3, -1.1, -1.1]), svm_rules)
-    assert (held.tolist(), newly_hard, evicted) == ([1], 0, 1)
-    held, newly_hard, evicted = update(np.array([0, 1]), np.arange(3), np.full(3, -9.0), svm_rules)
-    assert (held.tolist(), newly_hard, evicted) == ([0], 0, 1)
-
-
-def test_a_pool_of_two_hundred_thousand_is_updated_at_once(svm_rules: TrainSvm) -> None:
-    pool = np.arange(200_000)
-    held = pool[::5]
-    row_scores = np.where(pool % 2 == 0, 0.5, -1.1)
-    start = time.process_time()
-    found, newly_hard, _ = update(held, pool, row_scores, svm_rules)
-    assert time.process_time() - start < 1  # a search in a list would take minutes
-    assert newly_hard == 80_000
-    assert len(found) == 120_000
+    assert len({tuple(box) for box in boxes[held.rows]}) == 1  # the published key would keep only one
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 27])
@@ -160,6 +114,18 @@ def test_scores_by_blocks_are_one_product(count: int, monkeypatch: pytest.Monkey
     found = scores(stored, planes, scale)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
+def test_scattered_rows_are_read_in_parts(count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("src.rcnn.planes.PART", 2)
+    features = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float16)
+    np.save(tmp_path / "features.npy", features)
+    rows = np.array([8, 0, 3, 3, 5, 7, 1])[:count]
+    for stored in (features, np.load(tmp_path / "features.npy", mmap_mode="r")):
+        taken = take(stored, rows)
+        assert taken.dtype == np.float32
+        np.testing.assert_array_equal(taken, features[rows])
 
 
 def test_classes_are_fitted_side_by_side_as_one_after_the_other(svm_rules: TrainSvm, tmp_path: Path) -> None:
@@ -203,7 +169,7 @@ def test_hard_negatives_are_found_in_the_first_block_and_in_the_last_partial_one
     rules = svm_rules.model_copy(update={"first_negatives": 2})
     rounds = run(values, range(1, 27), rules)
     assert rounds[0].newly_hard == 2  # only the last block, or all but the last block, would give 1
-    assert [row.negatives for row in rounds] == [2, 4]
+    assert [(row.negatives, row.fits) for row in rounds] == [(4, 2), (4, 0)]
 
 
 def test_the_pools_accuracy_counts_its_last_rows(svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,34 +180,87 @@ def test_the_pools_accuracy_counts_its_last_rows(svm_rules: TrainSvm, monkeypatc
 
 def test_mining_stops_when_nothing_is_new(svm_rules: TrainSvm) -> None:
     rounds = run([3.0, *[-5.0] * 20], range(1, 21), svm_rules)
-    assert [row.newly_hard for row in rounds] == [0]
+    assert [(row.newly_hard, row.fits) for row in rounds] == [(0, 1)]
     rounds = run([3.0, 0.5, *[-1.1] * 40], range(1, 42), svm_rules.model_copy(update={"first_negatives": 3}))
     assert [row.newly_hard for row in rounds] == [1, 0]
 
 
 def drifting() -> Callable[[np.ndarray, np.ndarray], Plane]:
-    """Return a solver whose plane moves by one at each fit, so that every round finds something."""
+    """Return a solver whose plane moves by one at each fit, so that every pass finds something."""
     biases = iter(np.arange(100.0))
     return lambda *_: Plane(np.ones(1, np.float32), float(next(biases)))
 
 
-def test_after_the_last_round_there_is_one_more_fit_to_what_was_found(svm_rules: TrainSvm) -> None:
-    values = [9.0, *[-0.5 - index for index in range(12)]]  # first one is hard, then one more in each round
-    rules = svm_rules.model_copy(update={"rounds": 3, "first_negatives": 1, "easy_margin": -100.0})
-    seen: list[int] = []
-    solver = drifting()
+def counted(
+    solver: Callable[[np.ndarray, np.ndarray], Plane], seen: list[list[float]]
+) -> Callable[[np.ndarray, np.ndarray], Plane]:
+    """Return the solver; `seen` takes the negatives of each fit."""
 
-    def counted(positives: np.ndarray, negatives: np.ndarray) -> Plane:
-        seen.append(len(negatives))
+    def fit(positives: np.ndarray, negatives: np.ndarray) -> Plane:
+        seen.append(negatives[:, 0].tolist())
         return solver(positives, negatives)
 
-    rounds = run(values, range(1, 13), rules, counted)
-    assert len(rounds) == 3 + 1
-    assert [row.round for row in rounds] == [1, 2, 3, 4]
-    assert seen == [row.negatives for row in rounds]
-    for before, after in zip(rounds, rounds[1:], strict=False):
-        assert after.negatives == before.negatives + before.newly_hard - before.evicted
-    assert rounds[-1].newly_hard > 0  # another round would have added these
+    return fit
+
+
+def test_every_pass_ends_with_a_fit_to_what_it_found(svm_rules: TrainSvm) -> None:
+    values = [9.0, *[-0.5 - index for index in range(12)]]  # first one is hard, then one more in each pass
+    rules = svm_rules.model_copy(update={"rounds": 3, "first_negatives": 1, "easy_margin": -100.0})
+    seen: list[list[float]] = []
+    rounds = run(values, range(1, 13), rules, counted(drifting(), seen))
+    assert [row.round for row in rounds] == [1, 2, 3]
+    assert [row.fits for row in rounds] == [2, 1, 1]  # the first fit, to random negatives, counts in the first pass
+    assert [len(negatives) for negatives in seen[1:]] == [row.negatives for row in rounds]
+    for before, after in pairwise(rounds):
+        assert after.negatives == before.negatives + after.newly_hard - after.evicted
+
+
+def test_a_class_is_fitted_again_within_a_pass_when_enough_are_new(
+    svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All hard negatives of a pool at once would be more than the memory holds."""
+    monkeypatch.setattr("src.rcnn.planes.BLOCK", 5)
+    values = [9.0, *[0.5] * 19]  # four blocks: 4, 5, 5 and 5 hard negatives
+    changes = {"rounds": 1, "first_negatives": 1, "hard_margin": 0.0}
+    for retrain_every, fits in ((1, 5), (5, 4), (8, 3), (100, 2)):
+        seen: list[list[float]] = []
+        rules = svm_rules.model_copy(update={**changes, "retrain_every": retrain_every})
+        rounds = run(values, range(1, 20), rules, counted(fixed, seen))
+        assert (rounds[0].fits, len(seen)) == (fits, fits)
+        assert seen[-1] == [0.5] * 19
+
+
+def test_negatives_that_a_fit_makes_easy_leave_before_the_pass_is_over(
+    svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.rcnn.planes.BLOCK", 5)
+    values = [9.0, *[0.5] * 9, *[2.5] * 10]
+    seen: list[list[float]] = []
+    biases = iter([0.0, -3.0, -3.0, -3.0, -3.0])  # from the second fit on, 0.5 has a score of -2.5 and 2.5 one of -0.5
+    solver = counted(lambda *_: Plane(np.ones(1, np.float32), next(biases)), seen)
+    rules = svm_rules.model_copy(update={"rounds": 1, "first_negatives": 1, "retrain_every": 3})
+    (only,) = run(values, range(1, 20), rules, solver)
+    assert seen[-1].count(2.5) == 10
+    assert len(seen[-1]) < 13  # only a few of the nine that became easy
+    assert only.evicted >= 3
+
+
+def test_no_fit_gets_more_than_the_limit_and_the_hardest_stay(
+    svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.rcnn.planes.BLOCK", 7)
+    values = [99.0, *np.random.default_rng(0).permutation(60).astype(float)]
+    seen: list[list[float]] = []
+    rules = svm_rules.model_copy(update={"rounds": 2, "first_negatives": 4, "max_held": 10, "retrain_every": 3})
+    rounds = run(values, range(1, 61), rules, counted(fixed, seen))
+    assert max(map(len, seen)) == 10
+    assert sorted(seen[-1]) == list(range(50, 60))
+    assert sum(row.crowded_out for row in rounds) == sum(row.newly_hard for row in rounds) + 4 - 10
+
+
+def test_more_first_negatives_than_may_be_held_are_refused(svm_rules: TrainSvm) -> None:
+    with pytest.raises(ValidationError, match="first_negatives must not be above max_held"):
+        TrainSvm.model_validate(svm_rules.model_dump() | {"max_held": 9})
 
 
 def test_rows_of_the_table_are_those_of_the_fit(svm_rules: TrainSvm) -> None:

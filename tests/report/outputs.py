@@ -111,8 +111,9 @@ class Outputs:
         elif out.match("data/prepared/*"):
             digits(out)
         elif out.match("metrics/rounds.csv"):
-            rows = [(number, name, 5, 9, 9 // number, 3, 0.5) for number in (1, 2) for name in CLASSES]
-            names = ["round", "class", "positives", "negatives", "newly_hard", "evicted", "objective"]
+            rows = [(number, name, 5, 9, 9 // number, 3, 0, 1, 0.5) for number in (1, 2) for name in CLASSES]
+            counts = ["positives", "negatives", "newly_hard", "evicted", "crowded_out", "fits"]
+            names = ["round", "class", *counts, "objective"]
             write_csv(out, pd.DataFrame(rows, columns=names))
         elif out.suffix == ".csv":
             columns = {"loss": [3.0, 2.0], "val_accuracy": [None, 0.9], "val_accuracy_always_background": [0.5, 0.5]}

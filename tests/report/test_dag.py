@@ -49,7 +49,7 @@ def test_the_table_says_what_the_drawing_shows(inputs: Inputs) -> None:
     assert isinstance(more, More)
     rows = {row[0]: row for row in more.blocks[0].rows}
     assert rows["check"][2] == "nothing"
-    assert rows["detect_rcnn"][2] == "train_bbox, train_svm"
+    assert rows["score_rcnn"][2] == "train_bbox, train_svm"
     assert rows["prepare"][1] == 3
     assert rows["report"][2] == "summary"
     assert set(rows["summary"][2].split(", ")) == {"evaluate_detections", "evaluate_proposals", "evaluate_classifier"}

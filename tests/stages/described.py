@@ -11,13 +11,11 @@ from src.files.records import Record, write_records
 from src.files.storage import write_npz
 from src.rcnn.features import to_describe
 
-LATER = 3  # regions of a test image, which come after those of the training images
-
 
 def write_described(
     folder: Path, images: BoxedImages, proposals: Mapping[str, Record], features: Callable[[Record, Target], np.ndarray]
 ) -> dict[str, Path]:
-    """Write features of all training regions, and of a test image whose features are no numbers.
+    """Write features of all training regions.
 
     Args:
         folder: the folder of the files.
@@ -34,8 +32,6 @@ def write_described(
         regions[image_id] = to_describe(proposals[image_id]["boxes"], target, None)
         rows.append(features(regions[image_id], target))
     width = rows[0].shape[1]
-    regions["of the test"] = to_describe(np.zeros((LATER, 4), np.float32), None, None)
-    rows.append(np.full((LATER, width), np.nan))
     write_records(folder / "regions.npz", regions)
     np.save(folder / "features.npy", np.concatenate(rows).astype(np.float16))
     write_npz(folder / "scale.npz", {"scale": np.full(width, 0.5, np.float32)})

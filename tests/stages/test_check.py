@@ -47,6 +47,8 @@ def test_the_committed_parameters_pass_and_the_output_is_always_the_same(tmp_pat
         ("classifiers.resnet50.data", "voc", "'voc': it must be one of gesture, mnist"),
         ("pretrain_alexnet.data", "flowers", "'flowers': it must be one of gesture, mnist"),
         ("finetune.train.best_by", "accuracy", "'accuracy': it must be last or a figure of the validation"),
+        ("detectors.rpn.train.best_by", "val_map", "'val_map': only a detector that distinguishes classes has a mAP"),
+        ("pretrain_alexnet.train.best_by", "val_map", "'val_map': only a detector that distinguishes classes has a"),
         ("finetune.weights", "/no/such.pth", "'/no/such.pth': there is no such file"),
     ],
 )

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from src.errors import InputError
 from src.files.prepared import write_prepared
 from src.files.records import Record, read_records, write_records
-from src.files.storage import write_npz
 from src.rcnn.detect import DetectRcnn
 from src.splits import Splits
 from stages.detect_rcnn import Params, run
@@ -21,52 +19,40 @@ PARAMS = Params(
     detect_rcnn=DetectRcnn(score_thresh=0.0, nms_thresh=0.3, max_per_image=10),
 )
 
-# Features are the two classes' scores, halved: the factors double them. Rows: box, is_gt, flipped, features.
-ROWS: dict[str, list[tuple[list[float], bool, bool, list[float]]]] = {
-    "learnt": [(CAR, True, False, [9.0, 9.0]), (CAR, False, False, [8.0, -1.0]), (CAT, False, True, [7.0, 7.0])],
+# Rows: box, scores of the two classes.
+ROWS: dict[str, list[tuple[list[float], list[float]]]] = {
     "both": [
-        (CAR, True, False, [9.0, 9.0]),
-        (CAR, False, False, [0.5, -1.0]),
-        ([10, 10, 30, 29], False, False, [0.25, -1.0]),
-        (CAT, False, False, [-1.0, 1.5]),
-        (LATER, False, False, [-2.0, -2.0]),
-        (LATER, False, True, [9.0, 9.0]),
+        (CAR, [1.0, -2.0]),
+        ([10, 10, 30, 29], [0.5, -2.0]),
+        (CAT, [-2.0, 3.0]),
+        (LATER, [-4.0, -4.0]),
     ],
-    "nothing": [(CAR, False, False, [-1.0, -1.0])],
+    "nothing": [(CAR, [-2.0, -2.0])],
     "without proposals": [],
 }
 Detected = Callable[..., dict[str, dict[str, Record]]]
-
-
-def column(index: int, rows: list[Any], shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    return np.array([row[index] for row in rows], dtype).reshape(shape)
 
 
 @pytest.fixture
 def detected(tmp_path: Path) -> Detected:
     """Run the stage on the rows; return its records by file. The regression moves cars by `shift` widths."""
     size = {"file": "", "height": 60, "width": 100, "boxes": [], "labels": [], "difficult": []}
-    ids = list(ROWS)
+    ids = ["learnt", *ROWS]
     write_prepared(tmp_path / "voc.zip", CLASSES, {"train": ids[:1], "test": ids[1:]}, dict.fromkeys(ids, size), [])
-    regions = {
-        image_id: {
-            "boxes": column(0, rows, (-1, 4), np.float32),
-            **{name: column(at, rows, (-1,), bool) for at, name in ((1, "is_gt"), (2, "flipped"))},
-        }
-        for image_id, rows in ROWS.items()
-    }
-    write_records(tmp_path / "regions.npz", regions)
-    every = [row for rows in ROWS.values() for row in rows]
-    np.save(tmp_path / "features.npy", column(3, every, (-1, 2), np.float16))
-    scale = np.full(2, 2.0, np.float32)
-    write_npz(tmp_path / "svm.npz", {"weights": np.eye(2, dtype=np.float32), "biases": np.zeros(2), "scale": scale})
+    boxes = {name: np.array([box for box, _ in rows], np.float32).reshape(-1, 4) for name, rows in ROWS.items()}
+    boxes["learnt"] = np.zeros((7, 4), np.float32)
+    write_records(tmp_path / "proposals.npz", {name: {"boxes": boxes[name]} for name in reversed(ids)})
 
     def detected(params: Params = PARAMS, shift: float = 0.1) -> dict[str, dict[str, Record]]:
-        biases = np.array([[shift, 0, 0, 0], [0, 0, 0, 0]], np.float32)
-        regression = {"weights": np.zeros((2, 2, 4), np.float32), "biases": biases, "scale": scale}
-        write_npz(tmp_path / "bbox.npz", regression)
-        files = {name: tmp_path / f"{name}.npz" for name in ("regions", "svm", "bbox")}
-        run(params, images=tmp_path / "voc.zip", features=tmp_path / "features.npy", **files, out=tmp_path / "out")
+        deltas = [[shift, 0, 0, 0], [0, 0, 0, 0]]
+        rows = [
+            [number for score, moves in zip(scores, deltas, strict=True) for number in (score, *moves)]
+            for found in ROWS.values()
+            for _, scores in found
+        ]
+        np.save(tmp_path / "scores.npy", np.array(rows, np.float32))
+        files = {"proposals": tmp_path / "proposals.npz", "scores": tmp_path / "scores.npy"}
+        run(params, images=tmp_path / "voc.zip", **files, out=tmp_path / "out")
         return {path.stem: read_records(path) for path in (tmp_path / "out").iterdir()}
 
     return detected
@@ -79,7 +65,7 @@ def test_proposals_of_test_images_alone_are_scored_suppressed_and_moved(detected
     moved, unmoved = found["detections"]["both"], found["no_bbox"]["both"]
     for record in (moved, unmoved):
         assert record["labels"].tolist() == [1, 2]
-        assert record["scores"].tolist() == [1.0, 3.0]  # neither ground-truth boxes nor mirrored regions, which have 18
+        assert record["scores"].tolist() == [1.0, 3.0]
     np.testing.assert_allclose(unmoved["boxes"], [CAR, CAT])
     np.testing.assert_allclose(moved["boxes"], [[12.0, 10, 32, 30], CAT], atol=1e-4)
 

@@ -1,13 +1,17 @@
 """The environment variables of a run; GPUs are mocked."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 import pytest
 import torch
 
 from src.errors import InputError
-from stages.environment import computed_by, device, fabric, jobs, workers
+from stages import environment
+from stages.environment import checkpoint, computed_by, device, fabric, jobs, workers
 
 
 @pytest.fixture
@@ -60,6 +64,37 @@ def test_without_a_gpu_the_cpu_is_used_and_a_gpu_is_refused(monkeypatch: pytest.
             device()
 
 
+def test_on_a_gpu_single_precision_is_tensorfloat_and_cudnn_chooses_its_algorithms(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    with mock.patch("torch.set_float32_matmul_precision") as precision:
+        monkeypatch.setenv("DEVICE", "cpu")
+        fabric("32-true")
+        assert not precision.called
+        assert not torch.backends.cudnn.benchmark
+        monkeypatch.setenv("DEVICE", "cuda")
+        fabric("32-true")
+        precision.assert_called_once_with("high")
+        assert torch.backends.cudnn.benchmark
+        assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(("cpus", "expected"), [(2, 2), (64, 8)])
+def test_beside_a_gpu_the_cpus_prepare_batches(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, cpus: int, expected: int
+) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: cpus)
+    monkeypatch.delenv("WORKERS", raising=False)
+    monkeypatch.setenv("DEVICE", "cuda")
+    assert workers() == expected
+    monkeypatch.setenv("DEVICE", "cpu")
+    assert workers() == 0
+    monkeypatch.setenv("WORKERS", "3")
+    assert workers() == 3
+
+
 def test_jobs_are_as_many_as_cpus_also_on_systems_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JOBS", raising=False)
     assert jobs() >= 1
@@ -76,3 +111,28 @@ def test_a_number_of_processes_that_is_none_is_refused(monkeypatch: pytest.Monke
         monkeypatch.setenv("WORKERS", value)
         with pytest.raises(InputError, match=f"WORKERS={value}"):
             workers()
+
+
+def test_a_checkpoint_belongs_to_the_code_that_this_process_has_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that goes on after an edit of its loss would be a result that no code has."""
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    for name in ("src/loss.py", "src/unused.py", "stages/train.py", "elsewhere/src.py"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(name)
+        if "unused" not in name:
+            module = ModuleType(name)
+            module.__file__ = str(file)
+            monkeypatch.setitem(sys.modules, name, module)
+    first = checkpoint("ssd300", {"lr": 1}, [])
+    assert checkpoint("ssd300", {"lr": 1}, []) == first
+    for name in ("src/unused.py", "elsewhere/src.py"):
+        (tmp_path / name).write_text("changed")
+    assert checkpoint("ssd300", {"lr": 1}, []) == first
+    seen = {first}
+    for name in ("src/loss.py", "stages/train.py"):
+        (tmp_path / name).write_text("changed")
+        seen.add(checkpoint("ssd300", {"lr": 1}, []))
+    assert len(seen) == 3

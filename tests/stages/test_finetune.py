@@ -20,8 +20,8 @@ from tests.rcnn.conftest import images, proposals  # noqa: F401 (fixtures)
 
 def params(epochs: int, **more: bool) -> Params:
     found = read_params(ROOT / "params.yaml", Params)
-    train = TrainOverrides(epochs=epochs, batch_size=4)
-    changes = {"hidden": 8, "batches_per_epoch": 1, "train": train, **more}
+    train = TrainOverrides(epochs=epochs, batch_size=4, batches_per_epoch=1)
+    changes = {"hidden": 8, "train": train, **more}
     return found.model_copy(
         update={
             "finetune": found.finetune.model_copy(update=changes),

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from src import plugins
-from src.detection.running import start
+from src.detection.running import detect, start
 from src.errors import InputError
+from src.evaluation.average_precision import mean_ap, voc07, voc_curves
+from src.files.boxed_images import BoxedImages
 from src.files.weights import read_tensors, write_tensors
 from stages.train_detector import Params, run
 from tests.trained import CLASSES, content
@@ -112,3 +114,32 @@ def test_a_wrong_key_of_the_section_is_named(trained: Trained) -> None:
     chosen.detectors["ssd300"]["loss"]["focal"] = 2.0
     with pytest.raises(InputError, match=r"detectors\.ssd300\.loss\.focal = 2\.0"):
         trained("ssd300", chosen)
+
+
+def test_the_map_of_the_validation_images_chooses_the_epoch_and_is_that_of_the_pipeline(
+    trained: Trained, checkout: Path
+) -> None:
+    chosen = params("ssd300", 3, validation="train", best_by="val_map", lr=0.01)
+    chosen.detectors["ssd300"]["decode"]["score_thresh"] = 0.0
+    out = trained("ssd300", chosen)
+    curve, metrics = pd.read_csv(out["curve"]), json.loads(out["metrics"].read_text())
+    assert metrics["epoch"] == curve.loc[curve["val_map"].idxmax()]["epoch"]
+    module, section = plugins.section("detectors", chosen.detectors, "ssd300")
+    model, _ = start(module, section, len(CLASSES) + 1, {}, 0)
+    model.load_state_dict(read_tensors(out["out"])[0])
+    data = BoxedImages(checkout / "data/prepared/voc.zip")
+    found = detect(module, model, section, data, data.ids("train"), torch.device("cpu"))
+    targets = {image_id: data.target(image_id) for image_id in data.ids("train")}
+    expected = mean_ap(map(voc07, voc_curves(found, targets, CLASSES).values()))
+    assert expected > 0
+    assert metrics["val_map"] == pytest.approx(expected, abs=1e-4)
+    assert "val_map" not in pd.read_csv(trained("ssd300", params("ssd300", 1, validation="train"))["curve"])
+
+
+def test_the_outputs_do_not_depend_on_the_number_of_workers(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of the RPN, whose loss draws anchors from the random numbers of the training process."""
+    chosen, seen = params("rpn", 2, validation="train", best_by="val_loss"), []
+    for workers in ("0", "2"):
+        monkeypatch.setenv("WORKERS", workers)
+        seen.append([path.read_bytes() for path in trained("rpn", chosen).values()])
+    assert seen[0] == seen[1]

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from pytorch_optimizer import AdaBelief, Ranger
 from torch import Tensor, nn
 
 from src.errors import InputError
 from src.training import loop
 from src.training.loop import Run, kept_row
+from src.training.optimizers import parameter_groups
 from src.training.settings import Train
 
 SETTINGS = Train(
@@ -23,6 +25,7 @@ SETTINGS = Train(
     decay_biases=True,
     batch_size=4,
     epochs=5,
+    batches_per_epoch=None,
     schedule="step",
     lr_step=2,
     lr_milestones=[],
@@ -43,6 +46,11 @@ SETTINGS = Train(
 @pytest.fixture
 def fabric() -> Fabric:
     return Fabric(accelerator="cpu", devices=1)
+
+
+def half_precision() -> Fabric:
+    """Scale gradients as on a GPU; Fabric alone would replace 16-mixed by bf16-mixed on a CPU."""
+    return Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu")])
 
 
 def fit(
@@ -123,6 +131,21 @@ def test_groups_learn_at_their_own_multiple_of_the_rate(fabric: Fabric) -> None:
     fit(fabric, both, batches, lambda *_: {"loss": slow.weight.sum() + fast.weight.sum()}, settings, groups=groups)
     assert slow.weight.item() == pytest.approx(-3 * (0.1 + 0.1 + 0.01))
     assert fast.weight.item() == pytest.approx(10 * slow.weight.item())
+
+
+def test_without_groups_of_their_own_parameters_have_the_groups_of_every_trainer(
+    fabric: Fabric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen parameters are in none of them."""
+    model, seen = network(), []
+    model[0].requires_grad_(False)
+    make = loop.make_optimizer
+    monkeypatch.setattr(loop, "make_optimizer", lambda settings, groups: seen.append(groups) or make(settings, groups))
+    fit(fabric, model, batches, losses, SETTINGS.model_copy(update={"epochs": 1}))
+    expected = parameter_groups(model, (), 1.0, SETTINGS)
+    for group, wanted in zip(seen[0], expected, strict=True):
+        assert wanted.keys() <= group.keys()
+        assert [id(value) for value in group["params"]] == [id(value) for value in wanted["params"]]
 
 
 @pytest.mark.parametrize(
@@ -248,8 +271,10 @@ def test_the_average_of_the_weights_is_validated_and_kept(fabric: Fabric) -> Non
     settings = SETTINGS.model_copy(update={"ema_decay": 0.5, "momentum": 0.0, "schedule": "constant", "epochs": 1})
     model, seen = Line(), []
     fit(fabric, model, batches, slope(), settings, validate=lambda m: seen.append(m.weight.item()) or [("val", 0.0)])
-    # The weights are -0.1, -0.2, -0.3; the average starts with the first of them (torch's AveragedModel).
-    assert model.weight.item() == pytest.approx((-0.1 * 0.5 - 0.2 * 0.5) * 0.5 - 0.3 * 0.5)
+    average = 0.0  # the weights are 0, then -0.1, -0.2, -0.3; the decays 1 / 10, 2 / 11, 3 / 12
+    for step, weight in enumerate((-0.1, -0.2, -0.3)):
+        average += (weight - average) * (1 - (1 + step) / (10 + step))
+    assert model.weight.item() == pytest.approx(average)
     assert seen == [pytest.approx(model.weight.item())]
 
 
@@ -357,3 +382,70 @@ def test_a_loss_that_is_not_finite_stops_and_names_loss_batch_and_images(fabric:
 def test_a_batch_without_ids_says_so(fabric: Fabric) -> None:
     with pytest.raises(FloatingPointError, match="no ids"):
         fit(fabric, Line(), lambda _: [torch.ones(1)], lambda m, _: {"loss": m.weight.sum() * math.nan}, SETTINGS)
+
+
+def test_nothing_is_written_from_a_loss_that_is_not_finite(fabric: Fabric, tmp_path: Path) -> None:
+    """The last checkpoint is that of the epoch before, and no validation sees the weights."""
+    seen: list[float] = []
+
+    def broken(model: Line, batch: dict[str, Any]) -> dict[str, Tensor]:
+        return {"loss": model.weight.sum() * (math.nan if batch["ids"] == ["1-0"] else 1.0)}
+
+    def validate(model: nn.Module) -> Iterator[tuple[str, float]]:
+        seen.append(model.weight.item())
+        yield "val", 0.0
+
+    checkpoint = tmp_path / "state.pt"
+    with pytest.raises(FloatingPointError, match=r"batch 0 \(1-0\)"):
+        fit(fabric, Line(), batches, broken, SETTINGS, validate=validate, checkpoint=checkpoint)
+    assert len(torch.load(checkpoint)["history"]) == len(seen) == 1
+
+
+def endless(weight: nn.Parameter, times: int) -> None:
+    """Make the first gradients of a weight infinite."""
+    left = [times]
+
+    def hook(grad: Tensor) -> Tensor:
+        left[0] -= 1
+        return grad * math.inf if left[0] >= 0 else grad
+
+    weight.register_hook(hook)
+
+
+def test_a_gradient_that_is_not_finite_after_the_last_loss_is_an_error(fabric: Fabric, tmp_path: Path) -> None:
+    model = Line()
+    endless(model.weight, 1)
+    with pytest.raises(FloatingPointError, match="weights are not finite"):
+        fit(fabric, model, lambda _: [torch.ones(1)], slope(), SETTINGS, checkpoint=tmp_path / "state.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_scaled_gradient_that_overflows_leaves_out_a_step_of_a_clipped_training() -> None:
+    settings = SETTINGS.model_copy(update={"grad_clip": 1.0, "epochs": 1, "precision": "16-mixed", "momentum": 0.0})
+    model = Line()
+    endless(model.weight, 1)
+    fit(half_precision(), model, batches, slope(), settings)
+    assert model.weight.item() == pytest.approx(-0.1 * 2)
+
+
+def test_the_scale_of_the_gradients_outlives_an_interruption(tmp_path: Path) -> None:
+    """Without it, a resumed training would leave out steps until the scale has fallen again."""
+    settings = SETTINGS.model_copy(update={"precision": "16-mixed", "momentum": 0.0, "epochs": 2})
+
+    def killed(model: Line, batch: dict[str, Any]) -> dict[str, Tensor]:
+        if batch["ids"] == ["1-0"]:
+            raise KeyboardInterrupt
+        return slope()(model, batch)
+
+    model = Line()
+    endless(model.weight, 2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(half_precision(), model, batches, killed, settings, checkpoint=tmp_path / "state.pt")
+    resumed = half_precision()
+    fit(resumed, Line(), batches, slope(), settings, checkpoint=tmp_path / "state.pt")
+    assert resumed.strategy.precision.state_dict()["scale"] == half_precision_scale() / 4
+
+
+def half_precision_scale() -> float:
+    """Return the scale with which a training in half precision starts."""
+    return half_precision().strategy.precision.state_dict()["scale"]
