@@ -68,7 +68,7 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
     """
     alone = len(splits) < 2 and set(splits) <= {"train", "default", *HELD_OUT}
     if alone:
-        splits, ids = {}, next(iter(splits.values()), ids)
+        splits, ids = {}, sorted(next(iter(splits.values()), ids))
     missing = [name for name in HELD_OUT if name not in splits]
     if not missing:
         return splits, ""

@@ -67,14 +67,25 @@ def find(archive: Archive) -> Found | None:
         member = texts[labels[path]]
         return str(member), _Label(member.text(), classes, str(source), keypoints)
 
-    orphans = len([name for name in texts if "labels" in folders(name) and name.endswith(".txt")])
-    orphans -= len([label for label in set(labels.values()) if "labels" in folders(label)])
     note = (
         f"YOLO: {len(used)} images, {sum(path in labels for path in used)} label files, names in {source.name}, "
-        f"{origin}" + (f" ({orphans} text files in labels/ belong to no image)" if orphans else "")
+        + "; ".join([origin, *_left_over(texts, images, labels, len(used))])
     )
     found = {image_id: images.members[path] for image_id, path in by_id.items()}
     return Found(FORM, note, str(archive.path), found, annotation, splits)
+
+
+def _left_over(texts: Mapping[str, Member], images: Images, labels: Mapping[str, str], used: int) -> list[str]:
+    own = set(labels.values())
+    orphans = sum(
+        "labels" in folders(name) and name.endswith(".txt") and name not in own and not NAMES.fullmatch(name)
+        for name in texts
+    )
+    counts = {
+        f"{len(images.members) - used} more images are in no split": len(images.members) - used,
+        f"{orphans} text files in labels/ belong to no image": orphans,
+    }
+    return [words for words, count in counts.items() if count]
 
 
 def _label_of(path: str, texts: Mapping[str, Member]) -> str | None:

@@ -56,7 +56,7 @@ def test_a_split_of_the_settings_that_the_export_lacks_is_no_split(tmp_path) -> 
 
 
 def test_labels_without_an_image_are_counted(tmp_path) -> None:
-    assert "(1 text files in labels/ belong to no image)" in read(tmp_path, one(**{"labels/train/b.txt": b""}))[1]
+    assert "; 1 text files in labels/ belong to no image" in read(tmp_path, one(**{"labels/train/b.txt": b""}))[1]
 
 
 def test_lists_may_name_windows_paths_and_images_twice(tmp_path) -> None:
@@ -67,7 +67,9 @@ def test_lists_may_name_windows_paths_and_images_twice(tmp_path) -> None:
     data, note = read(tmp_path, {**files, **labels, **lists})
     assert data.splits == {"train": ["im0", "im1"], "val": ["im2"], "trainval": ["im0", "im1", "im2"]}
     assert len(data.images) == len(of(images, "train") + of(images, "val")) == 3
-    assert note.startswith("YOLO: 3 images, 3 label files, names in classes.txt, splits of train.txt, valid.txt")
+    assert note.startswith(
+        "YOLO: 3 images, 3 label files, names in classes.txt, splits of train.txt, valid.txt; 1 more images are"
+    )
 
 
 BAD = {
