@@ -12,7 +12,7 @@ from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
 
 CPU = torch.device("cpu")
-LOUD = 8.0  # factor on the heads' weights, because untrained scores are nearly equal
+LOUD = 2.0  # factor on the heads' weights, because untrained scores are nearly equal
 
 
 def method(name: str) -> Dense | Classifier:

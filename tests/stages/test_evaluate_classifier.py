@@ -94,12 +94,10 @@ def test_confusions_have_a_row_for_each_image(evaluate: Evaluate, tensors: dict[
         assert found["confusion"][column].tolist() == found["predictions"][name].tolist()
 
 
-def test_with_flip_the_score_is_the_mean_over_the_image_and_its_mirror_image(
-    evaluate: Evaluate, tensors: dict[str, Tensor]
-) -> None:
+def test_with_flip_the_mirror_image_counts_too(evaluate: Evaluate, tensors: dict[str, Tensor]) -> None:
+    """Which mean it is, tests/classification/test_training.py holds."""
     alone, both = (evaluate(tensors, predict={"flip": flip})["predictions"] for flip in (False, True))
     assert (alone["score"] != both["score"]).all()
-    assert both["score"].mean() < alone["score"].mean()  # a mean of two answers is never surer than both
 
 
 def test_a_classifier_without_a_file_is_refused_with_those_that_exist(
