@@ -98,6 +98,7 @@ class Numbers(Dataset):
 def test_a_watched_training_is_the_training_of_the_loop() -> None:
     """The stand-in for `Run` changes no weight, and sees every step but no validation."""
     watch, weights = Watch(warm_up=0), []
+    train = SETTINGS.model_copy(update={"epochs": 2, "best_by": "val_loss"})
     for make in (Run, watched(watch)):
         torch.manual_seed(0)
         net = nn.Linear(1, 1)
