@@ -110,5 +110,21 @@ def _shrink(content: dict[str, Any], factor: float) -> None:
     content["warp"]["size"] = max(SMALLEST_WARP, content["warp"]["size"])
     ssd, rpn = (content["detectors"][name]["model"] for name in DETECTORS)
     ssd |= {"size": round(ssd["size"] * factor), "strides": None}
+    extras = _extra_maps(-(-ssd["size"] // 16))
+    ssd |= {"extra_channels": ssd["extra_channels"][:extras], "aspect_ratios": ssd["aspect_ratios"][: 2 + extras]}
     rpn |= {name: round(rpn[name] * factor) for name in ("size", "longest")}
     rpn["scales"] = [scale * factor for scale in rpn["scales"]]
+
+
+def _extra_maps(cells: int) -> int:
+    """Return the number of SSD's extra maps until one has a single cell, after a map with `cells` per side.
+
+    In bfloat16 on a CPU, torch 2.15 returns uninitialised memory as the gradient of a convolution on a single cell.
+
+    >>> _extra_maps(19), _extra_maps(6)
+    (4, 2)
+    """
+    count = 0
+    while cells > 1:
+        cells, count = cells - 2 if cells in (3, 5) else -(-cells // 2), count + 1
+    return count

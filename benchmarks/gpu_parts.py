@@ -6,6 +6,7 @@ The folder has `options.json`, and what the part `prepare` has made. All trainin
 calls a stage's function, and puts a watch in the place of its `Run` (`benchmarks.watching`).
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -150,6 +151,10 @@ def _watched_training(
     section["train"] = {**section["train"], **changes}
     batch_size = section["train"]["batch_size"]
     stage, arguments = bench.training(name, out)
+    if environment.device().startswith("cuda"):
+        gc.collect()  # the network of the training before
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(environment.device())
     watch = Watch(warm_up)
     with mock.patch.object(stage, "Run", watched(watch)):
         stage.run(bench.read(stage, content), **arguments)

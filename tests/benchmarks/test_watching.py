@@ -102,13 +102,7 @@ def test_a_watched_training_is_the_training_of_the_loop() -> None:
     for make in (Run, watched(watch)):
         torch.manual_seed(0)
         net = nn.Linear(1, 1)
-        run = make(
-            Fabric(accelerator="cpu", devices=1),
-            SETTINGS.model_copy(update={"epochs": 2, "best_by": "val_loss"}),
-            0,
-            0,
-            None,
-        )
+        run = make(Fabric(accelerator="cpu", devices=1), train, 0, 0, None)
         loader, validation = run.loader(Numbers()), run.loader(Numbers())
         fit(
             run,
