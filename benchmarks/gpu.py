@@ -53,11 +53,19 @@ def run(options: Options, parts: Sequence[str], out: Path, folder: Path) -> dict
     (folder / "options.json").write_text(options.model_dump_json())
     results: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     results.setdefault("parts", {})
+    device = "unknown"
     for name in [*FIRST, *(part for part in LIMITS if part in parts and part not in FIRST)]:
         command = [sys.executable, "-m", "benchmarks.gpu_parts", name, str(folder)]
         figures = run_part(command, folder, name, LIMITS[name] * options.limits)
         print(f"{name}: {figures['seconds']:.0f} s{', ' + figures['error'] if figures['error'] else ''}", flush=True)
-        results["parts"][name] = {**figures, "commit": commit(), "options": options.model_dump(mode="json")}
+        made = {
+            **figures,
+            "commit": commit(),
+            "options": options.model_dump(mode="json", exclude={"photos", "weights"}),
+        }
+        device = next((row["device"] for row in made["rows"] if "device" in row), device)  # the first part tells it
+        parts_so_far = {**results["parts"], name: {**made, "device": device}}
+        results["parts"] = {part: parts_so_far[part] for part in LIMITS if part in parts_so_far}
         write_json(out, results)
         if name in FIRST and figures["error"]:
             break

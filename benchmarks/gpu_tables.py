@@ -91,8 +91,8 @@ def _facts(parts: Mapping[str, Row], rows: Sequence[Row]) -> Iterator[str]:
         if row["kind"] == "machine":
             versions = ", ".join(f"{name} {number}" for name, number in row["versions"].items())
             yield f"* Machine: {row['device']}, {row['cpus']} CPUs, CUDA {row['cuda']}; {versions}."
-    commits = ", ".join(sorted({part["commit"] for part in parts.values()}))
-    yield f"* Commit {commits}; {sum(part['seconds'] for part in parts.values()) / 60:.1f} minutes."
+    commits, devices = (", ".join(sorted({part[key] for part in parts.values()})) for key in ("commit", "device"))
+    yield f"* Commit {commits}; {sum(part['seconds'] for part in parts.values()) / 60:.1f} minutes on {devices}."
     for name, part in parts.items():
         if part["error"]:
             yield f"* {name} did not end: {part['error'].splitlines()[-1]}"
