@@ -133,7 +133,7 @@ def train(name: str) -> Callable[[Bench], None]:
         own = section_of(bench.content, name)["train"].get("precision", bench.content["train"]["precision"])
         other = next(precision for precision in PRECISIONS if precision != own)
         default = environment.workers()
-        for precision, workers in dict.fromkeys([(own, default), (own, 0), (other, default)]):
+        for precision, workers in dict.fromkeys([(own, default), (other, default), (own, 0)]):
             os.environ["WORKERS"] = str(workers)
             count = 2 * bench.options.steps
             changes = {"precision": precision, "epochs": 1, "batches_per_epoch": count}
@@ -151,7 +151,7 @@ def _watched_training(
     section["train"] = {**section["train"], **changes}
     batch_size = section["train"]["batch_size"]
     stage, arguments = bench.training(name, out)
-    if environment.device().startswith("cuda"):
+    if torch.cuda.is_initialized():
         gc.collect()  # the network of the training before
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(environment.device())
