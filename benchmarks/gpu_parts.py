@@ -9,7 +9,6 @@ calls a stage's function, and puts a watch in the place of its `Run` (`benchmark
 import gc
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,15 +17,15 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from ruamel.yaml import YAML
-
 import stages  # noqa: F401  # sets the arithmetic, so it comes before any import of torch or NumPy
 
 # isort: split
 import torch
 
 from benchmarks import gpu_params
-from benchmarks.gpu_params import DETECTORS, ROOT, Options, parameters, section_of
+from benchmarks.gpu_bench import Bench
+from benchmarks.gpu_params import DETECTORS, section_of
+from benchmarks.gpu_resume import resume
 from benchmarks.timing import timed
 from benchmarks.watching import Watch, watched
 from src import plugins
@@ -36,7 +35,6 @@ from src.detection.sizes import size_of
 from src.files.boxed_images import BoxedImages
 from src.files.versions import installed
 from src.files.weights import read_tensors
-from src.params import validated
 from src.rcnn import training as rcnn_training
 from src.rcnn.extract import extract
 from src.rcnn.features import table_of
@@ -52,59 +50,10 @@ from stages import (
     finetune,
     propose,
     propose_rpn,
-    train_classifier,
-    train_detector,
 )
 
 BATCHES = (1, 8)  # of the inference
 PRECISIONS = ("32-true", "bf16-mixed")
-CLASSIFIER_DATA = {"mobilenet_v3": "mnist", "resnet50": "gesture"}
-RESUMED_EPOCHS, RESUMED_STEPS = 3, 5
-
-
-class Bench:
-    """The folder of a benchmark, its parameters, and the file that gets the figures of the running part."""
-
-    def __init__(self, folder: Path, rows: Path) -> None:
-        self.folder, self._rows = folder, rows
-        self.options = Options.model_validate_json((folder / "options.json").read_text())
-        self.content = parameters(self.options)
-        self.images = folder / "voc.zip"
-        self.proposals = folder / "proposals.npz"
-
-    def emit(self, **figures: Any) -> None:
-        """Write a row of figures at once, so that it survives whatever comes after it."""
-        with self._rows.open("a") as file:
-            file.write(json.dumps(figures) + "\n")
-
-    def weights(self, name: str) -> Path:
-        """Return the file of a network's starting weights."""
-        return self.folder / "weights" / f"{name}.safetensors"
-
-    def out(self, *parts: str) -> Path:
-        """Return the path of an output in a folder that exists."""
-        path = self.folder.joinpath(*parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def training(self, name: str, out: str) -> tuple[ModuleType, dict[str, Path | str]]:
-        """Return the stage that trains a network, and its arguments."""
-        files = {"out": f"{name}.safetensors", "metrics": f"{name}.json", "curve": f"{name}.csv"}
-        arguments: dict[str, Path | str] = {key: self.out(out, file) for key, file in files.items()}
-        arguments["weights"] = self.weights(name)
-        if name == "finetune":
-            return finetune, {**arguments, "images": self.images, "proposals": self.proposals}
-        if name in DETECTORS:
-            return train_detector, {**arguments, "images": self.images, "detector": name}
-        return train_classifier, {
-            **arguments,
-            "images": self.folder / f"{CLASSIFIER_DATA[name]}.zip",
-            "classifier": name,
-        }
-
-    def read(self, stage: ModuleType, content: Mapping[str, Any]) -> Any:
-        """Return the sections that a stage reads."""
-        return validated(content, stage.Params, "params.yaml: ")
 
 
 def prepare_inputs(bench: Bench) -> None:
@@ -273,55 +222,6 @@ def _recall(bench: Bench) -> dict[str, Any]:
         counts=bench.out("long", "by_count.csv"),
     )
     return json.loads(out.read_text())
-
-
-def resume(bench: Bench) -> None:
-    """Train SSD300 three times through its stage script: twice to the end, once killed after an epoch and resumed.
-
-    Two uninterrupted trainings are compared as well: a GPU that adds in another order each time makes other bytes
-    without any interruption.
-    """
-    content = gpu_params.merged(bench.content, {})
-    count = max(1, min(bench.options.steps, RESUMED_STEPS))
-    section_of(content, "ssd300")["train"] |= {"epochs": RESUMED_EPOCHS, "batches_per_epoch": count}
-    with bench.out("resume", "params.yaml").open("w") as file:
-        YAML().dump(content, file)
-    outs = {}
-    for run in ("whole", "again", "resumed"):
-        command, outs[run] = _command(bench, run)
-        if run == "resumed":
-            _kill_after_an_epoch(bench, command)
-        done = subprocess.run(command, **_place(bench), capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"the training `{run}` failed: {done.stderr[-500:]}")
-        if ("resumed at epoch" in done.stdout + done.stderr) != (run == "resumed"):
-            raise RuntimeError(f"the training `{run}` printed nothing of an epoch to resume at: {done.stdout[-500:]}")
-    for run in ("again", "resumed"):
-        same = outs[run].read_bytes() == outs["whole"].read_bytes()
-        ours, theirs = (read_tensors(path)[0] for path in (outs[run], outs["whole"]))
-        largest = max(float((ours[key].double() - theirs[key].double()).abs().max()) for key in ours)
-        bench.emit(kind="resume", run=run, equal_bytes=same, largest_difference=largest)
-
-
-def _command(bench: Bench, run: str) -> tuple[list[str], Path]:
-    _, arguments = bench.training("ssd300", f"resume/{run}")
-    words = [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
-    return [sys.executable, "-m", "stages.train_detector", *words], Path(arguments["out"])
-
-
-def _place(bench: Bench) -> dict[str, Any]:
-    return {"cwd": bench.folder / "resume", "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
-
-
-def _kill_after_an_epoch(bench: Bench, command: list[str]) -> None:
-    """Start the training, and send SIGKILL as soon as it has written the state of its first epoch."""
-    with subprocess.Popen(command, **_place(bench), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not list((bench.folder / "resume/.checkpoints").glob("*.pt")):
-            time.sleep(0.002)
-        ended = process.poll() is not None
-        process.kill()
-    if ended:
-        raise RuntimeError("the training ended before it could be killed")
 
 
 def machine(bench: Bench) -> None:
