@@ -92,12 +92,14 @@ def detect(
     ids: Sequence[str],
     device: torch.device,
     workers: int = 0,
+    *,
+    batch_size: int = BATCH_SIZE,
 ) -> dict[str, Record]:
     """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0.
 
-    `workers` processes prepare the images; 0: this process prepares them itself.
+    `workers` processes prepare the images; 0: this process prepares them itself. `batch_size` changes only the speed.
     """
-    batches = DetectionBatches(data, ids, size_of(section.model), batch_size=BATCH_SIZE)
+    batches = DetectionBatches(data, ids, size_of(section.model), batch_size=batch_size)
     batches.keep_none()
     items = batches.epoch(0)
     model = model.to(device).eval()

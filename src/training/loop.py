@@ -232,7 +232,8 @@ def _resume(
 ) -> None:
     if path is None or not path.exists():
         return
-    content = torch.load(path, map_location=fabric.device, weights_only=True)
+    # On the CPU, where the best weights stay; the rest is copied to its own device, and needs no second place there.
+    content = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
     fabric.strategy.precision.load_state_dict(content["precision"])

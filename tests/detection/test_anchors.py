@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
-from src.detection.anchors import anchors, default_boxes, linear_scales
+from src.detection.anchors import anchors, default_boxes, kept_anchors, linear_scales
 
 GRIDS = [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)]
 RATIOS = [[2.0], [2.0, 3.0], [2.0, 3.0], [2.0, 3.0], [2.0], [2.0]]
@@ -65,3 +65,14 @@ def test_boxes_lie_row_by_row_as_a_heads_output_does(height: int, width: int) ->
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     torch.testing.assert_close(centres[:, 0], (cell % max(width, 1)) * 8.0 + 4)
     torch.testing.assert_close(centres[:, 1], (cell // max(width, 1)) * 8.0 + 4)
+
+
+def test_kept_anchors_are_made_once_per_device_and_also_serve_a_training() -> None:
+    shape = ((2, 3), 16.0, (32.0, 64.0), (0.5, 1.0))
+    with torch.inference_mode():
+        kept = {name: kept_anchors(torch.device(name), *shape) for name in ("cpu", "meta")}
+    for name, boxes in kept.items():
+        assert boxes.device.type == name
+        assert not boxes.is_inference()
+        assert kept_anchors(torch.device(name), *shape) is boxes
+    assert torch.equal(kept["cpu"], anchors(*shape))

@@ -1,7 +1,14 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
 import torch
 
-from src.detection.running import start
+from src.detection import running
+from src.detection.batches import DetectionBatches
+from src.detection.running import detect, start
 from tests.detectors.test_contract import made
+from tests.trained import SIZES, scenes
 
 
 def test_trained_normalisations_are_not_new_without_their_count_of_batches() -> None:
@@ -22,3 +29,17 @@ def test_a_layer_of_the_backbone_whose_weights_do_not_fit_is_new() -> None:
     name = next(name for name in weights if name.endswith(".weight"))
     _, fresh = start(module, section, 3, {**weights, name: torch.ones(1, 2, 3)}, 0)
     assert f"backbone.{name.removesuffix('.weight')}" in fresh
+
+
+def test_the_size_of_the_batches_changes_no_detection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, section, model = made("ssd300")
+    data, sizes, device = scenes(tmp_path / "voc.zip"), [], torch.device("cpu")
+    item = DetectionBatches.__getitem__
+    monkeypatch.setattr(
+        running.DetectionBatches, "__getitem__", lambda *given: sizes.append(given[0].batch_size) or item(*given)
+    )
+    one = detect(module, model, section, data, list(SIZES), device, batch_size=1)
+    both = detect(module, model, section, data, list(SIZES), device)
+    assert sizes == [1, 1, running.BATCH_SIZE]
+    for name, record in both.items():
+        np.testing.assert_allclose(one[name]["scores"], record["scores"], atol=1e-4)

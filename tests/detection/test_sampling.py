@@ -2,7 +2,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.detection.sampling import IGNORED, sample
+from src.detection.sampling import BACKGROUND, IGNORED, OBJECT, sample
+from tests.elsewhere import There, back, elsewhere
 
 
 @given(objects=st.integers(0, 300), backgrounds=st.integers(0, 600), seed=st.integers(0, 100))
@@ -34,3 +35,13 @@ def test_the_choice_is_of_the_seed_of_the_cpu_alone() -> None:
     torch.manual_seed(3)
     assert torch.equal(sample(labels, 5, 0.5), first)
     assert not torch.equal(sample(labels, 5, 0.5), first)
+
+
+def test_the_choice_on_another_device_is_that_of_the_cpu() -> None:
+    """The random numbers come from the generator of the CPU, so a GPU chooses the same anchors."""
+    labels = torch.tensor([[OBJECT, BACKGROUND, IGNORED] * 20, [BACKGROUND] * 60])
+    torch.manual_seed(3)
+    wanted = sample(labels, 8, 0.5)
+    torch.manual_seed(3)
+    with elsewhere():
+        assert torch.equal(back(sample(There(labels), 8, 0.5)), wanted)

@@ -16,6 +16,7 @@ from src.rcnn import network
 from src.rcnn.extract import Result, check_space, extract
 from src.rcnn.features import Features, read_described, rows, to_describe, unit_scale, unlabelled
 from src.rcnn.warp import Warp, normalize, warp
+from tests.elsewhere import DEVICE, There, elsewhere
 from tests.rcnn.regions import target
 
 SETTINGS = Warp(size=63, context=8)
@@ -171,6 +172,32 @@ def test_features_are_the_same_bytes_from_any_number_of_workers(
     for workers in (0, 1, 3):
         extract(tiny_net, images, regions, tmp_path / f"{workers}.npy", **options, workers=workers)
         assert (tmp_path / f"{workers}.npy").read_bytes() == (tmp_path / "0.npy").read_bytes()
+
+
+def test_on_another_device_batches_are_full_across_images_and_the_rows_are_those_of_their_regions(
+    tiny_net: nn.Module,
+    images: BoxedImages,
+    regions: dict[str, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The network is left out: a crop's feature is its sum."""
+    sizes = []
+
+    def sums(model: nn.Module, crops: torch.Tensor, layer: str) -> torch.Tensor:
+        assert isinstance(crops, There)
+        sizes.append(len(crops))
+        return crops.mean((1, 2, 3))[:, None].expand(-1, network.widths(tiny_net, layer)[0])
+
+    monkeypatch.setattr("src.rcnn.extract.network.describe", sums)
+    options: dict[str, Any] = {"layer": "fc7", "settings": SETTINGS, "batch_size": 4, "jobs": 2}
+    with elsewhere():
+        extract(tiny_net, images, regions, tmp_path / "f.npy", **options, device=DEVICE)
+    total = sum(len(record["boxes"]) for record in regions.values())
+    assert sizes == [4] * (total // 4) + [total % 4] * (total % 4 > 0)
+    crops = [pixels(images, image_id, record["boxes"], record["flipped"]) for image_id, record in regions.items()]
+    wanted = torch.cat(crops).mean((1, 2, 3)).half().numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "f.npy")[:, 0], wanted, atol=2e-3)
 
 
 def _disk(free: int) -> Any:

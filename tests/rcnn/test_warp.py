@@ -191,3 +191,17 @@ def test_red_stays_in_the_first_channel() -> None:
 def test_the_mean_colour_becomes_zero_but_for_its_rounding() -> None:
     mean = torch.tensor(MEAN_COLOUR, dtype=torch.uint8).expand(1, 2, 2, 3)
     torch.testing.assert_close(normalize(mean), torch.zeros(1, 3, 2, 2), atol=0.5 / (255 * 0.224), rtol=0)
+
+
+def test_crops_are_normalised_on_their_device_without_a_copy_to_it_per_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    normalize(torch.zeros(1, 5, 5, 3, dtype=torch.uint8, device="meta"))
+    monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("a tensor was made on the CPU"))
+    assert normalize(torch.zeros(2, 5, 5, 3, dtype=torch.uint8, device="meta")).device.type == "meta"
+
+
+def test_normalising_in_the_inference_mode_leaves_nothing_that_a_training_cannot_use() -> None:
+    with torch.inference_mode():
+        normalize(torch.zeros(1, 6, 6, 3, dtype=torch.uint8))
+    crops = normalize(torch.zeros(1, 6, 6, 3, dtype=torch.uint8))
+    assert not crops.is_inference()
+    torch.nn.Conv2d(3, 1, 3)(crops).sum().backward()

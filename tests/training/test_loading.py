@@ -146,6 +146,14 @@ def test_on_a_gpu_batches_are_in_page_locked_memory(monkeypatch: pytest.MonkeyPa
     assert [options["pin_memory"] for options in seen] == [False, True]
 
 
+def test_batches_go_to_the_loaders_device_and_their_names_stay() -> None:
+    loader = Loader(Pictures(), device=torch.device("meta"))
+    for batch in loader.on_device(range(2)):
+        assert (batch["images"].device.type, batch["images"].shape) == ("meta", (3, 10))
+        assert batch["by"] == os.getpid()
+    assert all(batch["images"].device.type == "cpu" for batch in loader.load(range(2)))  # the loop moves these
+
+
 def test_an_epoch_that_was_left_halfway_does_not_leak_into_the_next() -> None:
     data = Pictures()
     loader = Loader(data, 2)

@@ -352,6 +352,22 @@ def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(
     assert not checkpoint.exists()
 
 
+def test_a_state_is_read_on_the_cpu_so_that_a_gpu_needs_no_second_place_for_it(
+    fabric: Fabric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+        if batch["ids"] == ["1-0"]:
+            raise KeyboardInterrupt
+        return losses(model, batch)
+
+    checkpoint, load, places = tmp_path / "state.pt", torch.load, []
+    with pytest.raises(KeyboardInterrupt):
+        fit(fabric, network(), batches, killed, SETTINGS, checkpoint=checkpoint)
+    monkeypatch.setattr(torch, "load", lambda *files, **options: places.append(options) or load(*files, **options))
+    fit(fabric, network(), batches, losses, SETTINGS, checkpoint=checkpoint)
+    assert [options["map_location"] for options in places] == ["cpu"]
+
+
 def test_the_seed_and_nothing_before_decides_what_is_drawn(fabric: Fabric) -> None:
     first, second, other = network(), network(), network()
     fit(fabric, first, batches, losses, SETTINGS, seed=1)
