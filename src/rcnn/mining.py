@@ -239,7 +239,7 @@ def check_candidates(rows: Sequence[Candidates], classes: Sequence[str]) -> None
         positives, negatives = len(class_rows.positives), len(class_rows.pool)
         if not positives or not negatives:
             raise InputError(
-                f"class {name} has {positives} positive regions (its objects that are not difficult, mirrored ones too) "
-                f"and {negatives} negative regions in the training split, and its SVM needs both: check splits.train, data.voc.limit and data.voc.classes "
-                "in params.yaml"
+                f"class {name} has {positives} regions of objects that are not difficult (mirrored ones count too) and "
+                f"{negatives} negative regions in the training split, and its SVM needs both: check splits.train, "
+                "data.voc.limit and data.voc.classes in params.yaml"
             )
