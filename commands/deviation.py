@@ -67,10 +67,11 @@ def run(
 def all_runs(folder: Path, own: int, seeds: list[int], others: list[str], jobs: int) -> dict[str, Summary]:
     """Return the headline metrics of the workspace and of each run, by name: `seed N`, or its variables.
 
-    The workspace, whose seed is `own`, comes first; no run repeats it.
+    The workspace, whose seed is `own`, comes first; no run repeats it. Words of `others` that give the same variables
+    are one run, or two would be made in one clone at a time.
     """
     wanted: dict[str, tuple[int, dict[str, str]]] = {f"seed {seed}": (seed, {}) for seed in seeds if seed != own}
-    wanted |= {words: (own, variables_of(words)) for words in others}
+    wanted |= {named(variables): (own, variables) for variables in map(variables_of, others)}
     summaries = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *run) for run in wanted.values())
     return {f"seed {own}": read(SUMMARY), **dict(zip(wanted, summaries, strict=True))}
 
@@ -83,15 +84,20 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def variables_of(words: str) -> dict[str, str]:
-    """Return the variables in `NAME=VALUE NAME=VALUE`; other words are an `InputError`.
+    """Return the variables in `NAME=VALUE NAME=VALUE`, sorted by name; other words are an `InputError`.
 
-    >>> variables_of("ARITHMETIC=native OMP_NUM_THREADS=1")
+    >>> variables_of("OMP_NUM_THREADS=1  ARITHMETIC=native")
     {'ARITHMETIC': 'native', 'OMP_NUM_THREADS': '1'}
     """
     pairs = [word.partition("=") for word in words.split()]
     if not pairs or not all(name and sign for name, sign, _ in pairs):
         raise InputError(f"--others {words!r} must be NAME=VALUE, or several of them in one quoted argument")
-    return {name: value for name, _, value in pairs}
+    return dict(sorted((name, value) for name, _, value in pairs))
+
+
+def named(variables: Mapping[str, str]) -> str:
+    """Return `NAME=VALUE NAME=VALUE`."""
+    return " ".join(f"{name}={value}" for name, value in variables.items())
 
 
 def make(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:

@@ -1,10 +1,14 @@
 """A function applied to many items in several processes, with the results in order."""
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from typing import TypeVar
 
 import cv2
 from joblib import Parallel, delayed
+from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
 Item = TypeVar("Item")
@@ -14,6 +18,9 @@ Result = TypeVar("Result")
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs: int, label: str) -> list[Result]:
     """Compute `[function(item) for item in items]` in `jobs` processes, with a progress bar.
 
+    Each call of the function has one thread. So the results do not depend on `jobs`: with several threads, a product of
+    matrices adds in another order, and a process among others would get fewer of them.
+
     Send ids rather than images: to send an image to a process takes longer than to read it there.
     """
     bar = tqdm(items, desc=label, mininterval=1.0)  # counts items when they start, not when they are done
@@ -22,4 +29,26 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs
 
 def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
     cv2.setNumThreads(1)  # one thread per process is faster than processes that each use all CPUs
-    return function(item)
+    with one_thread():
+        return function(item)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let NumPy's products, and PyTorch's operators if it is imported by now, use one thread; afterwards as before."""
+    torch = sys.modules.get("torch")  # not imported here: it takes two seconds, and most callers do not need it
+    before = torch.get_num_threads() if torch else 1
+    with _blas().limit(limits=1, user_api="blas"):
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    # Once per process, because the search for libraries takes milliseconds; OpenCV has loaded NumPy's by now.
+    return ThreadpoolController()

@@ -10,6 +10,7 @@ from src.checks import check
 from src.files.storage import atomic
 from src.files.versions import differences, installed
 from src.schema import Params
+from stages import arithmetic
 from stages.command import command
 from stages.environment import computed_by, device, jobs, workers
 
@@ -24,8 +25,19 @@ def run(params: Params, *, metrics: Path, out: Path) -> None:
     with atomic(out) as path:
         path.write_text("passed\n")
     print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {device()}, arithmetic {computed_by()}")
-    for sentence in differences(metrics, installed()):
+    for sentence in [*differences(metrics, installed()), *slow(params)]:
         print(sentence)
+
+
+def slow(params: Params) -> list[str]:
+    """Return a warning if features are described in a precision for which the pinned arithmetic has no instructions."""
+    pinned = device() == "cpu" and arithmetic.mode() == arithmetic.PINNED
+    if not pinned or params.features.precision != "bf16-mixed":
+        return []
+    return [
+        "params.yaml: features.precision = 'bf16-mixed' is several times slower than 32-true in pinned arithmetic on a "
+        "CPU: set ARITHMETIC=native, or 32-true"
+    ]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from src.boxes.target import Target
 from src.files.records import Record
 from src.params import Fraction, Positive, Section
 from src.rcnn.penalty import held_out_errors
+from src.rcnn.products import products, read_blocks, solutions
 
 
 def _listed(value: object) -> object:
@@ -79,8 +80,7 @@ def choose(
         return penalties[0], None
     total, count = np.zeros(len(penalties)), 0
     for found in classes:
-        x = features[found.rows].astype(np.float32) * factors
-        errors = held_out_errors(x, found.deltas, found.images, penalties)
+        errors = held_out_errors(features, factors, *found, penalties)
         if errors is not None:
             total, count = total + errors, count + found.deltas.size
     if not count:
@@ -91,7 +91,7 @@ def choose(
 def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Compute the weights w [D, T] and the intercept b [T] that minimise |y - x w - b|^2 + penalty |w|^2.
 
-    The intercept has no penalty. The smaller space is used: with fewer pairs than features, the P x P Gram matrix.
+    The intercept has no penalty. It solves a system of P equations, so it is for fewer pairs than features.
 
     Args:
         x: [P, D], P at least 1.
@@ -100,22 +100,33 @@ def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, np.
     x, y = x.astype(np.float64), y.astype(np.float64)
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     x, y = x - x_mean, y - y_mean
-    if len(x) < x.shape[1]:
-        w = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), y)
-    else:
-        w = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
+    w = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), y)
     return w, y_mean - x_mean @ w
 
 
-def fit(x: np.ndarray, deltas: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+def fit(features: np.ndarray, factors: np.ndarray, found: Pairs, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Fit the regression of one class: weights [D, 4] and intercept [4], all 0 without pairs.
+
+    The memory is at most that of five matrices [D, D] in double precision and a block of pairs, for any number of
+    pairs.
 
     Differs: rcnn's `rcnn_train_bbox_regressor.m` whitens the four targets first. Ridge regression with one penalty is
     linear in its targets, so whitening would change only the rounding, and is left out.
+
+    Args:
+        features: [R, D], possibly a memory map.
+        factors: [D], by which the features are multiplied.
+        found: the pairs of the class.
+        penalty: lambda.
     """
-    if len(x) == 0:
-        return np.zeros((x.shape[1], 4), np.float32), np.zeros(4, np.float32)
-    w, b = ridge(x, deltas, penalty)
+    width = features.shape[1]
+    if not len(found.rows):
+        return np.zeros((width, 4), np.float32), np.zeros(4, np.float32)
+    blocks = read_blocks(features, factors, found.rows, found.deltas)
+    if len(found.rows) < width:
+        w, b = ridge(np.concatenate([x for x, _ in blocks]), found.deltas, penalty)
+    else:
+        w, b = next(solutions(products(blocks), width, [penalty]))
     return w.astype(np.float32), b.astype(np.float32)
 
 
@@ -127,7 +138,9 @@ def fit_all(
     classes: Sequence[str],
     rules: TrainBbox,
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Fit the regression of every class.
+    """Fit the regression of every class, one after the other.
+
+    The pairs are read in blocks, so the memory does not grow with them: `held_out_errors` and `fit` name its bounds.
 
     Args:
         features: [R, D], half precision, possibly a memory map.
@@ -145,13 +158,16 @@ def fit_all(
     every = [pairs(regions, targets, label, rules.iou_thresh) for label in range(1, len(classes) + 1)]
     penalty, chosen_by = choose(features, factors, every, rules.ridge_lambda)
     weights, biases, report = [], [], {}
-    for name, (rows, deltas, _) in zip(classes, every, strict=True):
-        x = features[rows].astype(np.float32) * factors
-        weight, bias = fit(x, deltas, penalty)
+    for name, found in zip(classes, every, strict=True):
+        rows, deltas, _ = found
+        weight, bias = fit(features, factors, found, penalty)
         weights.append(weight)
         biases.append(bias)
-        left = {"train_error": x @ weight + bias, "train_error_mean_delta": deltas.sum(axis=0) / max(len(rows), 1)}
-        errors = {key: float(np.square(deltas - answer).mean()) if len(rows) else None for key, answer in left.items()}
+        left = [y - (x @ weight + bias) for x, y in read_blocks(features, factors, rows, deltas)]
+        left_by = {"train_error": left, "train_error_mean_delta": [deltas - deltas.sum(axis=0) / max(len(rows), 1)]}
+        errors = {
+            key: float(np.square(np.concatenate(of)).mean()) if len(rows) else None for key, of in left_by.items()
+        }
         report[name] = {"pairs": len(rows), **errors}
     return (
         np.stack(weights),

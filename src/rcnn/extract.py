@@ -1,7 +1,7 @@
 """Extraction of features: a network describes every region of every image, once.
 
-Written are the features, or numbers that are computed from them, such as scores (src/rcnn/score.py). The array is
-written as a memory map, so memory stays bounded for any number of images.
+It writes the features, or numbers that are computed from them, such as scores (src/rcnn/score.py). The array is a
+memory map, so memory stays bounded for any number of images.
 """
 
 import shutil
@@ -125,15 +125,10 @@ def _describe(
     array = np.load(path, mmap_mode="r+")
     loader = DataLoader(crops(regions), batch_size=None, num_workers=workers)
     batches = tqdm(loader, desc="batches", mininterval=1.0, disable=device.type == "cpu")  # there the chunks have a bar
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            for described in _ahead(model, batches, layer, precision, device):
-                array[row : row + len(described)] = of(described)
-                row += len(described)
-    finally:
-        torch.set_num_threads(threads)
+    with torch.inference_mode():
+        for described in _ahead(model, batches, layer, precision, device):
+            array[row : row + len(described)] = of(described)
+            row += len(described)
 
 
 def _ahead(

@@ -18,6 +18,7 @@ from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
 from src.params import Fraction, Positive, Section
+from src.rcnn.planes import take
 
 LAYERS = ("pool5", "fc6", "fc7")  # of the network that describes a region
 SCALE_ROWS = 10_000
@@ -106,7 +107,7 @@ def unit_scale(features: np.ndarray, widths: Sequence[int]) -> np.ndarray:
         features: [R, D]; R may be 0.
         widths: number of features per layer; the sum is D.
     """
-    subset = features[np.linspace(0, len(features) - 1, min(len(features), SCALE_ROWS)).astype(int)].astype(np.float32)
+    subset = take(features, np.linspace(0, len(features) - 1, min(len(features), SCALE_ROWS)).astype(int))
     parts = np.split(subset, np.cumsum(widths)[:-1], axis=1)
     norms = [max(float(np.linalg.norm(part, axis=1).mean()), 1e-6) if len(part) else 1.0 for part in parts]
     return np.repeat(1 / (np.array(norms) * len(widths) ** 0.5), widths).astype(np.float32)

@@ -15,15 +15,21 @@ class Held:
 
     rows: np.ndarray  # [N], sorted
     scores: np.ndarray = field(init=False)  # [N], by the plane of the last fit
-    waiting: int = 0  # new ones since the last fit
+    new: np.ndarray = field(init=False)  # [N], whether a row has come since the last fit
     fitted: int = 0  # negatives in the last fit
-    newly_hard: int = 0
+    newly_hard: int = 0  # new ones that were held; 0 if no held row changed
     evicted: int = 0  # dropped because they became easy
     crowded_out: int = 0  # dropped because `max_held` were harder
     fits: int = 0
 
     def __post_init__(self) -> None:
         self.scores = np.full(len(self.rows), np.inf, np.float32)
+        self.new = np.zeros(len(self.rows), bool)
+
+    @property
+    def waiting(self) -> int:
+        """The number of held rows that have come since the last fit."""
+        return int(self.new.sum())
 
     def start_pass(self) -> None:
         """Set the counts of a pass to 0."""
@@ -32,31 +38,35 @@ class Held:
     def add(self, rows: np.ndarray, scores: np.ndarray, max_held: int) -> None:
         """Add hard negatives that are not held yet. If there are more than `max_held` then, the easiest leave first.
 
+        One that leaves at once is neither waiting nor newly hard. Else a class with `max_held` negatives would be
+        fitted again and again to the same ones, since those that it has no room for are found in every pass.
+
         Args:
             rows: [K], sorted; K may be 0.
             scores: [K], by the plane of the last fit.
             max_held: largest number of rows to hold.
         """
-        new = ~np.isin(rows, self.rows, assume_unique=True)
-        count = int(new.sum())
-        if not count:
+        unknown = ~np.isin(rows, self.rows, assume_unique=True)
+        if not unknown.any():
             return
-        self.newly_hard += count
-        self.waiting += count
-        every, their_scores = np.r_[self.rows, rows[new]], np.r_[self.scores, scores[new]]
+        waiting = self.waiting
+        every, their_scores = np.r_[self.rows, rows[unknown]], np.r_[self.scores, scores[unknown]]
+        new = np.r_[self.new, np.ones(int(unknown.sum()), bool)]
         hardest = np.lexsort((every, -their_scores))[:max_held]  # the lower row wins a tie
         hardest = hardest[np.argsort(every[hardest])]
         self.crowded_out += len(every) - len(hardest)
-        self.rows, self.scores = every[hardest], their_scores[hardest]
+        self.rows, self.scores, self.new = every[hardest], their_scores[hardest], new[hardest]
+        self.newly_hard += self.waiting - waiting
 
     def fit_done(self, scores: np.ndarray, easy_margin: float) -> None:
         """Take the scores [N] of the held negatives after a fit, and drop those below `easy_margin`.
 
         If all are easy, the first stays, because the solver needs at least one negative.
         """
-        self.waiting, self.fitted, self.fits = 0, len(self.rows), self.fits + 1
+        self.fitted, self.fits = len(self.rows), self.fits + 1
         kept = scores >= easy_margin
         if not kept.any():
             kept[:1] = True
         self.evicted += int((~kept).sum())
         self.rows, self.scores = self.rows[kept], scores[kept]
+        self.new = np.zeros(len(self.rows), bool)

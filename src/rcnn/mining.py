@@ -76,9 +76,9 @@ class Round:
 
     round: int
     label: int
-    positives: int
+    positives: int  # rows: an object that is described mirrored too counts twice
     negatives: int  # in the last fit
-    newly_hard: int
+    newly_hard: int  # that were held; those that `max_held` left out at once are not counted
     evicted: int  # dropped because they became easy
     crowded_out: int  # dropped because `max_held` were harder
     fits: int
@@ -143,12 +143,13 @@ def mine(
         solver: (positives [P, D], negatives [N, D]) -> plane.
         rules: the section `train_svm`.
         seed: seed of the choice of the first negatives.
-        jobs: parallel processes, one class each; the result does not depend on them. Not threads: liblinear's random
-            generator is global to a process. A memory map is passed to the processes by its file name.
+        jobs: parallel processes, one class each; the result does not depend on them, in no arithmetic, as each has one
+            thread. Not threads: liblinear's random generator is global to a process. A memory map is passed to the
+            processes by its file name.
 
     Yields:
         After each pass, the planes of all classes, fitted to all that the pass left, and a `Round` per class. There are
-        `rules.rounds` passes, or fewer if one finds nothing new.
+        `rules.rounds` passes, or fewer if one changes no held negative.
     """
     rng = np.random.default_rng(seed)
     held = [Held(np.sort(rng.permutation(class_rows.pool)[: rules.first_negatives])) for class_rows in classes]
@@ -212,7 +213,7 @@ def _fit(
         x *= scale
     plane = solver(x_pos, x_neg)
     value = objective(plane, x_pos, x_neg, c=rules.c, weight=rules.positive_weight)
-    # Not a BLAS product: its last digits depend on the threads, of which a process beside others has fewer.
+    # Not a BLAS product: it may add the numbers of a row in another order if there are more rows.
     return plane, value, np.einsum("nd,d->n", x_neg, plane.weight) + np.float32(plane.bias)
 
 
@@ -230,12 +231,15 @@ def solver_of(rules: TrainSvm, seed: int) -> Solver:
 
 
 def check_candidates(rows: Sequence[Candidates], classes: Sequence[str]) -> None:
-    """Raise an `InputError` that names the first class without a positive or without a negative."""
+    """Raise an `InputError` that names the first class without a positive or without a negative.
+
+    The positives that it counts are regions: an object that is described mirrored too is two.
+    """
     for name, class_rows in zip(classes, rows, strict=True):
         positives, negatives = len(class_rows.positives), len(class_rows.pool)
         if not positives or not negatives:
             raise InputError(
-                f"class {name} has {positives} objects that are not difficult and {negatives} negative regions in the "
-                "training split, and its SVM needs both: check splits.train, data.voc.limit and data.voc.classes "
-                "in params.yaml"
+                f"class {name} has {positives} regions of objects that are not difficult (mirrored ones count too) and "
+                f"{negatives} negative regions in the training split, and its SVM needs both: check splits.train, "
+                "data.voc.limit and data.voc.classes in params.yaml"
             )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from src.parallel import one_thread
 from src.params import Count, Positive, Section
 from src.rcnn.planes import Plane
 
@@ -109,15 +110,16 @@ def sgd(
     optimizer = torch.optim.SGD([w, b], lr=schedule.lr, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, schedule.lr_step, schedule.lr_gamma)
     rng = np.random.default_rng(seed)
-    for _ in range(schedule.epochs):
-        for _ in range(-(-len(x) // (num_objects + num_backgrounds))):
-            rows = np.r_[
-                rng.integers(len(positives), size=num_objects),
-                len(positives) + rng.integers(len(negatives), size=num_backgrounds),
-            ]
-            losses = importance[rows] * (1 - sign[rows] * (x[rows] @ w + b)).clamp(min=0)
-            optimizer.zero_grad()
-            (losses.mean() + w @ w / (2 * c * len(x))).backward()
-            optimizer.step()
-        scheduler.step()  # per epoch: with a step per batch, the rate is 0 before anything is learnt
+    with one_thread():  # again: for the processes of `parallel_map`, in which PyTorch is imported only here
+        for _ in range(schedule.epochs):
+            for _ in range(-(-len(x) // (num_objects + num_backgrounds))):
+                rows = np.r_[
+                    rng.integers(len(positives), size=num_objects),
+                    len(positives) + rng.integers(len(negatives), size=num_backgrounds),
+                ]
+                losses = importance[rows] * (1 - sign[rows] * (x[rows] @ w + b)).clamp(min=0)
+                optimizer.zero_grad()
+                (losses.mean() + w @ w / (2 * c * len(x))).backward()
+                optimizer.step()
+            scheduler.step()  # per epoch: with a step per batch, the rate is 0 before anything is learnt
     return Plane(w.detach().numpy(), float(b.detach()))

@@ -52,6 +52,24 @@ def test_what_is_no_environment_is_refused(words: str) -> None:
         deviation.variables_of(words)
 
 
+@pytest.mark.parametrize("again", ["B=2 A=1", "A=1  B=2", " A=1 B=2 ", "A=1 B=2"])
+def test_the_same_variables_in_other_words_are_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    """Two runs at the same time in one clone would overwrite each other's files."""
+    made = []
+
+    def make(folder: Path, seed: int, variables: Mapping[str, str]) -> dict[str, float]:
+        made.append((seed, list(variables.items())))
+        return {"a.map": 0.5}
+
+    monkeypatch.setattr(deviation, "make", make)
+    monkeypatch.setattr(deviation, "read", lambda _: {"a.map": 0.6})
+    found = deviation.all_runs(tmp_path, 0, [0], ["A=1 B=2", again, "A=1"], 1)
+    assert made == [(0, [("A", "1"), ("B", "2")]), (0, [("A", "1")])]
+    assert list(found) == ["seed 0", "A=1 B=2", "A=1"]
+
+
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "repository"

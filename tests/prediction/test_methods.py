@@ -15,6 +15,7 @@ from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
 from src.rcnn.detect import DetectRcnn
+from tests.stages.test_extract_features import precisions
 from tests.trained import CLASSES, scene
 
 CPU = torch.device("cpu")
@@ -43,6 +44,19 @@ def test_without_proposals_rcnn_finds_nothing(params: Params) -> None:
     scored = method.score(scene(60, 60), np.zeros((0, 4), np.float32))
     assert scored.deltas.shape == (0, len(CLASSES), 4)
     assert len(method.finish(scored)["boxes"]) == 0
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_rcnn_describes_regions_in_the_precision_of_the_features(
+    params: Params, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """Else a photo would get other scores than the stages give it."""
+    seen = precisions(monkeypatch)
+    section = params.features.model_copy(update={"precision": precision})
+    method = load(params.model_copy(update={"features": section}), "rcnn", CPU)
+    assert isinstance(method, Rcnn)
+    method.score(scene(60, 60), np.array([[5, 5, 40, 40]], np.float32))
+    assert seen == {precision}
 
 
 def test_other_thresholds_take_no_other_pass(params: Params) -> None:

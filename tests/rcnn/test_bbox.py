@@ -1,3 +1,6 @@
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +9,8 @@ from sklearn.linear_model import Ridge
 
 from src.boxes.geometry import decode, encode
 from src.boxes.overlap import iou
-from src.rcnn.bbox import Pairs, TrainBbox, choose, fit, pairs, ridge
+from src.rcnn import bbox
+from src.rcnn.bbox import Pairs, TrainBbox, choose, fit_all, pairs, ridge
 from src.rcnn.warp import warp
 from tests.boxes.test_geometry import flip
 from tests.rcnn.regions import record, target
@@ -18,6 +22,12 @@ REGIONS = {
     "none": record([], [[0, 0, 10, 10]]),
     "b": record([CAR], [[40, 40, 50, 50], [0, 1, 10, 11]]),
 }
+
+
+def fit(x: np.ndarray, deltas: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fit the regression of pairs whose features are the rows of an array, unscaled."""
+    found = Pairs(np.arange(len(x)), deltas, np.zeros(len(x), int))
+    return bbox.fit(x, np.ones(x.shape[1], np.float32), found, penalty)
 
 
 def test_pairs_are_the_near_proposals_of_the_class_with_the_deltas_to_its_object() -> None:
@@ -102,7 +112,10 @@ def test_a_large_penalty_leaves_the_mean() -> None:
 
 
 @pytest.mark.parametrize(("count", "width"), [(200, 6), (20, 50)])
-def test_a_fit_is_the_ridge_of_the_plain_targets(count: int, width: int) -> None:
+def test_a_fit_is_the_ridge_of_the_plain_targets_in_blocks_of_any_size(
+    count: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.rcnn.products.BLOCK", 7)
     rng = np.random.default_rng(0)
     x, deltas = rng.normal(1, 2, (count, width)), rng.normal(0.2, [0.1, 0.1, 0.3, 1.0], (count, 4)).astype(np.float32)
     w, b = fit(x, deltas, 100.0)
@@ -199,3 +212,36 @@ def test_a_number_is_a_list_of_one() -> None:
     for wrong in ([], "many", [0.0], [1.0, None]):
         with pytest.raises(ValidationError):
             TrainBbox.model_validate({"iou_thresh": 0.6, "ridge_lambda": wrong})
+
+
+def test_memory_does_not_grow_with_the_pairs() -> None:
+    """A VOC class has tens of thousands of pairs; all at once, in double precision, they were gigabytes."""
+    width, rng = 128, np.random.default_rng(0)
+    rules = TrainBbox(iou_thresh=0.6, ridge_lambda=[1.0, 10.0])
+
+    def peak(num_images: int) -> int:
+        boxes = np.array([CAR] * 1000, np.float32)
+        entry = {"boxes": boxes, "is_gt": np.zeros(1000, bool), "flipped": np.zeros(1000, bool)}
+        regions = {str(number): entry for number in range(num_images)}
+        targets = {str(number): target([CAR], [1]) for number in range(num_images)}
+        features = rng.random((1000 * num_images, width), np.float32).astype(np.float16)
+        tracemalloc.start()
+        try:
+            fit_all(features, np.ones(width, np.float32), regions, targets, ["car"], rules)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2)  # imports
+    fewer, more = peak(10), peak(40)
+    assert more - fewer < 30_000 * 4 * width  # less than the features of the further pairs in single precision
+
+
+def test_pages_of_a_file_of_features_are_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[object] = []
+    monkeypatch.setattr("src.rcnn.planes.release", released.append)
+    np.save(tmp_path / "features.npy", np.ones((9, 3), np.float16))
+    stored = np.load(tmp_path / "features.npy", mmap_mode="r")
+    fit_all(stored, np.ones(3, np.float32), REGIONS, TARGETS, ["car"], TrainBbox(iou_thresh=0.6, ridge_lambda=[1.0]))
+    assert len(released) == 2  # of the fit and of its error
+    assert all(one is stored for one in released)

@@ -277,6 +277,14 @@ def test_the_scale_brings_the_mean_norm_to_1_with_an_equal_share_for_each_layer(
     assert np.isfinite(unit_scale(described[:0], [30, 4])).all()
 
 
+def test_the_scale_lets_go_of_the_pages_that_it_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[object] = []
+    monkeypatch.setattr("src.rcnn.planes.release", released.append)
+    np.save(tmp_path / "features.npy", np.ones((9, 3), np.float16))
+    unit_scale(np.load(tmp_path / "features.npy", mmap_mode="r"), [3])
+    assert released
+
+
 @pytest.mark.parametrize("layer", ["pool6", "", "pool5+", "fc6 + fc7"])
 def test_an_unknown_layer_is_refused_with_those_there_are(layer: str) -> None:
     with pytest.raises(ValidationError, match=r"must be one of pool5, fc6, fc7, or some of them joined by \+"):

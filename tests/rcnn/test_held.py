@@ -38,7 +38,7 @@ def test_what_is_held_is_what_sets_say(seed: int, count: int, max_held: int) -> 
     wanted = sorted(sorted(every, key=lambda row: -scores[row])[:max_held])
     assert found.rows.tolist() == wanted
     np.testing.assert_array_equal(found.scores, scores[wanted])
-    assert found.newly_hard == len(every) - len(before)
+    assert found.newly_hard == found.waiting == len(set(wanted) - set(before.tolist()))
     assert found.crowded_out == len(every) - len(wanted)
     easy = {row for row in wanted if scores[row] < -1.2}
     found.fit_done(scores[found.rows], -1.2)
@@ -51,7 +51,18 @@ def test_the_easiest_leave_first_when_there_is_no_room_and_the_lower_row_wins_a_
     found = held([0, 7], [-1.0, 0.2])
     found.add(np.array([1, 2, 3, 4]), np.array([0.1, 0.9, 0.1, 0.3]), 4)
     assert found.rows.tolist() == [1, 2, 4, 7]
-    assert (found.newly_hard, found.crowded_out) == (4, 2)
+    assert (found.newly_hard, found.waiting, found.crowded_out) == (3, 3, 2)
+
+
+def test_what_finds_no_room_is_not_new_and_what_is_crowded_out_by_later_ones_counts_once() -> None:
+    found = held([0, 7], [0.5, 0.6])
+    for _ in range(2):  # two passes
+        found.add(np.array([1, 2]), np.array([0.1, 0.4]), 2)
+        assert (found.rows.tolist(), found.newly_hard, found.waiting) == ([0, 7], 0, 0)
+    found.add(np.array([3]), np.array([0.7]), 2)
+    found.add(np.array([4, 5]), np.array([0.8, 0.9]), 2)
+    assert found.rows.tolist() == [4, 5]
+    assert (found.newly_hard, found.waiting, found.crowded_out) == (2, 2, 7)
 
 
 def test_one_is_left_if_all_are_easy() -> None:

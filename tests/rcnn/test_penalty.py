@@ -3,21 +3,33 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from src.rcnn.penalty import FOLDS, held_out_errors
+from src.rcnn import penalty
+from src.rcnn.penalty import FOLDS
 
 PENALTIES = [0.1, 10.0, 1000.0]
 
 
+def held_out_errors(x: np.ndarray, y: np.ndarray, images: np.ndarray, penalties: list[float]) -> np.ndarray | None:
+    """Return the errors of pairs that are rows of a larger array, scaled, in another order."""
+    rows = np.random.default_rng(0).permutation(2 * len(x))[: len(x)]
+    features = np.full((2 * len(x), x.shape[1]), 9, x.dtype)
+    features[rows] = x * 2
+    return penalty.held_out_errors(features, np.full(x.shape[1], 0.5, np.float32), rows, y, images, penalties)
+
+
 @pytest.mark.parametrize(("count", "width"), [(200, 6), (40, 90), (30, 30)])
 @pytest.mark.parametrize("num_images", [2, 3, 12])
-def test_errors_are_those_of_scikit_learns_ridge_and_folds(count: int, width: int, num_images: int) -> None:
+def test_errors_are_those_of_scikit_learns_ridge_and_folds(
+    count: int, width: int, num_images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.rcnn.products.BLOCK", 7)
     rng = np.random.default_rng(count)
     x, y = rng.normal(2, 3, (count, width)).astype(np.float16), rng.normal(1, 2, (count, 4)).astype(np.float32)
     images = rng.permutation(np.arange(count) % num_images)
     found = held_out_errors(x, y, images, PENALTIES)
     folds = GroupKFold(min(FOLDS, num_images))
-    for error, penalty in zip(found, PENALTIES, strict=True):
-        answer = cross_val_predict(Ridge(alpha=penalty), x.astype(float), y.astype(float), groups=images, cv=folds)
+    for error, one in zip(found, PENALTIES, strict=True):
+        answer = cross_val_predict(Ridge(alpha=one), x.astype(float), y.astype(float), groups=images, cv=folds)
         assert error == pytest.approx(np.square(answer - y).sum(), rel=1e-6)
 
 

@@ -142,3 +142,23 @@ def test_the_rate_steps_down_by_epochs_not_by_batches(monkeypatch: pytest.Monkey
     x = clouds(1.0, count=100)  # 400 regions: four batches per epoch
     sgd(*x, c=0.1, weight=1.0, schedule=Sgd(lr=0.1, lr_step=2, lr_gamma=0.1, epochs=5), seed=0)
     assert seen == pytest.approx([rate for rate in (0.1, 0.1, 0.01, 0.01, 0.001) for _ in range(4)])
+
+
+def test_sgd_has_one_thread_so_that_it_does_not_depend_on_the_processes_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: set[int] = set()
+    step = torch.optim.SGD.step
+
+    def recorded(self: torch.optim.SGD, *args: Any, **named: Any) -> Any:
+        seen.add(torch.get_num_threads())
+        return step(self, *args, **named)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", recorded)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        sgd(*clouds(1.0), c=0.1, weight=1.0, schedule=SCHEDULE.model_copy(update={"epochs": 1}), seed=0)
+        assert (seen, torch.get_num_threads()) == ({1}, 3)
+    finally:
+        torch.set_num_threads(before)

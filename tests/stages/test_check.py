@@ -86,3 +86,27 @@ def test_outputs_of_other_versions_are_named(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "metrics/ssd300_training.json").write_text('{"versions": {"torch": "1.0"}}')
     check(tmp_path / "checked", {})
     assert "but ssd300_training.json and their models were made with 1.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("precision", "mode", "device", "warned"),
+    [
+        ("bf16-mixed", "pinned", "cpu", True),
+        ("bf16-mixed", "native", "cpu", False),
+        ("bf16-mixed", "pinned", "cuda", False),
+        ("32-true", "pinned", "cpu", False),
+    ],
+)
+def test_a_precision_that_is_slow_in_pinned_arithmetic_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    precision: str,
+    mode: str,
+    device: str,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr("stages.arithmetic.mode", lambda: mode)
+    monkeypatch.setattr("stages.check.device", lambda: device)
+    check(tmp_path / "checked", {"features.precision": precision})
+    assert ("features.precision = 'bf16-mixed' is several times slower" in capsys.readouterr().out) is warned

@@ -105,3 +105,25 @@ def test_proposals_that_lack_an_image_are_refused(extracted: Extracted, params: 
     with pytest.raises(InputError, match=r"proposals\.npz has no record of image 000001"):
         extracted(params, {"000002": PROPOSALS["000002"]})
     assert not (tmp_path / "out").exists()
+
+
+def precisions(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Return a set that takes the precision of every batch that R-CNN's network describes from now on."""
+    seen: set[str] = set()
+    describe = network.describe
+
+    def recorded(model: Any, crops: Any, layer: str, precision: str = "32-true") -> Any:
+        seen.add(precision)
+        return describe(model, crops, layer, precision)
+
+    monkeypatch.setattr(network, "describe", recorded)
+    return seen
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_precision_of_the_section_is_the_networks(
+    extracted: Extracted, params: Params, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    seen = precisions(monkeypatch)
+    extracted(params, precision=precision)
+    assert seen == {precision}

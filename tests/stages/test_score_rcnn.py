@@ -14,7 +14,7 @@ from src.rcnn import network
 from src.rcnn.score import Scorer, Scores, read_scores
 from stages.score_rcnn import Params, run
 from tests.rcnn.test_features import SETTINGS, one_by_one
-from tests.stages.test_extract_features import PROPOSALS
+from tests.stages.test_extract_features import PROPOSALS, precisions
 
 IDS = ["000001", "000002"]  # the test split
 Scored = Callable[..., dict[str, Scores]]
@@ -93,3 +93,12 @@ def test_an_svm_of_another_layer_is_refused(scored: Scored, params: Params, tmp_
 def test_proposals_that_lack_an_image_are_refused(scored: Scored, params: Params) -> None:
     with pytest.raises(InputError, match=r"proposals\.npz has no record of image 000002"):
         scored(params, {"000001": PROPOSALS["000001"]})
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_precision_of_the_section_is_the_networks(
+    scored: Scored, params: Params, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    seen = precisions(monkeypatch)
+    scored(params.model_copy(update={"features": params.features.model_copy(update={"precision": precision})}))
+    assert seen == {precision}

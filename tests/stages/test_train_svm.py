@@ -131,6 +131,6 @@ def test_a_class_without_objects_is_named_and_nothing_is_written(
     }
     write_prepared(tmp_path / "voc.zip", ["circle", "square", "star"], data.splits, entries, [])
     files["images"] = tmp_path / "voc.zip"
-    with pytest.raises(InputError, match="class star has 0 objects"):
+    with pytest.raises(InputError, match="class star has 0 regions of objects"):
         trained(params)
     assert not (tmp_path / "made").exists()
