@@ -3,6 +3,8 @@ import json
 import pytest
 
 from src.errors import InputError
+from src.ingest.split_checks import check_splits
+from src.splits import Splits
 from tests.ingest.boxed_sets import coco_json, drawn, labelimg_yolo, of, plain_coco, simple_coco
 from tests.ingest.test_formats import load
 
@@ -106,11 +108,16 @@ def test_the_line_counts_files_and_images_that_no_file_names(tmp_path) -> None:
 
 
 def test_an_image_in_two_files_is_one_image_in_two_splits(tmp_path) -> None:
-    images = drawn()
-    files = {**simple_coco(images), "val.json": coco_json([*of(images, "val"), *of(images, "test")])}
+    images = drawn(24)
+    files = {**simple_coco(images), "test.json": coco_json([*of(images, "val"), *of(images, "test")])}
     data, _ = load(tmp_path, files)
-    assert set(data.splits["test"]) < set(data.splits["val"])
-    assert len(data.images) == 9
+    assert set(data.splits["val"]) < set(data.splits["test"])
+    assert len(data.images) == 24
+    splits = {"finetune": "trainval", "detectors": "train", "validation": None, "train": "train", "test": "test"}
+    with pytest.raises(
+        InputError, match=r"8 of the 16 images of splits\.test = 'test' are also in splits\.finetune = "
+    ):
+        check_splits(Splits.model_validate(splits), data)
 
 
 def test_folders_of_images_tell_the_splits_of_one_file(tmp_path) -> None:
