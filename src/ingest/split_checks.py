@@ -1,7 +1,8 @@
 """Compare the splits that `params.yaml` names with those of a data set with boxes.
 
-An image that teaches and measures makes a figure that says nothing about new photos, so such splits are refused. A class without an object to learn from would stop the SVMs, hours after the data were read: after the proposals, the
-fine-tuning and the features. Counting takes no time, so the stage `prepare` does it.
+Figures of test images that train say nothing about new photos, so such splits are refused. A class without an object to
+learn from would stop the SVMs, hours after the data were read: after the proposals, the fine-tuning and the features.
+Counting takes no time, so the stage `prepare` does it.
 """
 
 from collections.abc import Iterator

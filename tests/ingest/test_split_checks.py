@@ -111,8 +111,9 @@ def test_a_test_image_that_trains_is_refused_with_count_example_and_remedy() -> 
     with pytest.raises(InputError) as caught:
         check_splits(wanted(detectors="trainval", validation="val"), data)
     assert str(caught.value) == (
-        "params.yaml: 2 of the 3 images of splits.test = 'test' are also in splits.finetune and splits.train = 'train', "
-        "such as 'b'; 2 of the 3 images of splits.test = 'test' are also in splits.detectors = 'trainval', such as 'b'; "
+        "params.yaml: 2 of the 3 images of splits.test = 'test' are also in splits.finetune and splits.train = "
+        "'train', such as 'b'; "
+        "2 of the 3 images of splits.test = 'test' are also in splits.detectors = 'trainval', such as 'b'; "
         "1 of the 1 images of splits.validation = 'val' are also in splits.detectors = 'trainval', such as 'd': choose "
         "other splits, correct the lists of the set, or add -S data.voc.split.rule=fraction, which takes other images "
         "from train"
