@@ -13,6 +13,7 @@ from src.ingest import formats
 from src.ingest.archives import open_archive
 from src.ingest.own_splits import OwnSplit
 from src.ingest.voc.annotations import parse_annotation
+from tests.ingest.boxed_sets import coco_json, drawn, labelimg_yolo
 from tests.ingest.test_archives import write_zip
 from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import HEIGHT, WIDTH, jpeg, thing, xml
@@ -40,6 +41,14 @@ def made(
 
 def test_ids_that_look_like_the_lines_of_a_class(tmp_path) -> None:
     assert load(tmp_path, made("frame 0", "frame 1"))[0].splits["train"] == ["frame 0", "frame 1"]
+
+
+def test_ids_that_look_like_the_lines_of_a_class_if_one_is_missing(tmp_path) -> None:
+    files = {name: content for name, content in made("photo 0", "photo 1", "photo -1").items() if "-1" not in name}
+    with pytest.raises(
+        InputError, match=r"ImageSets/Main/train\.txt names 'photo -1', which Annotations/ does not have"
+    ):
+        load(tmp_path, files)
 
 
 def test_a_list_of_images_with_flags(tmp_path) -> None:
@@ -143,6 +152,34 @@ def turned(orientation: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT), (99, 99, 99)).save(buffer, "JPEG", exif=exif)
     return buffer.getvalue()
+
+
+def test_images_without_annotation_are_in_no_split_that_is_made_and_are_counted(tmp_path) -> None:
+    ids = [str(k) for k in range(9)]
+    files = {**made(*ids), LIST.format("first"): b"0\n1", LIST.format("second"): b"2", "JPEGImages/x.jpg": jpeg()}
+    del files[LIST.format("train")]
+    for seed in range(9):
+        split = OwnSplit.model_validate({**SPLIT, "rule": "fraction", "seed": seed})
+        data, note = load(tmp_path, files, split=split)
+        assert sorted(data.images) == ids
+    assert note.startswith("VOC: 9 annotations, lists first, second (1 images without an annotation are left out)")
+
+
+def test_a_missing_image_names_the_list_of_the_set_and_not_the_split_made_from_it(tmp_path) -> None:
+    files = {**made("a", "b", "c", "d"), LIST.format("default"): b"a\nb\nc\nd\ne"}
+    del files[LIST.format("train")]
+    with pytest.raises(InputError, match=r"ImageSets/Main/default\.txt names 'e', which Annotations/ does not have"):
+        load(tmp_path, files, split=OwnSplit.model_validate({**SPLIT, "fraction": {"val": 0.3, "test": 0.3}}))
+
+
+@pytest.mark.parametrize("name", ["annotations.xml", "annotations/annotations.xml"])
+def test_the_annotations_of_cvats_own_format_hide_no_other_format(tmp_path, name) -> None:
+    split = OwnSplit.model_validate(SPLIT)
+    cvat = b'<?xml version="1.0"?>\n<annotations>\n<version>1.1</version></annotations>'
+    images = drawn(20)
+    assert load(tmp_path, {**labelimg_yolo(images), name: cvat}, split=split)[1].startswith("YOLO: 20 images")
+    files = {"annotations/instances_default.json": coco_json(images), **{f"{i.stem}.png": i.content for i in images}}
+    assert load(tmp_path, {**files, name: cvat}, split=split)[1].startswith("COCO: 1 file")
 
 
 def test_what_the_limit_leaves_out_may_be_missing(tmp_path) -> None:
