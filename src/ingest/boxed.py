@@ -143,13 +143,14 @@ def checked(found: Found, *, classes: Sequence[str] | None, other_classes: str, 
 
 def _notes(images: Sequence[Checked], names: Sequence[str]) -> list[str]:
     cut, rotated, dark = (sum(getattr(image, key) for image in images) for key in ("cut", "rotated", "dark"))
-    alike = [sorted(other for other in names if other.lower() == name) for name in sorted(set(map(str.lower, names)))]
+    plain = {name: "".join(name.lower().split()) for name in names}
+    alike = [sorted(name for name in names if plain[name] == key) for key in sorted(set(plain.values()))]
     notes = [
         (cut, f"{cut} boxes reached up to {BORDER:g} pixels over the border and were cut"),
         (rotated, f"{rotated} images have a rotation in EXIF, which is ignored: boxes refer to the stored pixels"),
         (dark, f"{dark} images are nearly black, as if 12 bits were stored in files of 16"),
     ]
-    twins = [f"the classes {' and '.join(twin)} differ in capitals alone" for twin in alike if len(twin) > 1]
+    twins = [f"the classes {' and '.join(twin)} differ in capitals or blanks alone" for twin in alike if len(twin) > 1]
     return [note for number, note in notes if number] + twins
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, FiniteFloat, ValidationError
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
-from src.ingest.image_files import IMAGE, Images, by_folder, images_of, nfc, split_name, split_of, stem
+from src.ingest.image_files import IMAGE, Images, by_folder, encoding_hint, images_of, nfc, split_name, split_of, stem
 
 
 def _id(value: object) -> str:
@@ -187,7 +187,7 @@ def _paths(member: Member, names: list[str], images: Images, split: str | None) 
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
             f"{member} names the image '{missing[0]}'{more}, which {member.archive.path} does not have "
-            f"({len(images.members)} images): add the images or remove the entries"
+            f"({len(images.members)} images{encoding_hint(images.members)}): add the images or remove the entries"
         )
     return {name: path for name, path in found.items() if path is not None}
 

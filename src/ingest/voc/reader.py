@@ -13,7 +13,7 @@ from typing import Any
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Form, Found, Member, Size, Splits
-from src.ingest.image_files import SUFFIXES, by_folder, images_of, nfc, split_of, stem
+from src.ingest.image_files import SUFFIXES, by_folder, encoding_hint, images_of, nfc, split_of, stem
 from src.ingest.voc.annotations import parse_annotation, read_class_list, written
 
 CLASSES = (
@@ -149,7 +149,7 @@ def _check_listed(
         for folder, files in known:
             if missing := [image_id for image_id in ids if image_id not in files]:
                 more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-                example = f"; it has '{min(files)}'" if files else ""
+                example = encoding_hint(files) or (f"; it has '{min(files)}'" if files else "")
                 place = f"{folder}/" if folder else "the set"
                 source = next((name for name in [split, *listed] if missing[0] in listed.get(name, ())), split)
                 hint = f" (an id is the path below {place}, without suffix)" if folder else ""

@@ -89,6 +89,19 @@ def test_names_in_the_two_forms_of_unicode(tmp_path) -> None:
     assert list(load(tmp_path, {**files, LIST.format("train"): "müll".encode()})[0].images) == ["müll"]
 
 
+def test_names_in_the_encoding_of_a_country_are_told(tmp_path) -> None:
+    files = {name.encode("gbk").decode("cp437"): content for name, content in made("图0").items()}
+    with pytest.raises(
+        InputError, match=r"names '图0', which Annotations/ does not have; it has '═╝0', so its names are not in UTF-8"
+    ):
+        load(tmp_path, {**files, LIST.format("train"): "图0".encode()})
+    coco = {"a.json": coco_json(drawn(1), {"im0": "图0.png"}), "═╝0.png": jpeg()}
+    with pytest.raises(
+        InputError, match=r"names the image '图0\.png', which .* so its names are not in UTF-8: pack it"
+    ):
+        load(tmp_path, coco)
+
+
 def test_missing_images_are_counted(tmp_path) -> None:
     files = {
         name: content for name, content in made("a", "b", "c").items() if "b.jpg" not in name and "c.jpg" not in name
@@ -134,8 +147,8 @@ def test_the_user_is_told_what_may_be_unexpected(tmp_path) -> None:
     assert "\n2 boxes reached up to 2 pixels over the border and were cut" in noted(
         tmp_path, annotation=xml(thing(box=(-1, 1, 9, 9)))
     )
-    assert "\nthe classes Box and box differ in capitals alone" in noted(
-        tmp_path, annotation=xml(thing("box"), thing("Box"), thing("car"))
+    assert "\nthe classes Big box and bigbox differ in capitals or blanks alone" in noted(
+        tmp_path, annotation=xml(thing("bigbox"), thing("Big box"), thing("car"))
     )
     faint = cv2.imencode(".png", np.full((HEIGHT, WIDTH), 4095, np.uint16))[1].tobytes()
     assert "\n2 images are nearly black" in noted(tmp_path, image=faint)
