@@ -187,7 +187,7 @@ def _paths(member: Member, names: list[str], images: Images, split: str | None) 
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
             f"{member} names the image '{missing[0]}'{more}, which {member.archive.path} does not have "
-            f"({len(images.members)} images{encoding_hint(images.members)}): add the images or remove the entries"
+            f"({len(images.members)} images): {encoding_hint(images.members) or 'add the images or remove the entries'}"
         )
     return {name: path for name, path in found.items() if path is not None}
 

@@ -30,13 +30,13 @@ def nfc(name: str) -> str:
 
 
 def encoding_hint(names: Iterable[str]) -> str:
-    """Return words on the encoding of an archive's names, empty if they look right.
+    """Return a remedy for the encoding of an archive's names, empty if they look right.
 
     A zip by Windows may have names in the encoding of its country. Read without it, most Chinese characters become
     lines and blocks of DOS.
     """
     wrong = next((name for name in names if any("\u2500" <= letter <= "\u259f" for letter in name)), None)
-    return "" if wrong is None else f"; it has '{wrong}', so its names are not in UTF-8: pack it again with UTF-8 names"
+    return "" if wrong is None else f"it has '{wrong}', so its names are not in UTF-8: pack it again with UTF-8 names"
 
 
 def stem(name: str) -> str:

@@ -149,13 +149,14 @@ def _check_listed(
         for folder, files in known:
             if missing := [image_id for image_id in ids if image_id not in files]:
                 more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-                example = encoding_hint(files) or (f"; it has '{min(files)}'" if files else "")
+                example = f"; it has '{min(files)}'" if files else ""
                 place = f"{folder}/" if folder else "the set"
                 source = next((name for name in [split, *listed] if missing[0] in listed.get(name, ())), split)
                 hint = f" (an id is the path below {place}, without suffix)" if folder else ""
+                remedy = encoding_hint(files) or f"add the file or remove the line{hint}"
                 raise InputError(
                     f"{paths}: {LISTS}/{source}.txt names '{missing[0]}'{more}, which {place} does not have{example}: "
-                    f"add the file or remove the line{hint}"
+                    f"{remedy}"
                 )
 
 

@@ -92,7 +92,8 @@ def test_names_in_the_two_forms_of_unicode(tmp_path) -> None:
 def test_names_in_the_encoding_of_a_country_are_told(tmp_path) -> None:
     files = {name.encode("gbk").decode("cp437"): content for name, content in made("图0").items()}
     with pytest.raises(
-        InputError, match=r"names '图0', which Annotations/ does not have; it has '═╝0', so its names are not in UTF-8"
+        InputError,
+        match=r"names '图0', which Annotations/ does not have.*: it has '═╝0', so its names are not in UTF-8",
     ):
         load(tmp_path, {**files, LIST.format("train"): "图0".encode()})
     coco = {"a.json": coco_json(drawn(1), {"im0": "图0.png"}), "═╝0.png": jpeg()}
