@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, FiniteFloat, ValidationError
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
-from src.ingest.image_files import IMAGE, Images, by_folder, encoding_hint, images_of, nfc, split_name, split_of, stem
+from src.ingest.image_files import IMAGE, Images, by_folder, images_of, missing_images, nfc, split_name, split_of, stem
 
 
 def _id(value: object) -> str:
@@ -184,11 +184,7 @@ def _refuse_repeated(member: Member, kind: str, ids: list[str]) -> None:
 def _paths(member: Member, names: list[str], images: Images, split: str | None) -> dict[str, str]:
     found = {name: images.find(name, member.name, split) for name in names}
     if missing := [name for name in names if found[name] is None]:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(
-            f"{member} names the image '{missing[0]}'{more}, which {member.archive.path} does not have "
-            f"({len(images.members)} images): {encoding_hint(images.members) or 'add the images or remove the entries'}"
-        )
+        raise missing_images(member, missing, images, "add the images or remove the entries")
     return {name: path for name, path in found.items() if path is not None}
 
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Member, Splits
+from src.ingest.problems import ProblemsError
 
 SUFFIXES = "jpg|jpeg|jfif|png|bmp|webp|tif|tiff"
 IMAGE = re.compile(rf"(.+)\.(?:{SUFFIXES})", re.IGNORECASE)
@@ -132,6 +133,17 @@ def images_of(archive: Archive) -> Images:
         for name in (PurePosixPath(path).name, _base(path)):
             by_name.setdefault(name.lower(), []).append(path)
     return Images(members, by_name)
+
+
+def missing_images(file: Member, names: Sequence[str], images: Images, remedy: str) -> ProblemsError:
+    """Return the error for images that a file names and its archive does not have."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    remedy = encoding_hint(images.members) or remedy
+    lacks = f"which {file.archive.path} does not have ({len(images.members)} images): {remedy}"
+    return ProblemsError(
+        [f"{file} names the image '{name}', {lacks}" for name in names],
+        f"{file} names the image '{names[0]}'{more}, {lacks}",
+    )
 
 
 def _base(path: str) -> str:

@@ -24,7 +24,7 @@ from ruamel.yaml.error import YAMLError
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
-from src.ingest.image_files import Images, by_folder, folders, images_of, nfc, split_name, stem
+from src.ingest.image_files import Images, by_folder, folders, images_of, missing_images, nfc, split_name, stem
 
 NAMES = re.compile(r"(?:.*/)?(?:classes\.txt|[^/]*\.names|_darknet\.labels)", re.IGNORECASE)
 SETTINGS = re.compile(r"(?:.*/)?[^/]+\.ya?ml", re.IGNORECASE)
@@ -212,11 +212,7 @@ def _in_list(member: Member, images: Images) -> list[str]:
     lines = [line.strip() for line in member.text().splitlines() if line.strip()]
     found = {line: images.find(line, member.name) for line in lines}
     if missing := [line for line in found if found[line] is None]:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(
-            f"{member} names the image '{missing[0]}'{more}, which {member.archive.path} does not have "
-            f"({len(images.members)} images): add the images or remove the lines"
-        )
+        raise missing_images(member, missing, images, "add the images or remove the lines")
     return list(dict.fromkeys(path for path in found.values() if path is not None))
 
 

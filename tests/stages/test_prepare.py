@@ -130,6 +130,15 @@ def test_a_failure_leaves_the_earlier_output_and_the_raw_archive(raw, tmp_path, 
     assert [path.name for path in out.parent.iterdir()] == ["voc.zip"]
 
 
+def test_many_problems_are_written_to_a_table(raw, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tar(raw / "local.tar", {name: b"" if name.endswith(".jpg") else text for name, text in members().items()})
+    with pytest.raises(InputError, match=r"000005\.jpg does not .*; all 5 are in reports/problems\.csv; if you change"):
+        run(raw, tmp_path / "voc.zip")
+    assert len((tmp_path / "reports" / "problems.csv").read_text().splitlines()) == 6
+    assert not (tmp_path / "voc.zip").exists()
+
+
 def test_advice_on_data_of_ones_own_is_kept_from_other_sources(raw, tmp_path) -> None:
     (raw / "local.tar").write_bytes(b"")
     with pytest.raises(InputError) as caught:

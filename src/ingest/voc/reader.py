@@ -14,6 +14,7 @@ from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Form, Found, Member, Size, Splits
 from src.ingest.image_files import SUFFIXES, by_folder, encoding_hint, images_of, nfc, split_of, stem
+from src.ingest.problems import ProblemsError
 from src.ingest.voc.annotations import parse_annotation, read_class_list, written
 
 CLASSES = (
@@ -145,19 +146,28 @@ def _check_listed(
 ) -> None:
     """Refuse images that the set does not have; the splits may be made from those that lists give, which are named."""
     known = list(members)
+    messages, problems = [], []
+    told: set[tuple[str, str]] = set()  # files that another list names too
     for split, ids in splits.items():
         for folder, files in known:
-            if missing := [image_id for image_id in ids if image_id not in files]:
-                more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-                example = f"; it has '{min(files)}'" if files else ""
-                place = f"{folder}/" if folder else "the set"
+            missing = [image_id for image_id in ids if image_id not in files and (image_id, folder) not in told]
+            if missing:
+                told |= {(image_id, folder) for image_id in missing}
                 source = next((name for name in [split, *listed] if missing[0] in listed.get(name, ())), split)
-                hint = f" (an id is the path below {place}, without suffix)" if folder else ""
-                remedy = encoding_hint(files) or f"add the file or remove the line{hint}"
-                raise InputError(
-                    f"{paths}: {LISTS}/{source}.txt names '{missing[0]}'{more}, which {place} does not have{example}: "
-                    f"{remedy}"
-                )
+                names, lacks = f"{LISTS}/{source}.txt names", f"which {_lacks(folder, files)}"
+                more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+                messages.append(f"{names} '{missing[0]}'{more}, {lacks}")
+                problems += [f"{paths}: {names} '{image_id}', {lacks}" for image_id in missing]
+    if problems:
+        raise ProblemsError(problems, f"{paths}: {'; '.join(messages)}")
+
+
+def _lacks(folder: str, files: Mapping[str, Member]) -> str:
+    place = f"{folder}/" if folder else "the set"
+    example = f"; it has '{min(files)}'" if files else ""
+    hint = f" (an id is the path below {place}, without suffix)" if folder else ""
+    remedy = encoding_hint(files) or f"add the file or remove the line{hint}"
+    return f"{place} does not have{example}: {remedy}"
 
 
 def _parse(content: bytes, name: str, size: Size) -> Annotation:

@@ -1,6 +1,7 @@
 """Sets as tools and people write them, which are not in the layout of VOC's organisers."""
 
 import io
+import re
 import unicodedata
 
 import cv2
@@ -12,6 +13,7 @@ from src.errors import InputError
 from src.ingest import formats
 from src.ingest.archives import open_archive
 from src.ingest.own_splits import OwnSplit
+from src.ingest.problems import ProblemsError
 from src.ingest.voc.annotations import parse_annotation
 from tests.ingest.boxed_sets import coco_json, drawn, labelimg_yolo
 from tests.ingest.test_archives import write_zip
@@ -111,6 +113,22 @@ def test_missing_images_are_counted(tmp_path) -> None:
         InputError, match=r"train\.txt names 'b' and 1 more, which JPEGImages/ does not have; it has 'a'"
     ):
         load(tmp_path, files)
+
+
+def test_missing_files_of_all_lists_and_folders_are_told_at_once(tmp_path) -> None:
+    files = {**made("a", "b", "c"), LIST.format("val"): b"c\nd", LIST.format("trainval"): b"a\nb\nc\nd"}
+    for name in ("JPEGImages/b.jpg", "JPEGImages/c.jpg"):
+        del files[name]
+    files[LIST.format("train")] = b"a\nb"
+    with pytest.raises(ProblemsError) as caught:
+        load(tmp_path, files)
+    found = re.findall(r"(\w+)\.txt names '(\w)'( and 1 more)?, which (\w+)", str(caught.value))
+    assert found == [
+        ("train", "b", "", "JPEGImages"),
+        ("trainval", "d", "", "Annotations"),
+        ("trainval", "c", " and 1 more", "JPEGImages"),
+    ]
+    assert len(caught.value.problems) == 4
 
 
 def test_annotations_without_images_are_an_error_if_there_are_no_lists(tmp_path) -> None:
