@@ -1,7 +1,8 @@
 """Write a prepared set as COCO or VOC: `python -m commands.convert data/prepared/voc.zip out/ --to coco`.
 
 So corrected splits, classes and boxes go back into a labelling tool or another project. OUT is a new folder, or a zip
-if its name ends with `.zip`. The project reads it again as the same set (docs/own_photos.md).
+if its name ends with `.zip`. With the same `data.voc.classes`, the project reads it again as the same set
+(docs/own_photos.md).
 """
 
 import json

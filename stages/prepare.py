@@ -5,11 +5,14 @@ from typing import Any
 
 from src import plugins
 from src.errors import InputError
+from src.ingest.problems import ProblemsError, write_problems
 from src.ingest.split_checks import check_splits
 from src.params import Sections
 from src.splits import Splits
 from stages.command import command
 from stages.environment import jobs
+
+PROBLEMS = Path("reports/problems.csv")
 
 
 class Params(Sections):
@@ -25,6 +28,9 @@ def run(params: Params, *, dataset: str, raw: Path, out: Path) -> None:
     try:
         data = module.prepare(raw, section, jobs())
     except InputError as error:
+        if isinstance(error, ProblemsError) and len(error.problems) > 1:
+            write_problems(PROBLEMS, error.problems)
+            error = InputError(f"{error}; all {len(error.problems)} are in {PROBLEMS}")
         remedy = f"; if you change the data, fetch them again with `dvc repro -f download@{dataset}`"
         raise InputError(f"{error}{remedy if section.source == 'local' else ''}") from None
     notes: list[str] = []

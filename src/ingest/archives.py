@@ -1,7 +1,9 @@
 """A tar, a zip or a folder, whose members are read by name: nothing is ever unpacked to disk.
 
-Members are plain files. An archive is refused if it has a link or a member that points outside the archive. Hidden
-files and folders (`.git`, `.venv`, `._name`) and the folder `__MACOSX` are left out.
+Members are plain files. An archive is refused if it has a member that points outside the archive, or a link that may be
+a folder, because its name has no suffix. Any other link is refused when it is read: a set may have links that it does
+not use, such as `latest.txt`. Hidden files and folders (`.git`, `.venv`, `._name`) and the folder `__MACOSX` are left
+out.
 """
 
 import gzip
@@ -35,12 +37,28 @@ class Archive:
         """Return the paths of the members inside the archive, sorted, without a leading `./`."""
         return list(self._members)
 
+    def has_link(self, name: str) -> bool:
+        """Tell whether a member is a link, which cannot be read."""
+        return isinstance(self._members[name], _Link)
+
     def read(self, name: str) -> bytes:
-        """Return the content of a member; one that is damaged or encrypted is an `InputError`."""
+        """Return the content of a member; a link, or one that is damaged or encrypted, is an `InputError`."""
         try:
             return self._members[name]()
         except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:  # a damaged or encrypted zip
             raise InputError(f"{self.path}: {name} cannot be read ({error}): pack or download it again") from None
+
+
+class _Link:
+    """The content of a link or another special file: an error when it is read."""
+
+    def __init__(self, archive: Path, name: str) -> None:
+        self.message = f"{archive}: '{name}' is a link or another special file: replace it by the file itself"
+        if not PurePosixPath(name).suffix:  # left out, a folder would be missing without a word
+            raise InputError(self.message)
+
+    def __call__(self) -> bytes:
+        raise InputError(self.message)
 
 
 def open_archive(path: str | Path, shown: str | Path | None = None) -> Archive:
@@ -87,18 +105,26 @@ def store(source: str | Path, folder: str | Path, stem: str) -> Path:
 
 
 def pack_folder(folder: str | Path, path: str | Path) -> None:
-    """Write a tar of a folder's files, sorted by name."""
+    """Write a tar of a folder's files, sorted by name; a link stays one, so that it is refused if it is used."""
     archive = open_archive(folder)
-    write_tar(path, ((name, archive.read(name)) for name in archive.names()))
+    write_tar(path, ((name, None if archive.has_link(name) else archive.read(name)) for name in archive.names()))
 
 
-def write_tar(path: str | Path, entries: Iterable[tuple[str, bytes]]) -> None:
-    """Write a tar of entries in the given order, without dates and owners: the same content gives the same bytes."""
+def write_tar(path: str | Path, entries: Iterable[tuple[str, bytes | None]]) -> None:
+    """Write a tar of entries in the given order, without dates and owners: the same content gives the same bytes.
+
+    Args:
+        path: the tar.
+        entries: names and contents; None is a link to nowhere.
+    """
     with atomic(path) as temporary, tarfile.open(temporary, "w") as tar:
         for name, content in entries:
             member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
+            if content is None:
+                member.type = tarfile.SYMTYPE
+            else:
+                member.size = len(content)
+            tar.addfile(member, io.BytesIO(content or b""))
 
 
 def _gunzip(source: Path, target: Path) -> None:
@@ -115,8 +141,8 @@ def _folder_members(folder: Path) -> Iterator[tuple[str, Read]]:
         if _is_hidden(name):
             continue
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise _not_plain(folder, name)
-        if path.is_file():
+            yield name, _Link(folder, name)
+        elif path.is_file():
             yield name, path.read_bytes
 
 
@@ -130,8 +156,8 @@ def _zip_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
         if _is_hidden(name):
             continue
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise _not_plain(shown, name)
-        if not member.filename.endswith(("/", "\\")):
+            yield name, _Link(shown, name)
+        elif not member.filename.endswith(("/", "\\")):
             yield name, partial(archive.read, member)
 
 
@@ -164,8 +190,8 @@ def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
         if _is_hidden(name):
             continue
         if not (member.isdir() or (member.isreg() and not member.issparse())):
-            raise _not_plain(shown, name)
-        if member.isreg():
+            yield name, _Link(shown, name)
+        elif member.isreg():
             yield name, partial(_read_range, path, member.offset_data, member.size)
 
 
@@ -184,10 +210,6 @@ def _inside(archive: Path, name: str) -> str:
     if PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
         raise InputError(f"{archive}: member '{name}' points outside the archive: pack it again with relative paths")
     return str(PurePosixPath(name))
-
-
-def _not_plain(archive: Path, name: str) -> InputError:
-    return InputError(f"{archive}: '{name}' is a link or another special file: replace it by the file itself")
 
 
 def _is_hidden(name: str) -> bool:

@@ -18,6 +18,7 @@ from PIL import Image
 from src.errors import InputError
 from src.files.prepared import DataSet, decode_image
 from src.ingest.archives import Archive
+from src.ingest.problems import ProblemsError
 from src.parallel import parallel_map
 
 BORDER = 2.0  # pixels; a public set of 4,000 photos has 61 VOC boxes with xmin -1, which is -2 from 0
@@ -125,7 +126,7 @@ def checked(found: Found, *, classes: Sequence[str] | None, other_classes: str, 
         the data set to be written, and sentences on what a user may not expect.
 
     Raises:
-        InputError: the set has an error; the message names the first bad file in the order of ids, and the remedy.
+        InputError: the set has an error; the message names the first bad files in the order of ids, and the remedies.
     """
     ids = sorted({image_id for split in found.splits.values() for image_id in split})
     items = _Items(found, ids)
@@ -143,13 +144,14 @@ def checked(found: Found, *, classes: Sequence[str] | None, other_classes: str, 
 
 def _notes(images: Sequence[Checked], names: Sequence[str]) -> list[str]:
     cut, rotated, dark = (sum(getattr(image, key) for image in images) for key in ("cut", "rotated", "dark"))
-    alike = [sorted(other for other in names if other.lower() == name) for name in sorted(set(map(str.lower, names)))]
+    plain = {name: "".join(name.lower().split()) for name in names}
+    alike = [sorted(name for name in names if plain[name] == key) for key in sorted(set(plain.values()))]
     notes = [
         (cut, f"{cut} boxes reached up to {BORDER:g} pixels over the border and were cut"),
         (rotated, f"{rotated} images have a rotation in EXIF, which is ignored: boxes refer to the stored pixels"),
         (dark, f"{dark} images are nearly black, as if 12 bits were stored in files of 16"),
     ]
-    twins = [f"the classes {' and '.join(twin)} differ in capitals alone" for twin in alike if len(twin) > 1]
+    twins = [f"the classes {' and '.join(twin)} differ in capitals or blanks alone" for twin in alike if len(twin) > 1]
     return [note for number, note in notes if number] + twins
 
 
@@ -224,8 +226,7 @@ def inside(item: Object, size: Size, name: str, written: Callable[[Box], str]) -
 def _valid(results: Sequence[Checked | str]) -> list[Checked]:
     problems = [result for result in results if isinstance(result, str)]
     if problems:
-        more = f" ({len(problems) - 1} more images have an error)" if len(problems) > 1 else ""
-        raise InputError(problems[0] + more)
+        raise ProblemsError(problems)
     return [result for result in results if not isinstance(result, str)]
 
 

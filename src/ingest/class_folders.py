@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from src.errors import InputError
 from src.files.prepared import DataSet, decode_image
 from src.ingest.archives import Archive
+from src.ingest.problems import ProblemsError
 from src.parallel import parallel_map
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -65,7 +66,7 @@ def checked(archive: Archive, folders: ClassFolders, splits: Mapping[str, Sequen
         jobs: number of processes that decode, at most.
 
     Raises:
-        InputError: some images do not decode; the message names the first in the order of ids and counts the others.
+        InputError: some images do not decode; the message names the first in the order of ids and counts the rest.
     """
     ids = sorted(image_id for split in splits.values() for image_id in split)
     items = _Items(archive, [folders.members[image_id] for image_id in ids])
@@ -75,8 +76,7 @@ def checked(archive: Archive, folders: ClassFolders, splits: Mapping[str, Sequen
         if problem
     ]
     if problems:
-        more = f" ({len(problems) - 1} more images have an error)" if len(problems) > 1 else ""
-        raise InputError(problems[0] + more)
+        raise ProblemsError(problems)
     files = {image_id: f"images/{image_id}" for image_id in ids}
     entries = {image_id: {"file": files[image_id], "label": folders.labels[image_id]} for image_id in ids}
     contents: Iterator[tuple[str, bytes]] = (

@@ -4,11 +4,12 @@ A file is known by its content, so its name is free: `instances_train2017.json` 
 instances_default.json` (CVAT), `train/_annotations.coco.json` (Roboflow), `result.json` (Label Studio). If some files
 begin with `instances`, the others (captions, keypoints) are left out. The name of a file, or else the folder above it,
 tells its split. An image is found by its path, or else by its file name. An image without annotations is kept. A crowd
-is difficult.
+is difficult. A box of width or height 0, which tools write for a click without a drag, is left out and counted.
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, NamedTuple
@@ -18,9 +19,17 @@ from pydantic import BaseModel, BeforeValidator, FiniteFloat, ValidationError
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
-from src.ingest.image_files import IMAGE, Images, by_folder, images_of, nfc, split_name, split_of, stem
+from src.ingest.image_files import IMAGE, Images, by_folder, images_of, missing_images, nfc, split_name, split_of, stem
 
-Id = Annotated[str, BeforeValidator(str)]  # some tools write the same id as a number and as text
+
+def _id(value: object) -> str:
+    """Return an id as text: some tools write the same id as 1, 1.0 and "1"."""
+    if value is None:
+        raise ValueError("an id is null")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+Id = Annotated[str, BeforeValidator(_id)]
 
 
 class CocoImage(BaseModel):
@@ -38,7 +47,7 @@ class CocoAnnotation(BaseModel):
     image_id: Id
     category_id: Id
     bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
-    iscrowd: int = 0
+    iscrowd: Annotated[int, BeforeValidator(lambda value: value or 0)] = 0
 
 
 class CocoCategory(BaseModel):
@@ -61,6 +70,7 @@ class _Placed(NamedTuple):
 
     name: str
     annotation: Annotation
+    empty: int  # boxes that are left out
 
 
 def find(archive: Archive) -> Found | None:
@@ -78,12 +88,12 @@ def find(archive: Archive) -> Found | None:
     listed: Splits = {}  # split -> paths
     for member, raw in files.items():
         split = _split(member.name)
-        for path, file_name, annotation in _read(member, raw, images, split):
+        for path, file_name, annotation, empty in _read(member, raw, images, split):
             if path in placed and placed[path].annotation != annotation:
                 raise InputError(
                     f"{member} and {placed[path].name} have different objects for {path}: remove one of the two"
                 )
-            placed.setdefault(path, _Placed(f"{member}, {file_name}", annotation))
+            placed.setdefault(path, _Placed(f"{member}, {file_name}", annotation, empty))
             names.setdefault(path, file_name)
             listed.setdefault(split or "", []).append(path)
     ids = _ids(names, images)
@@ -100,7 +110,9 @@ def find(archive: Archive) -> Found | None:
         splits = by_folder((image_id, found[image_id].name) for image_id in splits[""])
     left = len(images.members) - len(found)
     note = f"COCO: {_listed(files)}, {len(found)} images" + (f" ({left} more images are in no file)" if left else "")
-    return Found(FORM, note, str(archive.path), found, lambda image_id: by_id[image_id], splits)
+    if empty := sum(item.empty for item in placed.values()):
+        note += f"; {empty} boxes without width or height are left out"
+    return Found(FORM, note, str(archive.path), found, lambda image_id: by_id[image_id][:2], splits)
 
 
 def _files(archive: Archive) -> dict[Member, Any]:
@@ -129,8 +141,8 @@ def _has_labels(archive: Archive) -> bool:
     return any(name.stem in texts for name in names if IMAGE.fullmatch(name.name))
 
 
-def _read(member: Member, raw: Any, images: Images, split: str | None) -> list[tuple[str, str, Annotation]]:
-    """Return (path, file name in the annotations, annotation) of each image of a file."""
+def _read(member: Member, raw: Any, images: Images, split: str | None) -> list[tuple[str, str, Annotation, int]]:
+    """Return (path, file name in the annotations, annotation, boxes left out) of each image of a file."""
     try:
         content = Content.model_validate(raw)
     except ValidationError as error:
@@ -141,29 +153,38 @@ def _read(member: Member, raw: Any, images: Images, split: str | None) -> list[t
             "and bbox [x, y, width, height], a category id and name): correct it"
         ) from None
     classes = {category.id: category.name.strip() for category in content.categories}
+    _refuse_repeated(member, "images", [image.id for image in content.images])
+    _refuse_repeated(member, "categories", [category.id for category in content.categories])
     objects: dict[str, list[Object]] = {image.id: [] for image in content.images}
+    empty: Counter[str] = Counter()
     for number, item in enumerate(content.annotations):
         if item.image_id not in objects or item.category_id not in classes:
             kind, wrong = ("image", item.image_id) if item.image_id not in objects else ("category", item.category_id)
             raise InputError(f"{member}: annotations[{number}] names {kind} {wrong}, which the file lacks: correct it")
         x, y, width, height = item.bbox
+        if width == 0 or height == 0:
+            empty[item.image_id] += 1
+            continue
         box = (x, y, x + width, y + height)
         objects[item.image_id].append(Object(classes[item.category_id], box, item.iscrowd != 0))
     paths = _paths(member, [image.file_name for image in content.images], images, split)
     return [
-        (paths[image.file_name], nfc(image.file_name), Annotation(_size(image), objects[image.id]))
+        (paths[image.file_name], nfc(image.file_name), Annotation(_size(image), objects[image.id]), empty[image.id])
         for image in content.images
     ]
+
+
+def _refuse_repeated(member: Member, kind: str, ids: list[str]) -> None:
+    """Refuse an id that two entries have, because their objects could not be told apart."""
+    if twice := [number for number, count in Counter(ids).items() if count > 1]:
+        more = f" (and {len(twice) - 1} more ids)" if len(twice) > 1 else ""
+        raise InputError(f"{member}: several {kind} have the id {twice[0]}{more}: give each an id of its own")
 
 
 def _paths(member: Member, names: list[str], images: Images, split: str | None) -> dict[str, str]:
     found = {name: images.find(name, member.name, split) for name in names}
     if missing := [name for name in names if found[name] is None]:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(
-            f"{member} names the image '{missing[0]}'{more}, which {member.archive.path} does not have "
-            f"({len(images.members)} images): add the images or remove the entries"
-        )
+        raise missing_images(member, missing, images, "add the images or remove the entries")
     return {name: path for name, path in found.items() if path is not None}
 
 

@@ -47,7 +47,7 @@ def load(
         of the splits, then what may be unexpected.
 
     Raises:
-        InputError: the set has an error; the message names the first bad file in the order of ids, and the remedy.
+        InputError: the set has an error; the message names the first bad files in the order of ids, and the remedies.
     """
     found = _found(archives, format)
     splits, made = found.splits, ""

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Member, Splits
+from src.ingest.problems import ProblemsError
 
 SUFFIXES = "jpg|jpeg|jfif|png|bmp|webp|tif|tiff"
 IMAGE = re.compile(rf"(.+)\.(?:{SUFFIXES})", re.IGNORECASE)
@@ -27,6 +28,16 @@ SPLITS |= {"test": "test", "testing": "test"}
 def nfc(name: str) -> str:
     """Return a path in NFC and with slashes."""
     return unicodedata.normalize("NFC", name.replace("\\", "/"))
+
+
+def encoding_hint(names: Iterable[str]) -> str:
+    """Return a remedy for the encoding of an archive's names, empty if they look right.
+
+    A zip by Windows may have names in the encoding of its country. Read without it, most Chinese characters become
+    lines and blocks of DOS.
+    """
+    wrong = next((name for name in names if any("\u2500" <= letter <= "\u259f" for letter in name)), None)
+    return "" if wrong is None else f"it has '{wrong}', so its names are not in UTF-8: pack it again with UTF-8 names"
 
 
 def stem(name: str) -> str:
@@ -122,6 +133,17 @@ def images_of(archive: Archive) -> Images:
         for name in (PurePosixPath(path).name, _base(path)):
             by_name.setdefault(name.lower(), []).append(path)
     return Images(members, by_name)
+
+
+def missing_images(file: Member, names: Sequence[str], images: Images, remedy: str) -> ProblemsError:
+    """Return the error for images that a file names and its archive does not have."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    remedy = encoding_hint(images.members) or remedy
+    lacks = f"which {file.archive.path} does not have ({len(images.members)} images): {remedy}"
+    return ProblemsError(
+        [f"{file} names the image '{name}', {lacks}" for name in names],
+        f"{file} names the image '{names[0]}'{more}, {lacks}",
+    )
 
 
 def _base(path: str) -> str:

@@ -2,19 +2,19 @@
 
 A set with one split or none gets the three splits train, val and test: tools call the one `train` or `default`, and the
 name of a file may have `test` in it by chance. A set with some of the three keeps them, unless the rule is given: then
-the missing ones are taken from the training images. A group of images, such
-as the frames of a video, is never in two splits if the rule is `pattern`.
+the missing ones are taken from the training images, and so are those that share images with the training images or,
+as test images, with the validation. A group of images, such as the frames of a video, is never in two splits if the
+rule is `pattern`.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import model_validator
 
 from src.errors import InputError
 from src.ingest.boxed import Splits
-from src.ingest.splitting import Shares, by_fraction, by_group, groups_of
+from src.ingest.splitting import Shares, by_fraction, by_group, check_groups, groups_of
 from src.params import Section, Seed
 
 HELD_OUT = ("val", "test")
@@ -30,16 +30,10 @@ class Groups(Section):
     val: list[str | int] | None
     test: list[str | int] | None
 
-    @field_validator("regex")
-    @classmethod
-    def _usable(cls, regex: str) -> str:
-        try:
-            groups = re.compile(regex).groups
-        except re.error as error:
-            raise ValueError(f"it is not a regular expression ({error}): correct it") from None
-        if groups != 1:
-            raise ValueError(r"it must have one pair of parentheses, such as in (.+)_\d+")
-        return regex
+    @model_validator(mode="after")
+    def _usable(self) -> "Groups":
+        check_groups(self.regex, self.val or (), self.test or (), r"(.+)_\d+")
+        return self
 
 
 class OwnSplit(Section):
@@ -55,7 +49,7 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
     """Make the splits that are missing.
 
     Args:
-        splits: the splits that the set has.
+        splits: the splits that the set has; if the rule is given, those that share images count as missing.
         ids: all images of the set.
         split: the rule.
         key: the key of `split` in params.yaml, for messages.
@@ -66,9 +60,12 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
     Raises:
         InputError: a new split would be empty, or the pattern does not fit the file names.
     """
+    spoilt = _spoilt(splits) if split.rule else {}
+    loose = sorted({image_id for listed in spoilt.values() for image_id in listed})  # may be in no other split
+    splits = {name: listed for name, listed in splits.items() if name not in spoilt}
     alone = len(splits) < 2 and set(splits) <= {"train", "default", *HELD_OUT}
     if alone:
-        splits, ids = {}, sorted(next(iter(splits.values()), ids))
+        splits, ids = {}, sorted({*next(iter(splits.values()), ids), *loose})
     missing = [name for name in HELD_OUT if name not in splits]
     if not missing:
         return splits, ""
@@ -77,7 +74,9 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
     rule = split.rule or "fraction"
     kept = {image_id for name in HELD_OUT for image_id in splits.get(name, [])}
     source = next((splits[name] for name in ("train", "trainval") if name in splits), ids)
-    pool = [image_id for image_id in dict.fromkeys(source) if image_id not in kept]
+    pool = [image_id for image_id in dict.fromkeys([*source, *loose]) if image_id not in kept]
+    related = _related(pool, kept, split.pattern.regex, f"{key}.pattern") if rule == "pattern" else set()
+    pool = [image_id for image_id in pool if image_id not in related]
     new = _held_out(sorted(pool), missing, rule, split, key)
     taken = {image_id for held_out in new.values() for image_id in held_out}
     new = {"train": [image_id for image_id in pool if image_id not in taken], **new}
@@ -88,11 +87,37 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
                 f"divide): change {key}.{rule} or add images"
             )
     others = {
-        name: [image_id for image_id in listed if name in HELD_OUT or image_id not in taken]
+        name: [image_id for image_id in listed if name in HELD_OUT or image_id not in taken | related]
         for name, listed in splits.items()
         if name not in ("train", "trainval")
     }
-    return {**others, **new}, f"{' and '.join(missing)} made by {key} (rule {rule}, seed {split.seed})"
+    return {**others, **new}, _made(missing, spoilt, len(related), f"{key} (rule {rule}, seed {split.seed})")
+
+
+def _spoilt(splits: Splits) -> Splits:
+    """Return the held-out splits that share images: val with train, and test with train, val or trainval."""
+    rivals = {"val": ("train",), "test": ("train", "val", "trainval")}
+    return {
+        name: splits[name]
+        for name, others in rivals.items()
+        if name in splits and any(set(splits[name]) & set(splits.get(other, ())) for other in others)
+    }
+
+
+def _related(pool: Sequence[str], kept: Collection[str], regex: str, key: str) -> set[str]:
+    """Return the images of the pool whose group is in the splits that the set has."""
+    group_of = groups_of([*pool, *kept], regex, key)
+    groups = {group_of[image_id] for image_id in kept}
+    return {image_id for image_id in pool if group_of[image_id] in groups}
+
+
+def _made(missing: Sequence[str], spoilt: Collection[str], related: int, rule: str) -> str:
+    phrases = [f"{' and '.join(missing)} made by {rule}"]
+    if spoilt:
+        phrases.append(f"the set's own {' and '.join(spoilt)} had images of other splits")
+    if related:
+        phrases.append(f"{related} training images left out, whose groups the set has in val or test")
+    return ", ".join(phrases)
 
 
 def _held_out(pool: Sequence[str], missing: Sequence[str], rule: str, split: OwnSplit, key: str) -> Splits:

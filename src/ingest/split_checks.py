@@ -1,7 +1,8 @@
 """Compare the splits that `params.yaml` names with those of a data set with boxes.
 
-A class without an object to learn from would stop the SVMs, hours after the data were read: after the proposals, the
-fine-tuning and the features. Counting takes no time, so the stage `prepare` does it.
+Figures of test images that train say nothing about new photos, so such splits are refused. A class without an object to
+learn from would stop the SVMs, hours after the data were read: after the proposals, the fine-tuning and the features.
+Counting takes no time, so the stage `prepare` does it.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from src.ingest.own_splits import HELD_OUT
 from src.splits import Splits
 
 TRAINING = ("finetune", "detectors", "train")  # keys of `splits` whose images teach
+EPOCHS = ("finetune", "detectors")  # of these, the keys whose trainings may choose their epoch by `validation`
 FEW = 30  # images; with fewer, one image moves a share by more than 0.03
 
 
@@ -25,15 +27,24 @@ def check_splits(wanted: Splits, data: DataSet) -> list[str]:
         data: the data set; `difficult` objects count as none, because nothing is trained or measured with them.
 
     Raises:
-        InputError: a split has no image; or a split that trains lacks a class. The message names all of them.
+        InputError: a split has no image; or test images, or those that choose the epoch, train too; or a split that
+            trains lacks a class. The message names all such splits.
     """
     if missing := [_named([key], name) for key, name in wanted.model_dump().items() if _absent(name, data)]:
         known = ", ".join(f"{split} ({len(ids)} images)" for split, ids in data.splits.items())
         remedy = " ".join(_flags(wanted, data))
         raise InputError(f"params.yaml: {'; '.join(missing)}: the data have no such images, only {known}: add {remedy}")
+    if shared := [*_shared(wanted, data, "test", TRAINING), *_shared(wanted, data, "validation", EPOCHS)]:
+        raise InputError(
+            f"params.yaml: {'; '.join(shared)}: choose other splits, correct the lists of the set, or add "
+            "-S data.voc.split.rule=fraction, which takes other images from train"
+        )
     if lacking := {split: names for split in _keys(wanted, *TRAINING) if (names := _without(split, data))}:
         raise InputError(_refusal(lacking, wanted, data))
-    return [*_unmeasured(wanted, data), *_small(wanted, data)]
+    chosen = [
+        f"{words}, so figures of the test are too good" for words in _shared(wanted, data, "test", ("validation",))
+    ]
+    return [*chosen, *_unmeasured(wanted, data), *_small(wanted, data)]
 
 
 def _absent(name: str | None, data: DataSet) -> bool:
@@ -46,7 +57,8 @@ def _flags(wanted: Splits, data: DataSet) -> list[str]:
     has = [split for split in data.splits if data.splits[split]]
     for key, name in wanted.model_dump().items():
         if _absent(name, data):
-            usual = {"test": "test", "validation": "val"}.get(key, "trainval")
+            teaches = "train" if key in EPOCHS and wanted.validation == "val" else "trainval"
+            usual = {"test": "test", "validation": "val"}.get(key, teaches)
             known = usual if usual in has else min(has, default="train")
             make = usual in HELD_OUT and usual not in has
             flags.append("-S data.voc.split.rule=fraction" if make else f"-S splits.{key}={known}")
@@ -64,6 +76,18 @@ def _keys(wanted: Splits, *keys: str) -> dict[str, list[str]]:
 
 def _named(keys: list[str], split: str) -> str:
     return f"{' and '.join(f'splits.{key}' for key in keys)} = {split!r}"
+
+
+def _shared(wanted: Splits, data: DataSet, key: str, others: tuple[str, ...]) -> Iterator[str]:
+    """Yield words for each of the splits of `others` that has images of the split of `key` too."""
+    name = getattr(wanted, key)
+    for split, keys in _keys(wanted, *others).items() if name is not None else ():
+        listed = data.splits[name]
+        if both := sorted(set(listed) & set(data.splits[split])):
+            yield (
+                f"{len(both)} of the {len(listed)} images of {_named([key], name)} are also in {_named(keys, split)}, "
+                f"such as '{both[0]}'"
+            )
 
 
 def _without(split: str, data: DataSet) -> list[str]:

@@ -50,15 +50,20 @@ class Pattern(Section):
 
     @model_validator(mode="after")
     def _usable(self) -> "Pattern":
-        try:
-            groups = re.compile(self.regex).groups
-        except re.error as error:
-            raise ValueError(f"regex = {self.regex!r} is not a regular expression ({error}): correct it") from None
-        if groups != 1:
-            raise ValueError(rf"regex = {self.regex!r} must have one pair of parentheses, such as in hand(\d+)_")
-        if both := sorted({*map(str, self.val or ())} & {*map(str, self.test)}):
-            raise ValueError(f"group {both[0]!r} is in val and in test: remove it from one of them")
+        check_groups(self.regex, self.val or (), self.test, r"hand(\d+)_")
         return self
+
+
+def check_groups(regex: str, val: Iterable[str | int], test: Iterable[str | int], example: str) -> None:
+    """Refuse a pattern without one pair of parentheses, and a group that is listed twice; both are a `ValueError`."""
+    try:
+        groups = re.compile(regex).groups
+    except re.error as error:
+        raise ValueError(f"regex = {regex!r} is not a regular expression ({error}): correct it") from None
+    if groups != 1:
+        raise ValueError(f"regex = {regex!r} must have one pair of parentheses, such as in {example}")
+    if both := sorted({*map(str, val)} & {*map(str, test)}):
+        raise ValueError(f"group {both[0]!r} is in val and in test: remove it from one of them")
 
 
 class Split(Section):

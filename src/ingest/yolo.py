@@ -1,8 +1,10 @@
 """The reader of YOLO's text files: one per image, a line per object.
 
 A line holds the number of a class, then the box (x and y of its centre, width, height) or a polygon (x1 y1 x2 y2 ...),
-whose bounding box is taken; all are shares of the image's width and height. The label file of `.../images/.../a.jpg` is
-`.../labels/.../a.txt`, or else `a.txt` beside the image; an image without one has no objects.
+whose bounding box is taken; all are shares of the image's width and height. Six numbers are a triangle if the set has
+polygons of more corners; otherwise they are refused, as trackers write a box, its confidence and a number. The label
+file of `.../images/.../a.jpg` is `.../labels/.../a.txt`, or else `a.txt` beside the image; an image without one has no
+objects.
 
 The names of the classes are in a YAML file (`data.yaml`, with `names` as a list or a mapping), `obj.names` (CVAT),
 `classes.txt` (labelImg, Label Studio) or `_darknet.labels` (Roboflow). The splits are those of the YAML file, or of
@@ -12,6 +14,7 @@ list files (`train.txt`), or of folders named after them (`images/train`, `train
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -21,10 +24,11 @@ from ruamel.yaml.error import YAMLError
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
-from src.ingest.image_files import Images, by_folder, folders, images_of, nfc, split_name, stem
+from src.ingest.image_files import Images, by_folder, folders, images_of, missing_images, nfc, split_name, stem
 
 NAMES = re.compile(r"(?:.*/)?(?:classes\.txt|[^/]*\.names|_darknet\.labels)", re.IGNORECASE)
 SETTINGS = re.compile(r"(?:.*/)?[^/]+\.ya?ml", re.IGNORECASE)
+TRIANGLE = 7  # words of a line: a class and the numbers of three corners
 
 
 class _Label(NamedTuple):
@@ -34,6 +38,7 @@ class _Label(NamedTuple):
     classes: Mapping[int, str]
     source: str  # the file with the names
     keypoints: bool  # the numbers after a box are keypoints
+    triangles: bool  # six numbers are a polygon
 
 
 def find(archive: Archive) -> Found | None:
@@ -60,12 +65,18 @@ def find(archive: Archive) -> Found | None:
     splits = {name: [ids[path] for path in listed[name]] for name in sorted(listed)}
     keypoints = "kpt_shape" in settings
 
+    @cache
+    def has_polygons() -> bool:
+        return any(_longest(texts[labels[path]].text()) > TRIANGLE for path in used if path in labels)
+
     def annotation(image_id: str) -> tuple[str, _Label]:
         path = by_id[image_id]
         if path not in labels:
-            return f"{images.members[path]}, without a label file", _Label("", classes, str(source), keypoints)
+            return f"{images.members[path]}, without a label file", _Label("", classes, str(source), keypoints, False)
         member = texts[labels[path]]
-        return str(member), _Label(member.text(), classes, str(source), keypoints)
+        text = member.text()
+        triangles = _longest(text) >= TRIANGLE and has_polygons()  # reads all labels, so only if a line is that long
+        return str(member), _Label(text, classes, str(source), keypoints, triangles)
 
     note = (
         f"YOLO: {len(used)} images, {sum(path in labels for path in used)} label files, names in {source.name}, "
@@ -73,6 +84,11 @@ def find(archive: Archive) -> Found | None:
     )
     found = {image_id: images.members[path] for image_id, path in by_id.items()}
     return Found(FORM, note, str(archive.path), found, annotation, splits)
+
+
+def _longest(text: str) -> int:
+    """Return the largest number of words in a line."""
+    return max((len(line.split()) for line in text.splitlines()), default=0)
 
 
 def _left_over(texts: Mapping[str, Member], images: Images, labels: Mapping[str, str], used: int) -> list[str]:
@@ -196,11 +212,7 @@ def _in_list(member: Member, images: Images) -> list[str]:
     lines = [line.strip() for line in member.text().splitlines() if line.strip()]
     found = {line: images.find(line, member.name) for line in lines}
     if missing := [line for line in found if found[line] is None]:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(
-            f"{member} names the image '{missing[0]}'{more}, which {member.archive.path} does not have "
-            f"({len(images.members)} images): add the images or remove the lines"
-        )
+        raise missing_images(member, missing, images, "add the images or remove the lines")
     return list(dict.fromkeys(path for path in found.values() if path is not None))
 
 
@@ -217,6 +229,11 @@ def _object(words: Sequence[str], label: _Label, name: str, size: Size) -> Objec
     except ValueError:
         kind, numbers = math.nan, []
     polygon = len(numbers) >= 6 and len(numbers) % 2 == 0 and not label.keypoints
+    if polygon and len(words) == TRIANGLE and not label.triangles:
+        raise InputError(
+            f"{name} is '{' '.join(words)[:60]}', which may be a triangle or a box with two more numbers, such as a "
+            "confidence and a track: remove the numbers after the box, or write four corners or more"
+        )
     if not (len(numbers) == 4 or polygon or (label.keypoints and len(numbers) > 4)) or not math.isfinite(sum(numbers)):
         raise InputError(
             f"{name} is '{' '.join(words)[:60]}' and must hold five numbers (class, x, y, width, height) or a class "

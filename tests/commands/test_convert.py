@@ -15,8 +15,8 @@ from tests.ingest.test_archives import write_tar, write_zip
 from tests.ingest.voc.test_reader import members
 
 
-def read(path: Path, form: formats.Format = "auto") -> DataSet:
-    options = {"classes": None, "other_classes": "drop", "limit": None, "jobs": 1, "split": None}
+def read(path: Path, form: formats.Format = "auto", classes: list[str] | None = None) -> DataSet:
+    options = {"classes": classes, "other_classes": "drop", "limit": None, "jobs": 1, "split": None}
     return formats.load([open_archive(path)], format=form, **options)[0]  # type: ignore[arg-type]
 
 
@@ -37,6 +37,16 @@ def test_what_is_written_is_read_as_the_same_set(prepared, tmp_path, capsys, for
     )
     read(tmp_path / name, form).write(tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == prepared.read_bytes()
+
+
+@pytest.mark.parametrize("form", ["coco", "voc"])
+def test_classes_in_an_order_of_the_users_own_come_back_with_the_same_parameter(tmp_path, form) -> None:
+    order = ["person", "car"]
+    read(write_tar(tmp_path / "set.tar", members()), classes=order).write(tmp_path / "first.zip")
+    convert.run(tmp_path / "first.zip", tmp_path / "out", to=form)
+    read(tmp_path / "out", classes=order).write(tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "first.zip").read_bytes()
+    assert read(tmp_path / "out").classes == sorted(order)
 
 
 def test_from_coco_to_voc_and_back(tmp_path) -> None:

@@ -112,7 +112,7 @@ def yolo_text(image: Image, *, polygon: bool = False) -> bytes:
         numbers = [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
         if polygon:
             left, top, right, bottom = x / width, y / height, (x + w) / width, (y + h) / height
-            numbers = [left, top, right, (top + bottom) / 2, (left + right) / 2, bottom]
+            numbers = [left, top, right, (top + bottom) / 2, (left + right) / 2, bottom, left, bottom]
         lines.append(" ".join([str(CLASSES.index(name)), *map(repr, numbers)]))
     return "\n".join(lines).encode()
 

@@ -91,23 +91,48 @@ def test_a_member_outside_the_archive_is_refused(tmp_path, form, name) -> None:
     assert f"'{name}' points outside" in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
-def test_a_link_in_a_tar_is_refused(tmp_path, kind) -> None:
-    link = tarfile.TarInfo("JPEGImages/link.jpg")
+def tar_with_link(path: Path, name: str, kind: bytes = tarfile.SYMTYPE) -> Path:
+    link = tarfile.TarInfo(name)
     link.type, link.linkname = kind, "/etc/passwd"
-    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+    with tarfile.open(path, "w") as tar:
         tar.addfile(link)
-    with pytest.raises(InputError, match=r"set\.tar: 'JPEGImages/link\.jpg' is a link"):
-        open_archive(tmp_path / "set.tar")
+    return path
 
 
-def test_a_link_in_a_zip_is_refused(tmp_path) -> None:
-    link = zipfile.ZipInfo("JPEGImages/link.jpg")
+def zip_with_link(path: Path, name: str) -> Path:
+    link = zipfile.ZipInfo(name)
     link.create_system, link.external_attr = 3, 0o120777 << 16
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(link, "/etc/passwd")
+    return path
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_a_link_in_a_tar_is_refused_when_it_is_read_or_may_be_a_folder(tmp_path, kind) -> None:
+    archive = open_archive(tar_with_link(tmp_path / "set.tar", "JPEGImages/link.jpg", kind))
+    with pytest.raises(InputError, match=r"set\.tar: 'JPEGImages/link\.jpg' is a link"):
+        archive.read("JPEGImages/link.jpg")
+    with pytest.raises(InputError, match=r"set\.tar: 'JPEGImages' is a link"):
+        open_archive(tar_with_link(tmp_path / "set.tar", "JPEGImages", kind))
+
+
+def test_a_link_in_a_zip_is_refused_when_it_is_read_or_may_be_a_folder(tmp_path) -> None:
+    archive = open_archive(zip_with_link(tmp_path / "set.zip", "JPEGImages/link.jpg"))
     with pytest.raises(InputError, match=r"set\.zip: 'JPEGImages/link\.jpg' is a link"):
-        open_archive(tmp_path / "set.zip")
+        archive.read("JPEGImages/link.jpg")
+    with pytest.raises(InputError, match=r"set\.zip: 'JPEGImages' is a link"):
+        open_archive(zip_with_link(tmp_path / "set.zip", "JPEGImages"))
+
+
+@pytest.mark.parametrize("target", ["../set/VOCdevkit/VOC2007/ImageSets/Main/test.txt", "/etc/hostname", "nowhere"])
+def test_a_link_that_nobody_reads_does_not_matter_and_the_copy_has_it_too(tmp_path, target) -> None:
+    folder = write_folder(tmp_path / "set", MEMBERS)
+    (folder / "latest.txt").symlink_to(target)
+    copy = open_archive(store(folder, tmp_path, "local"), folder)
+    assert copy.names() == [*sorted(MEMBERS), "latest.txt"]
+    assert {name: copy.read(name) for name in MEMBERS} == MEMBERS
+    with pytest.raises(InputError, match=r"set: 'latest\.txt' is a link"):
+        copy.read("latest.txt")
 
 
 @pytest.mark.parametrize("target", ["VOCdevkit", "/etc/hostname", "nowhere"])

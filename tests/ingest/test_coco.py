@@ -3,6 +3,8 @@ import json
 import pytest
 
 from src.errors import InputError
+from src.ingest.split_checks import check_splits
+from src.splits import Splits
 from tests.ingest.boxed_sets import coco_json, drawn, labelimg_yolo, of, plain_coco, simple_coco
 from tests.ingest.test_formats import load
 
@@ -36,6 +38,21 @@ def test_the_size_may_be_missing_and_a_box_may_be_a_pixel_outside(tmp_path) -> N
     assert data.images["im0"]["boxes"] == [[0, 0, 64, 32]]
 
 
+def test_numbers_of_libraries_for_tables_are_read(tmp_path) -> None:
+    """Those write whole numbers as floats, and missing ones as null."""
+    found = {**OBJECT, "image_id": 1.0, "category_id": 5.0, "iscrowd": None}
+    data, _ = read(tmp_path, one(annotations=[found]))
+    assert data.images["im0"]["boxes"] == [[1, 2, 4, 6.5]]
+    assert data.images["im0"]["difficult"] == [False]
+
+
+def test_boxes_without_area_are_left_out_and_counted_once_per_image(tmp_path) -> None:
+    files = one(annotations=[OBJECT, {**OBJECT, "bbox": [1, 2, 0, 4]}, {**OBJECT, "bbox": [9, 9, 0, 0]}])
+    data, note = read(tmp_path, {**files, "val.json": files["train.json"]})
+    assert data.images["im0"]["boxes"] == [[1, 2, 4, 6.5]]
+    assert note.startswith("COCO: 2 files (train.json, val.json), 1 images; 2 boxes without width or height are")
+
+
 def test_classes_without_objects_are_left_out(tmp_path) -> None:
     data, _ = read(tmp_path, one(categories=[{"id": 0, "name": "balls", "supercategory": "none"}, CLASS]))
     assert data.classes == ["ball"]
@@ -56,9 +73,19 @@ BAD = {
     ),
     "other image": (one(annotations=[{**OBJECT, "image_id": 6}]), r"annotations\[0\] names image 6, which the file"),
     "no area": (
-        one(annotations=[{**OBJECT, "bbox": [1, 2, 0, 4]}]),
-        r"im0\.png: the box of 'ball' \(bbox 1, 2, 0, 4\) has",
+        one(annotations=[{**OBJECT, "bbox": [1, 2, -1, 4]}]),
+        r"im0\.png: the box of 'ball' \(bbox 1, 2, -1, 4\) has",
     ),
+    "image id twice": (
+        one(images=[IMAGE, {"id": "1", "file_name": "b.png"}]),
+        r"train\.json: several images have the id 1: give each",
+    ),
+    "category id twice": (
+        one(categories=[CLASS, {"id": 5.0, "name": "box"}, {"id": 6, "name": "a"}, {"id": 6, "name": "b"}]),
+        r"train\.json: several categories have the id 5 \(and 1 more ids\): give each",
+    ),
+    "image id null": (one(images=[{**IMAGE, "id": None}]), r"train\.json: images\[0\]\.id: .*an id is null"),
+    "object without image": (one(annotations=[{**OBJECT, "image_id": None}]), r"annotations\[0\]\.image_id: .*null"),
     "outside": (
         one(annotations=[{**OBJECT, "bbox": [60, 2, 9, 4]}]),
         r"\(bbox 60, 2, 9, 4\) lies outside its image of 64",
@@ -106,11 +133,16 @@ def test_the_line_counts_files_and_images_that_no_file_names(tmp_path) -> None:
 
 
 def test_an_image_in_two_files_is_one_image_in_two_splits(tmp_path) -> None:
-    images = drawn()
-    files = {**simple_coco(images), "val.json": coco_json([*of(images, "val"), *of(images, "test")])}
+    images = drawn(24)
+    files = {**simple_coco(images), "test.json": coco_json([*of(images, "val"), *of(images, "test")])}
     data, _ = load(tmp_path, files)
-    assert set(data.splits["test"]) < set(data.splits["val"])
-    assert len(data.images) == 9
+    assert set(data.splits["val"]) < set(data.splits["test"])
+    assert len(data.images) == 24
+    splits = {"finetune": "trainval", "detectors": "train", "validation": None, "train": "train", "test": "test"}
+    with pytest.raises(
+        InputError, match=r"8 of the 16 images of splits\.test = 'test' are also in splits\.finetune = "
+    ):
+        check_splits(Splits.model_validate(splits), data)
 
 
 def test_folders_of_images_tell_the_splits_of_one_file(tmp_path) -> None:

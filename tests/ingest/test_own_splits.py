@@ -35,7 +35,7 @@ def test_the_splits_of_a_set_stay_and_the_flag_is_named() -> None:
         splits,
         "no test (-S data.voc.split.rule=fraction takes them from the training images)",
     )
-    whole = {**splits, "test": IDS[:1]}
+    whole = {"train": IDS[:40], "val": IDS[40:50], "test": IDS[50:]}
     assert make(whole, rule="fraction") == (whole, "")
     odd = {"first": IDS[:9], "second": IDS[9:]}
     assert make(odd)[0] == odd
@@ -77,6 +77,31 @@ def test_a_group_is_never_in_two_splits() -> None:
     assert made["val"]
 
 
+def test_splits_with_images_of_others_stay_without_the_rule_and_are_made_anew_with_it() -> None:
+    one_folder = {"train": IDS, "val": IDS, "test": IDS}
+    assert make(one_folder)[0] == one_folder
+    made, note = make(one_folder, rule="fraction")
+    assert made == make({})[0]
+    assert note.endswith("(rule fraction, seed 0), the set's own val and test had images of other splits")
+    made, _ = make({"train": IDS[:40], "val": IDS[40:], "test": IDS[40:]}, rule="fraction")
+    assert made["val"] == IDS[40:]
+    assert set(made["test"]) < set(IDS[:40])
+    made, _ = make({"trainval": IDS[:50], "val": IDS[:9], "test": IDS[49:]}, rule="fraction")
+    assert not set(with_trainval(made)["trainval"]) & set(made["test"])
+    assert sorted(image_id for name in ("train", "val", "test") for image_id in made[name]) == sorted(IDS)
+
+
+def test_a_group_of_the_sets_own_test_images_is_in_no_other_split() -> None:
+    splits = {"train": ["a_1", "b_1", "b_2", "c_1", "d_1"], "test": ["a_2"], "all": ["a_1", "a_2", "b_1"]}
+    ids = sorted(set(sum(splits.values(), [])))
+    for seed in range(9):
+        made, note = make(splits, ids, rule="pattern", seed=seed, fraction={"val": 0.4, "test": 0.2})
+        assert sorted(made["train"] + made["val"]) == ["b_1", "b_2", "c_1", "d_1"]
+        assert made["test"] == ["a_2"]
+        assert "a_1" not in made["all"]
+    assert note.endswith(", 1 training images left out, whose groups the set has in val or test")
+
+
 @pytest.mark.parametrize(
     ("changes", "ids", "message"),
     [
@@ -100,6 +125,7 @@ def test_what_cannot_be_split_is_one_sentence(changes, ids, message) -> None:
     [
         ({"pattern": {"regex": "(", "val": None, "test": None}}, "no|not a regular expression"),
         ({"pattern": {"regex": "a", "val": None, "test": None}}, "one pair of parentheses"),
+        ({"pattern": {"regex": "(a)", "val": ["a", 1], "test": ["1"]}}, "group '1' is in val and in test: remove it"),
         ({"rule": "every_nth"}, "'fraction' or 'pattern'"),
         ({"fraction": {"val": 0.5, "test": 0.5}}, "nothing to train on"),
     ],

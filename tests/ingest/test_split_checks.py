@@ -83,6 +83,11 @@ def test_classes_without_a_test_object_and_small_splits_are_mentioned_in_a_line_
             {"finetune": "train_extra", "detectors": "train_extra"},
             "add -S splits.finetune=trainval -S splits.detectors=trainval",
         ),
+        (
+            ("train", "trainval", "val", "test"),
+            {"finetune": "train_extra", "detectors": "train_extra", "validation": "val"},
+            "add -S splits.finetune=train -S splits.detectors=train",
+        ),
         (("train", "test"), {"test": "tests"}, "add -S splits.test=test"),
         (("mine", "test"), {}, "add -S splits.finetune=mine -S splits.detectors=mine -S splits.train=mine"),
     ],
@@ -91,3 +96,41 @@ def test_a_missing_split_names_the_flag_to_add(splits, changes, flags) -> None:
     with pytest.raises(InputError) as caught:
         check_splits(wanted(**changes), data_of(**{name: [[1, 2, 3]] for name in splits}))
     assert str(caught.value).endswith(f": {flags}")
+
+
+def overlapping(**splits: str) -> DataSet:
+    """Make a data set from the letters of each split's images; each image has every class."""
+    images = {
+        letter: {"labels": [1, 2, 3], "difficult": [False] * 3} for letters in splits.values() for letter in letters
+    }
+    return DataSet(CLASSES, {name: list(letters) for name, letters in splits.items()}, images, iter([]))
+
+
+def test_a_test_image_that_trains_is_refused_with_count_example_and_remedy() -> None:
+    data = overlapping(train="abc", val="d", test="cbx", trainval="abcd")
+    with pytest.raises(InputError) as caught:
+        check_splits(wanted(detectors="trainval", validation="val"), data)
+    assert str(caught.value) == (
+        "params.yaml: 2 of the 3 images of splits.test = 'test' are also in splits.finetune and splits.train = "
+        "'train', such as 'b'; "
+        "2 of the 3 images of splits.test = 'test' are also in splits.detectors = 'trainval', such as 'b'; "
+        "1 of the 1 images of splits.validation = 'val' are also in splits.detectors = 'trainval', such as 'd': choose "
+        "other splits, correct the lists of the set, or add -S data.voc.split.rule=fraction, which takes other images "
+        "from train"
+    )
+    with pytest.raises(InputError, match=r"of splits\.test = 'train' are also in splits\.finetune and"):
+        check_splits(wanted(test="train"), data)
+
+
+def test_svms_and_boxes_choose_no_epoch_so_they_may_train_on_the_validation_images() -> None:
+    data = overlapping(train="abc", val="d", test="x", trainval="abcd")
+    (small,) = check_splits(wanted(validation="val", train="trainval"), data)
+    assert small.startswith("fewer than")
+
+
+def test_test_images_that_choose_the_epoch_are_mentioned() -> None:
+    shared, _ = check_splits(wanted(validation="val"), overlapping(train="abc", val="de", test="ex"))
+    assert shared == (
+        "1 of the 2 images of splits.test = 'test' are also in splits.validation = 'val', such as 'e', so figures of "
+        "the test are too good"
+    )

@@ -22,7 +22,7 @@ def read(tmp_path, files: dict[str, bytes]):
     [
         ("0 0.5 0.5 0.5 0.25", [[16, 12, 48, 20]]),
         ("  1  0.5 0.5 1 1\r\n\r\n0 0.25 0.25 0.5 0.5\n", [[0, 0, 64, 32], [0, 0, 32, 16]]),
-        ("0 0.25 0.5 0.75 0.75 0.5 0.25", [[16, 8, 48, 24]]),
+        ("0 0.25 0.5 0.75 0.75 0.5 0.25 0.5 0.25", [[16, 8, 48, 24]]),
         ("1 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75", [[16, 8, 48, 24]]),
         ("0 0.5 0.5 1.0000001 1", [[0, 0, 64, 32]]),
         ("0.0 0.5 0.5 1 1", [[0, 0, 64, 32]]),
@@ -32,6 +32,15 @@ def test_boxes_and_polygons(tmp_path, label, boxes) -> None:
     data, _ = read(tmp_path, one(label))
     assert data.images["im0"]["boxes"] == boxes
     assert data.splits == {"train": ["im0"], "trainval": ["im0"]}
+
+
+def test_six_numbers_are_a_triangle_if_another_label_of_the_set_has_more_corners(tmp_path) -> None:
+    files = one("0 0.25 0.5 0.75 0.75 0.5 0.25")
+    with pytest.raises(InputError, match=r"line 1 is '0 0\.25 .*', which may be a triangle or a box with two more"):
+        read(tmp_path, files)
+    more = {"images/train/im1.png": drawn(2)[1].content, "labels/train/im1.txt": b"0 0 0 1 0 1 1 0 1"}
+    data, _ = read(tmp_path, {**files, **more})
+    assert [entry["boxes"] for entry in data.images.values()] == [[[16, 8, 48, 24]], [[0, 0, 32, 64]]]
 
 
 def test_keypoints_are_no_polygon_if_the_settings_say_so(tmp_path) -> None:
@@ -77,6 +86,10 @@ BAD = {
     "six numbers": (
         "\n0 0.5 0.5 1 1 0.9",
         r"im0\.txt, line 2 is .* must hold five numbers .* or a class and a polygon",
+    ),
+    "confidence and track": (
+        "0 0.5 0.5 1 1\n0 0.5 0.5 0.2 0.2 0.9 0.3",
+        r"line 2 is .* a confidence and a track: remove",
     ),
     "few numbers": ("0 0.5 0.5", "must hold five numbers"),
     "NaN": ("0 nan 0.5 1 1", "must hold five numbers"),

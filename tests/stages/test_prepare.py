@@ -32,7 +32,7 @@ def run(raw: Path, out: Path, *, splits: dict[str, str] | None = None, **changes
         "limit": None,
         "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
     }
-    named = {"finetune": "train", "detectors": "train", "validation": None, "train": "train", "test": "train"}
+    named = {"finetune": "train", "detectors": "train", "validation": None, "train": "train", "test": "test"}
     content = {"data": {"voc": {**section, **changes}}, "splits": {**named, **(splits or {})}}
     params = prepare.Params.model_validate(content)
     prepare.run(params, dataset="voc", raw=raw, out=out)
@@ -60,8 +60,10 @@ def test_what_is_written_can_be_read(raw, tmp_path, capsys) -> None:
     assert capsys.readouterr().out == (
         "VOC: 5 annotations, lists test, train, trainval, val\n"
         "5 images (test 2, train 2, trainval 3, val 1), 4 objects (1 difficult) of 2 classes\n"
+        "splits.test = 'test' has no object of car that is not difficult: the average precision of such a class is "
+        "undefined, and the mean is that of the others\n"
         "fewer than 30 images, so that figures depend on chance: splits.finetune and splits.detectors and splits.train "
-        "and splits.test = 'train' (2)\n"
+        "= 'train' (2); splits.test = 'test' (2)\n"
     )
 
 
@@ -71,13 +73,14 @@ def test_a_class_that_only_test_images_have_is_told_before_anything_is_written(r
     assert not (tmp_path / "voc.zip").exists()
 
 
-def test_a_class_without_test_objects_is_mentioned_and_the_set_is_written(raw, tmp_path, capsys) -> None:
-    assert run(raw, tmp_path / "voc.zip", splits={"test": "test"}).classes == ["car", "dog"]
-    assert "splits.test = 'test' has no object of car that is not difficult" in capsys.readouterr().out
+def test_test_images_that_train_are_refused_before_anything_is_written(raw, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"2 of the 2 images of splits\.test = 'train' are also in splits\.finetune"):
+        run(raw, tmp_path / "voc.zip", splits={"test": "train"})
+    assert not (tmp_path / "voc.zip").exists()
 
 
 def test_the_parameters_reach_the_reader(raw, tmp_path) -> None:
-    teach = dict.fromkeys(("finetune", "detectors", "train"), "test")
+    teach = {**dict.fromkeys(("finetune", "detectors", "train"), "test"), "test": "val"}
     data = run(raw, tmp_path / "voc.zip", splits=teach, classes=["dog"], limit=1)
     assert data.classes == ["dog"]
     assert data.ids("train", "val", "test") == ["000003", "000002", "000005"]
@@ -125,6 +128,15 @@ def test_a_failure_leaves_the_earlier_output_and_the_raw_archive(raw, tmp_path, 
     assert out.read_bytes() == before
     assert archive.read_bytes() == content_before
     assert [path.name for path in out.parent.iterdir()] == ["voc.zip"]
+
+
+def test_many_problems_are_written_to_a_table(raw, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tar(raw / "local.tar", {name: b"" if name.endswith(".jpg") else text for name, text in members().items()})
+    with pytest.raises(InputError, match=r"000005\.jpg does not .*; all 5 are in reports/problems\.csv; if you change"):
+        run(raw, tmp_path / "voc.zip")
+    assert len((tmp_path / "reports" / "problems.csv").read_text().splitlines()) == 6
+    assert not (tmp_path / "voc.zip").exists()
 
 
 def test_advice_on_data_of_ones_own_is_kept_from_other_sources(raw, tmp_path) -> None:

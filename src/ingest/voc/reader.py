@@ -13,7 +13,8 @@ from typing import Any
 from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Form, Found, Member, Size, Splits
-from src.ingest.image_files import SUFFIXES, by_folder, images_of, nfc, split_of, stem
+from src.ingest.image_files import SUFFIXES, by_folder, encoding_hint, images_of, nfc, split_of, stem
+from src.ingest.problems import ProblemsError
 from src.ingest.voc.annotations import parse_annotation, read_class_list, written
 
 CLASSES = (
@@ -22,7 +23,7 @@ CLASSES = (
 )
 LISTS = "ImageSets/Main"
 FOLDERS = {"Annotations": "xml", "JPEGImages": SUFFIXES, LISTS: "txt"}
-ROOT = b"<annotation"
+ROOT = re.compile(rb"<annotation[\s/>]")  # CVAT's own format has <annotations>
 PLAIN = ("train", "val", "trainval", "test")
 
 
@@ -44,7 +45,7 @@ def find(archives: Sequence[Archive]) -> Found | None:
         annotations, images, places = *_anywhere(archives), ["", ""]
     if not annotations:
         return None
-    splits = _read_splits(lists, annotations)
+    splits = listed = _read_splits(lists, annotations)
     told = f"lists {', '.join(splits)}" if splits else "no lists"
     if not splits:
         if missing := [annotations[image_id] for image_id in annotations if image_id not in images]:
@@ -52,17 +53,18 @@ def find(archives: Sequence[Archive]) -> Found | None:
             raise InputError(f"{missing[0]}{more} no image of the same name: add the images or remove these files")
         splits = by_folder((image_id, images[image_id].name) for image_id in annotations)
         told = "splits by folder" if splits else told
-        images = {image_id: images[image_id] for image_id in annotations}
-        if left := sum(len(images_of(archive).members) for archive in archives) - len(images):
-            told += f" ({left} images without an annotation are left out)"
+    annotated = {image_id: images[image_id] for image_id in images if image_id in annotations}
+    photos = len(images) if listed and places[1] else sum(len(images_of(archive).members) for archive in archives)
+    if left := photos - len(annotated):
+        told += f" ({left} images without an annotation are left out)"
 
     def annotation(image_id: str) -> tuple[str, bytes]:
         return str(annotations[image_id]), annotations[image_id].read()
 
     def check(splits: Splits) -> None:
-        _check_listed(splits, paths, zip(places, (annotations, images), strict=True))
+        _check_listed(splits, listed, paths, zip(places, (annotations, images), strict=True))
 
-    return Found(FORM, f"VOC: {len(annotations)} annotations, {told}", paths, images, annotation, splits, check)
+    return Found(FORM, f"VOC: {len(annotations)} annotations, {told}", paths, annotated, annotation, splits, check)
 
 
 def _members(archives: Sequence[Archive], folder: str) -> dict[str, Any]:
@@ -74,7 +76,8 @@ def _members(archives: Sequence[Archive], folder: str) -> dict[str, Any]:
     members: dict[str, list[Member]] = {}
     for archive in archives:
         for name in archive.names():
-            if match := pattern.fullmatch(name):
+            match = pattern.fullmatch(name)
+            if match and (not name.lower().endswith("/annotations.xml") or ROOT.search(archive.read(name))):
                 members.setdefault(nfc(match[1]), []).append(Member(archive, name))
     if folder == LISTS:
         return members
@@ -90,7 +93,7 @@ def _anywhere(archives: Sequence[Archive]) -> tuple[dict[str, Member], dict[str,
     images: dict[str, Member] = {}
     for archive in archives:
         names = [name for name in archive.names() if name.lower().endswith(".xml")]
-        files = {nfc(name)[:-4]: Member(archive, name) for name in names if ROOT in archive.read(name)}
+        files = {nfc(name)[:-4]: Member(archive, name) for name in names if ROOT.search(archive.read(name))}
         found = _images_of(files)
         ids = images_of(archive).ids([found[key].name if key in found else key for key in files])
         for key, file in files.items():
@@ -121,7 +124,8 @@ def _read_splits(lists: Mapping[str, Sequence[Member]], known: Container[str]) -
     for name in sorted(lists):
         for text in (nfc(member.text()) for member in lists[name]):
             lines = [line.strip() for line in text.splitlines() if line.strip()]
-            rows = [] if all(line in known for line in lines) else read_class_list(text)
+            # ids such as `photo 0` look like rows of a class list, also if one of them is missing
+            rows = [] if any(line in known for line in lines) else read_class_list(text)
             if not rows or name in PLAIN:
                 plain.setdefault(name, []).extend([image_id for image_id, _ in rows] or lines)
             elif name.rpartition("_")[2] in PLAIN:
@@ -137,19 +141,33 @@ def _id(line: str, known: Container[str]) -> str:
     return stem(line) if line not in known and stem(line) in known else line
 
 
-def _check_listed(splits: Splits, paths: str, members: Iterable[tuple[str, Mapping[str, Member]]]) -> None:
+def _check_listed(
+    splits: Splits, listed: Splits, paths: str, members: Iterable[tuple[str, Mapping[str, Member]]]
+) -> None:
+    """Refuse images that the set does not have; the splits may be made from those that lists give, which are named."""
     known = list(members)
+    messages, problems = [], []
+    told: set[tuple[str, str]] = set()  # files that another list names too
     for split, ids in splits.items():
         for folder, files in known:
-            if missing := [image_id for image_id in ids if image_id not in files]:
+            missing = [image_id for image_id in ids if image_id not in files and (image_id, folder) not in told]
+            if missing:
+                told |= {(image_id, folder) for image_id in missing}
+                source = next((name for name in [split, *listed] if missing[0] in listed.get(name, ())), split)
+                names, lacks = f"{LISTS}/{source}.txt names", f"which {_lacks(folder, files)}"
                 more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-                example = f"; it has '{min(files)}'" if files else ""
-                place = f"{folder}/" if folder else "the set"
-                hint = f" (an id is the path below {place}, without suffix)" if folder else ""
-                raise InputError(
-                    f"{paths}: {LISTS}/{split}.txt names '{missing[0]}'{more}, which {place} does not have{example}: "
-                    f"add the file or remove the line{hint}"
-                )
+                messages.append(f"{names} '{missing[0]}'{more}, {lacks}")
+                problems += [f"{paths}: {names} '{image_id}', {lacks}" for image_id in missing]
+    if problems:
+        raise ProblemsError(problems, f"{paths}: {'; '.join(messages)}")
+
+
+def _lacks(folder: str, files: Mapping[str, Member]) -> str:
+    place = f"{folder}/" if folder else "the set"
+    example = f"; it has '{min(files)}'" if files else ""
+    hint = f" (an id is the path below {place}, without suffix)" if folder else ""
+    remedy = encoding_hint(files) or f"add the file or remove the line{hint}"
+    return f"{place} does not have{example}: {remedy}"
 
 
 def _parse(content: bytes, name: str, size: Size) -> Annotation:

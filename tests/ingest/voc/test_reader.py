@@ -14,6 +14,7 @@ from src.files.prepared import DataSet
 from src.ingest import boxed, formats
 from src.ingest.archives import Archive, open_archive, store
 from src.ingest.boxed import BORDER, Object, inside
+from src.ingest.problems import ProblemsError
 from src.ingest.voc import reader as voc
 from src.ingest.voc.annotations import parse_annotation, read_class_list, written
 from tests.ingest.test_archives import write_folder, write_tar
@@ -252,10 +253,13 @@ def test_no_object_in_any_image_is_an_error(tmp_path) -> None:
         load(tmp_path, {**members(), **empty})
 
 
-def test_the_first_bad_image_is_named_and_the_others_are_counted(tmp_path) -> None:
+def test_all_bad_images_are_named_in_the_order_of_ids(tmp_path) -> None:
     bad = {f"{ROOT}/JPEGImages/00000{k}.jpg": b"no image" for k in (5, 2, 4)}
-    with pytest.raises(InputError, match=r"000002\.jpg does not decode.*\(2 more images have an error\)"):
+    with pytest.raises(
+        ProblemsError, match=r"000002\.jpg does not.*; .*000004\.jpg does not.*000005\.jpg does"
+    ) as caught:
         load(tmp_path, {**members(), **bad})
+    assert len(caught.value.problems) == 3
 
 
 def test_boxes_are_half_open_and_one_is_subtracted_from_the_left_and_top_alone() -> None:

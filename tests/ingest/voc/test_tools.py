@@ -1,6 +1,7 @@
 """Sets as tools and people write them, which are not in the layout of VOC's organisers."""
 
 import io
+import re
 import unicodedata
 
 import cv2
@@ -12,7 +13,9 @@ from src.errors import InputError
 from src.ingest import formats
 from src.ingest.archives import open_archive
 from src.ingest.own_splits import OwnSplit
+from src.ingest.problems import ProblemsError
 from src.ingest.voc.annotations import parse_annotation
+from tests.ingest.boxed_sets import coco_json, drawn, labelimg_yolo
 from tests.ingest.test_archives import write_zip
 from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import HEIGHT, WIDTH, jpeg, thing, xml
@@ -40,6 +43,14 @@ def made(
 
 def test_ids_that_look_like_the_lines_of_a_class(tmp_path) -> None:
     assert load(tmp_path, made("frame 0", "frame 1"))[0].splits["train"] == ["frame 0", "frame 1"]
+
+
+def test_ids_that_look_like_the_lines_of_a_class_if_one_is_missing(tmp_path) -> None:
+    files = {name: content for name, content in made("photo 0", "photo 1", "photo -1").items() if "-1" not in name}
+    with pytest.raises(
+        InputError, match=r"ImageSets/Main/train\.txt names 'photo -1', which Annotations/ does not have"
+    ):
+        load(tmp_path, files)
 
 
 def test_a_list_of_images_with_flags(tmp_path) -> None:
@@ -80,6 +91,20 @@ def test_names_in_the_two_forms_of_unicode(tmp_path) -> None:
     assert list(load(tmp_path, {**files, LIST.format("train"): "müll".encode()})[0].images) == ["müll"]
 
 
+def test_names_in_the_encoding_of_a_country_are_told(tmp_path) -> None:
+    files = {name.encode("gbk").decode("cp437"): content for name, content in made("图0").items()}
+    with pytest.raises(
+        InputError,
+        match=r"names '图0', which Annotations/ does not have.*: it has '═╝0', so its names are not in UTF-8",
+    ):
+        load(tmp_path, {**files, LIST.format("train"): "图0".encode()})
+    coco = {"a.json": coco_json(drawn(1), {"im0": "图0.png"}), "═╝0.png": jpeg()}
+    with pytest.raises(
+        InputError, match=r"names the image '图0\.png', which .* so its names are not in UTF-8: pack it"
+    ):
+        load(tmp_path, coco)
+
+
 def test_missing_images_are_counted(tmp_path) -> None:
     files = {
         name: content for name, content in made("a", "b", "c").items() if "b.jpg" not in name and "c.jpg" not in name
@@ -88,6 +113,22 @@ def test_missing_images_are_counted(tmp_path) -> None:
         InputError, match=r"train\.txt names 'b' and 1 more, which JPEGImages/ does not have; it has 'a'"
     ):
         load(tmp_path, files)
+
+
+def test_missing_files_of_all_lists_and_folders_are_told_at_once(tmp_path) -> None:
+    files = {**made("a", "b", "c"), LIST.format("val"): b"c\nd", LIST.format("trainval"): b"a\nb\nc\nd"}
+    for name in ("JPEGImages/b.jpg", "JPEGImages/c.jpg"):
+        del files[name]
+    files[LIST.format("train")] = b"a\nb"
+    with pytest.raises(ProblemsError) as caught:
+        load(tmp_path, files)
+    found = re.findall(r"(\w+)\.txt names '(\w)'( and 1 more)?, which (\w+)", str(caught.value))
+    assert found == [
+        ("train", "b", "", "JPEGImages"),
+        ("trainval", "d", "", "Annotations"),
+        ("trainval", "c", " and 1 more", "JPEGImages"),
+    ]
+    assert len(caught.value.problems) == 4
 
 
 def test_annotations_without_images_are_an_error_if_there_are_no_lists(tmp_path) -> None:
@@ -125,8 +166,8 @@ def test_the_user_is_told_what_may_be_unexpected(tmp_path) -> None:
     assert "\n2 boxes reached up to 2 pixels over the border and were cut" in noted(
         tmp_path, annotation=xml(thing(box=(-1, 1, 9, 9)))
     )
-    assert "\nthe classes Box and box differ in capitals alone" in noted(
-        tmp_path, annotation=xml(thing("box"), thing("Box"), thing("car"))
+    assert "\nthe classes Big box and bigbox differ in capitals or blanks alone" in noted(
+        tmp_path, annotation=xml(thing("bigbox"), thing("Big box"), thing("car"))
     )
     faint = cv2.imencode(".png", np.full((HEIGHT, WIDTH), 4095, np.uint16))[1].tobytes()
     assert "\n2 images are nearly black" in noted(tmp_path, image=faint)
@@ -143,6 +184,34 @@ def turned(orientation: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT), (99, 99, 99)).save(buffer, "JPEG", exif=exif)
     return buffer.getvalue()
+
+
+def test_images_without_annotation_are_in_no_split_that_is_made_and_are_counted(tmp_path) -> None:
+    ids = [str(k) for k in range(9)]
+    files = {**made(*ids), LIST.format("first"): b"0\n1", LIST.format("second"): b"2", "JPEGImages/x.jpg": jpeg()}
+    del files[LIST.format("train")]
+    for seed in range(9):
+        split = OwnSplit.model_validate({**SPLIT, "rule": "fraction", "seed": seed})
+        data, note = load(tmp_path, files, split=split)
+        assert sorted(data.images) == ids
+    assert note.startswith("VOC: 9 annotations, lists first, second (1 images without an annotation are left out)")
+
+
+def test_a_missing_image_names_the_list_of_the_set_and_not_the_split_made_from_it(tmp_path) -> None:
+    files = {**made("a", "b", "c", "d"), LIST.format("default"): b"a\nb\nc\nd\ne"}
+    del files[LIST.format("train")]
+    with pytest.raises(InputError, match=r"ImageSets/Main/default\.txt names 'e', which Annotations/ does not have"):
+        load(tmp_path, files, split=OwnSplit.model_validate({**SPLIT, "fraction": {"val": 0.3, "test": 0.3}}))
+
+
+@pytest.mark.parametrize("name", ["annotations.xml", "annotations/annotations.xml"])
+def test_the_annotations_of_cvats_own_format_hide_no_other_format(tmp_path, name) -> None:
+    split = OwnSplit.model_validate(SPLIT)
+    cvat = b'<?xml version="1.0"?>\n<annotations>\n<version>1.1</version></annotations>'
+    images = drawn(20)
+    assert load(tmp_path, {**labelimg_yolo(images), name: cvat}, split=split)[1].startswith("YOLO: 20 images")
+    files = {"annotations/instances_default.json": coco_json(images), **{f"{i.stem}.png": i.content for i in images}}
+    assert load(tmp_path, {**files, name: cvat}, split=split)[1].startswith("COCO: 1 file")
 
 
 def test_what_the_limit_leaves_out_may_be_missing(tmp_path) -> None:
