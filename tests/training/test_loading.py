@@ -72,7 +72,7 @@ def test_only_images_that_fit_are_kept_and_the_others_are_decoded_by_those_who_n
 
 
 def test_a_third_of_the_free_memory_is_used_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psutil.virtual_memory", lambda: mock.Mock(available=100))
+    monkeypatch.setattr(epoch_batches, "free_memory", lambda: 100)
     kept = Kept(decode, torch.Tensor.numel)
     for _ in range(2):
         for name in range(5):
