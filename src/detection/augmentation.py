@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional, query_size
 
 from src.boxes.geometry import clip
 from src.detection.colours import distort
@@ -93,9 +94,19 @@ def _moves(augment: Augment | None) -> bool:
 
 
 def _resize(size: Size) -> v2.Transform:
-    square = size.longest is None
-    resize = v2.Resize([size.side] * (2 if square else 1), max_size=size.longest, antialias=True)
-    return v2.Compose([resize, v2.SanitizeBoundingBoxes(labels_getter=_labels)])
+    return v2.Compose([_Resize(size), v2.SanitizeBoundingBoxes(labels_getter=_labels)])
+
+
+class _Resize(v2.Transform):
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.size = size
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"size": list(self.size.scaled(query_size(flat_inputs)))}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return functional.resize(inpt, params["size"], antialias=True)
 
 
 def _labels(inputs: Any) -> Tensor:
