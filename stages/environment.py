@@ -4,8 +4,10 @@ docs/running.md lists the variables.
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_WORKERS = 8
+SHARED_MEMORY = Path("/dev/shm")  # through which workers hand over their batches
+SHARED_BYTES = 2 << 30  # that workers need: 8 of them hold up to 24 batches, of 35 MB each for SSD300
 CHECKPOINTS = Path(".checkpoints")  # outside DVC's outputs, which DVC removes before a stage runs
 
 
@@ -32,14 +36,27 @@ def jobs() -> int:
 def workers() -> int:
     """Return the number of processes that prepare batches while a network runs.
 
-    That is `WORKERS`, or one per CPU (at most 8) beside a GPU, or 0 on a CPU, which the network itself keeps busy.
+    That is `WORKERS`, or one per CPU (at most 8) beside a GPU, or 0 on a CPU, which the network itself keeps busy. It
+    is also 0 beside a GPU if less than 2 GiB of shared memory are free, as in Docker's default of 64 MB, where workers
+    would die with a bus error.
     """
     value = os.environ.get("WORKERS")
     if value is None:
-        return min(MAX_WORKERS, _cpus()) if device().startswith("cuda") else 0
+        return min(MAX_WORKERS, _cpus()) if device().startswith("cuda") and _shared_memory() else 0
     if not value.isdigit():
         raise InputError(f"the environment has WORKERS={value}, which must be a number of processes, 0 or more")
     return int(value)
+
+
+@cache  # so that a stage prints it once, and the batches of its own workers do not count
+def _shared_memory() -> bool:
+    if not SHARED_MEMORY.exists() or shutil.disk_usage(SHARED_MEMORY).free >= SHARED_BYTES:
+        return True
+    print(
+        f"{SHARED_MEMORY} has less than 2 GiB free, so no workers prepare batches: start the container with "
+        "--shm-size=8g, or set WORKERS"
+    )
+    return False
 
 
 def _cpus() -> int:
@@ -96,10 +113,14 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
 
     The file's name is a hash of all that decides what the training computes: its parameters, the content of its input
     files, the arithmetic, and the code, because half a training by another arithmetic or by other code would be a
-    result that nobody can repeat. The code is that which this process has imported from `src/` and `stages/`.
+    result that nobody can repeat. The code is that which this process has imported from `src/` and `stages/`. Files of
+    the same training with other inputs stay, and a line tells how many there are.
     """
     inputs = [*files, *_sources()]
-    return CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, inputs)}.pt"
+    path = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, inputs)}.pt"
+    if older := [file for file in CHECKPOINTS.glob(f"{name}-*.pt") if file != path]:
+        print(f"{len(older)} older checkpoints of this training, of other code, data or parameters, in {CHECKPOINTS}")
+    return path
 
 
 def _sources() -> list[Path]:

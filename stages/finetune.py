@@ -56,7 +56,7 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
     write_training(
         model,
         history,
-        settings,
+        training,
         facts={"backbone": rules.backbone, "pool": rules.pool, "hidden": rules.hidden, "classes": data.classes},
         figures={**counts, **made_by(computed_by())},
         columns=["epoch", "loss"],

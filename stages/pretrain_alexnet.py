@@ -56,6 +56,7 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
     )
     write_tensors(out, pretraining.without_last(model), {"source": f"{PRETRAINED} on {section.data}"})
     write_json(metrics, {**kept_row(history, settings), **made_by(computed_by())})
+    training.forget()
 
 
 if __name__ == "__main__":

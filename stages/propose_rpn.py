@@ -36,12 +36,12 @@ def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, 
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids, torch_device = data.ids(*params.splits.of_regions()), torch.device(device())
-    batches = DetectionBatches(data, data.ids(params.splits.test), size_of(section.model), batch_size=BATCH_SIZE)
+    tested, size = data.ids(params.splits.test), size_of(section.model)
+    batches = DetectionBatches(data, tested, size, batch_size=BATCH_SIZE, seed=params.seed)
     test = Loader(batches, workers(), torch_device)
 
     def proposals() -> tuple[dict[str, Record], dict[str, float]]:
         detections = detect(module, net, section, data, ids, torch_device, workers())
-        torch.manual_seed(params.seed)  # the loss chooses anchors at random
         with torch.inference_mode():
             figures = measure(module, net, section, test)
         return {image_id: {"boxes": record["boxes"]} for image_id, record in detections.items()}, figures

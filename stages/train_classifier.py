@@ -56,7 +56,7 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
     write_training(
         model,
         history,
-        settings,
+        training,
         facts={"classifier": classifier, "model": trained["model"], "classes": data.classes},
         figures={
             "images": len(data.ids(TRAIN)),

@@ -52,7 +52,7 @@ def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path
     write_training(
         model,
         history,
-        settings,
+        training,
         facts={"detector": detector, "model": trained["model"], "classes": data.classes},
         figures=made_by(computed_by()),
         columns=["epoch", "loss"],

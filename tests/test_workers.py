@@ -16,6 +16,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.rcnn.finetune import Finetune, RegionBatches
 from src.rcnn.warp import Warp
+from src.training.loading import Loader
 from tests.labelled import INPUT, PLAIN, digits
 from tests.rcnn.conftest import finetune_rules, images, proposals  # noqa: F401 (fixtures)
 
@@ -66,10 +67,15 @@ def batches(
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than this machine may have CPUs
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_make_the_batches_that_one_process_makes(batches: Dataset, method: str) -> None:
-    """A forked worker inherits the file that this process has opened; a spawned worker imports everything itself."""
-    subset = Subset(batches, range(BATCHES))
-    alone = list(DataLoader(subset, batch_size=None))
-    together = DataLoader(subset, batch_size=None, num_workers=WORKERS, multiprocessing_context=method)
+    """A forked worker inherits the file that this process has opened; a spawned worker imports everything itself.
+
+    The project's loader forks its workers after it has filled the memory with images.
+    """
+    alone = list(Loader(batches).load(range(BATCHES)))
+    together: Any = Loader(batches, WORKERS).load(range(BATCHES))
+    if method == "spawn":
+        subset = Subset(batches, range(BATCHES))
+        together = DataLoader(subset, batch_size=None, num_workers=WORKERS, multiprocessing_context=method)
     for wanted, found in zip(alone, together, strict=True):
         assert _flat(found) == _flat(wanted)
 

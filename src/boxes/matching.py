@@ -5,8 +5,7 @@ import numpy as np
 from src.boxes.overlap import iou
 from src.boxes.target import Target
 
-BACKGROUND = 0
-IGNORED = -1  # neither an object nor background
+OBJECT, BACKGROUND, IGNORED = 1, 0, -1  # labels of a box; the loss leaves out ignored ones. Classes count from 1
 
 
 def best_match(boxes: np.ndarray, gt_boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

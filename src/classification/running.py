@@ -31,17 +31,17 @@ def start(net: Callable[[], nn.Module], weights: dict[str, Tensor], key: str, se
     return model, starting_weights.load(model, weights, key) if weights else []
 
 
-def predict(net: nn.Module, images: Loader, *, flip: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def predict(net: nn.Module, loader: Loader, *, flip: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the ground-truth labels [N] and the predicted probabilities [N, C] of images, in their order.
 
     Args:
         net: the network, in eval mode on the loader's device.
-        images: the loader of `LabelledBatches` that are not augmented.
+        loader: the loader of `LabelledBatches` that are not augmented.
         flip: take the mean with the probabilities of the mirror images.
     """
-    assert isinstance(images.data, LabelledBatches)
+    assert isinstance(loader.data, LabelledBatches)
     labels, scores = [], []
-    for batch in images.on_device(images.data.epoch(0)):
+    for batch in loader.on_device(loader.data.epoch(0)):
         labels.append(batch["labels"].cpu().numpy())
         scores.append(probabilities(net, batch["images"], flip=flip))
     return np.concatenate(labels), np.concatenate(scores)

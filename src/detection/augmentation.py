@@ -1,7 +1,8 @@
 """SSD's augmentation (Liu et al. 2016, Sec. 2.2, 3.6) as steps for an image with its objects.
 
-The published order is: colours, zoom-out, crop, mirror, resize. The steps have the same effect in a cheaper order:
-first the window that zoom-out and crop choose (`src.detection.windows`), then the colours of what is seen of the photo.
+The published order is: colours, zoom-out, crop, mirror, resize. The steps have nearly the same effect in a cheaper
+order: first the window that zoom-out and crop choose (`src.detection.windows`), then the colours of what is seen of the
+photo, at its size on the input.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from src.boxes.geometry import clip
 from src.detection.colours import distort
@@ -93,9 +95,21 @@ def _moves(augment: Augment | None) -> bool:
 
 
 def _resize(size: Size) -> v2.Transform:
-    square = size.longest is None
-    resize = v2.Resize([size.side] * (2 if square else 1), max_size=size.longest, antialias=True)
-    return v2.Compose([resize, v2.SanitizeBoundingBoxes(labels_getter=_labels)])
+    return v2.Compose([Resized(size), v2.SanitizeBoundingBoxes(labels_getter=_labels)])
+
+
+class Resized:
+    """The step that resizes as torchvision's `Resize`, which makes no pixel of a very long image."""
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+
+    def __call__(self, image: Tensor, objects: dict[str, Tensor]) -> Pair:
+        """Return the image [3, H, W] at its size on the input, with its objects."""
+        height, width = image.shape[-2:]
+        size = list(self.size.scaled((height, width)))
+        boxes = functional.resize(objects["boxes"], size)
+        return functional.resize(image, size, antialias=True), {**objects, "boxes": boxes}
 
 
 def _labels(inputs: Any) -> Tensor:

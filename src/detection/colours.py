@@ -18,7 +18,8 @@ def distort(image: np.ndarray) -> np.ndarray:
     """Change brightness, contrast, saturation and hue of an image, each with a probability of one half.
 
     Contrast comes after brightness or, as often, last. Differs: the hue goes round its circle; in the released code it
-    stops at both ends, which are the same red.
+    stops at both ends, which are the same red. The channels keep their order; the released code can shuffle them, and
+    its settings for VOC do so with a probability of 0.
 
     Args:
         image: RGB, uint8 [H, W, 3]; it stays as it is.

@@ -17,7 +17,7 @@ from src.networks import starting_weights
 from src.params import Section
 from src.training.loading import Loader
 
-BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections
+BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections (`detect`)
 
 
 def class_agnostic(name: str) -> bool:
@@ -52,29 +52,35 @@ def measure(
     module: ModuleType,
     model: nn.Module,
     section: Any,
-    images: Loader,
+    loader: Loader,
     detections: dict[str, Record] | None = None,
 ) -> dict[str, float]:
     """Compute the losses on images, and the detector's own `figures` if it has them.
+
+    A loss that chooses at random, as the RPN's, makes the same choice in each call: the batches' seed and the number of
+    the batch decide, and the random state is restored.
 
     Args:
         module: the detector's file.
         model: the network, in eval mode on the loader's device.
         section: the detector's parameters.
-        images: the loader of `DetectionBatches` that are not augmented; none of the images is left out.
+        loader: the loader of `DetectionBatches` that are not augmented; none of the images is left out.
         detections: if given, it gets the detections of each image, as `detect` returns them.
 
     Returns:
-        `loss`, the sum of all losses; each loss by its name, as a mean over the images; the figures by their names.
+        `loss`, the sum of all losses; each loss by its name, as a mean over the batches weighted by their images; the
+        figures by their names.
     """
-    data = images.data
+    data = loader.data
     assert isinstance(data, DetectionBatches)
     losses: dict[str, float] = {}
     counts: dict[str, float] = {}
-    for batch in images.on_device(data.epoch(0)):
+    for index, batch in enumerate(loader.on_device(data.epoch(0))):
         outputs = model(batch["images"])
         share = len(batch["ids"]) / len(data.image_ids)
-        for name, value in module.loss(outputs, batch["targets"], section.loss).items():
+        with data.drawing(index):
+            named = module.loss(outputs, batch["targets"], section.loss)
+        for name, value in named.items():
             losses[name] = losses.get(name, 0.0) + float(value) * share
         if hasattr(module, "count"):
             for name, value in module.count(outputs, batch["targets"], section.loss).items():
@@ -98,8 +104,11 @@ def detect(
     """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0.
 
     `workers` processes prepare the images; 0: this process prepares them itself. `batch_size` changes only the speed.
+    With `longest` it is 1 in any case: the padding of a batch depends on its largest image, and would reach the
+    detections of the others.
     """
-    batches = DetectionBatches(data, ids, size_of(section.model), batch_size=batch_size)
+    size = size_of(section.model)
+    batches = DetectionBatches(data, ids, size, batch_size=batch_size if size.longest is None else 1)
     batches.keep_none()
     items = batches.epoch(0)
     model = model.to(device).eval()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-OBJECT, BACKGROUND, IGNORED = 1, 0, -1  # labels of a box; the loss leaves out ignored ones
+from src.boxes.matching import BACKGROUND, IGNORED, OBJECT
 
 
 def sample(labels: Tensor, count: int, fraction: float) -> Tensor:

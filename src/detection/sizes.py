@@ -33,13 +33,16 @@ class Size(NamedTuple):
         return f"a shorter side of {self.side} and a longer one of at most {self.longest} pixels"
 
     def scaled(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return (height, width) of the input for an image of `size` (height, width), as torchvision's Resize."""
+        """Return (height, width) of the input for an image of `size` (height, width), as torchvision's Resize.
+
+        Neither is less than 1, unlike torchvision's for an image that is 1000 times as long as it is wide.
+        """
         if self.longest is None:
             return self.side, self.side
         short, long = min(size), max(size)
         new_short, new_long = self.side, int(self.side * long / short)
         if new_long > self.longest:
-            new_short, new_long = int(self.longest * new_short / new_long), self.longest
+            new_short, new_long = max(1, int(self.longest * new_short / new_long)), self.longest
         return (new_short, new_long) if size[0] <= size[1] else (new_long, new_short)
 
 

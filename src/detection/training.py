@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from src.detection.batches import DetectionBatches
@@ -19,6 +20,8 @@ from src.training.loop import Row, Run, fit
 from src.training.optimizers import parameter_groups
 
 VAL_MAP = "val_map"  # value of `best_by`; for detectors that distinguish classes
+NO_DETECTIONS: Record = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, np.int64), "scores": np.zeros(0)}
+ONE_VALUE = "more than 1 value per channel"  # of the ValueError of PyTorch's BatchNorm
 
 
 def train(
@@ -43,6 +46,10 @@ def train(
         held_out: the images to validate on; without any, the last epoch's weights are kept.
         module: the detector's file.
         section: the detector's parameters.
+
+    Raises:
+        InputError: a batch is one image, whose smallest map gives BatchNorm one value; or `best_by` is `val_map` and no
+            image to validate on has an object.
     """
     size, batch_size = size_of(section.model), run.settings.batch_size
     training = DetectionBatches(
@@ -56,13 +63,24 @@ def train(
     )
     loader, validation = run.loader(training), None
     if held_out:
+        if run.settings.best_by == VAL_MAP:
+            average_precision(dict.fromkeys(held_out, NO_DETECTIONS), data)  # else an epoch would pass before its error
         validation = run.loader(DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed))
 
     def batches(epoch: int) -> Batches:
         return loader.load(training.epoch(epoch))
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-        named: dict[str, Tensor] = module.loss(net(batch["images"]), batch["targets"], section.loss)
+        try:
+            outputs = net(batch["images"])
+        except ValueError as error:
+            if ONE_VALUE not in str(error):
+                raise
+            raise InputError(
+                f"train.batch_size = {batch_size} with {len(image_ids)} training images: BatchNorm cannot learn from "
+                "batches of one image, whose smallest feature map is one cell; use 2 or more of both"
+            ) from error
+        named: dict[str, Tensor] = module.loss(outputs, batch["targets"], section.loss)
         return named
 
     def validate(net: nn.Module) -> Iterator[tuple[str, float]]:

@@ -17,7 +17,7 @@ from src.boxes.overlap import iou
 
 LARGEST_ZOOM = 4.0  # sides of the canvas relative to the photo's; SSD Sec. 3.6: 16 times the area
 OVERLAPS = 0.0, 0.1, 0.3, 0.5, 0.7, 0.9  # smallest IoU of a crop with an object; as often the crop is the whole image
-SCALES = 0.3, 1.0  # sides of a crop relative to the image's
+SCALES = 0.3, 1.0  # sides of a crop relative to the image's; see `crop`
 LARGEST_RATIO = 2.0  # of the longer side of a crop to the shorter one
 TRIALS = 40  # crops that are tried before another overlap is drawn
 
@@ -43,10 +43,12 @@ def zoom_out(height: int, width: int) -> Window:
 def crop(window: Window, boxes: Tensor) -> Window:
     """Draw a crop of a window (SSD Sec. 2.2).
 
-    A smallest overlap is drawn, or the whole window. A crop is taken if the centre of an object lies in it and if its
-    IoU with such an object is the smallest overlap at least. If none of 40 crops is taken, an overlap is drawn again.
-    The rule, and its distribution, are those of torchvision's `RandomIoUCrop`. The published code's crop never applies
-    its condition on the overlap (ssd.pytorch#68).
+    Either the whole window is taken, or a smallest overlap is drawn. A crop is taken if the centre of an object lies in
+    it and if its IoU with such an object is the smallest overlap or more. If none of 40 crops is taken, the choice is
+    made again. The rule and its distribution are those of torchvision's `RandomIoUCrop`. ssd.pytorch never applies its
+    condition on the overlap (its issue 68).
+
+    Differs: the sides of a crop are 0.3 to 1 of the window's, as in the released code; the paper says 0.1 to 1.
 
     Args:
         window: of which a part is chosen.

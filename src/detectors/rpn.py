@@ -15,9 +15,10 @@ from torchvision.ops import nms
 from src import plugins
 from src.boxes.geometry import clip, encode
 from src.boxes.geometry import decode as decode_deltas
+from src.boxes.matching import BACKGROUND, IGNORED, OBJECT
 from src.detection.anchors import anchors, kept_anchors
 from src.detection.augmentation import Augment
-from src.detection.sampling import BACKGROUND, IGNORED, OBJECT, sample
+from src.detection.sampling import sample
 from src.detection.sizes import Size, rescaled, size_of
 from src.detection.targets import NEVER, overlaps
 from src.params import Count, Fraction, NonNegative, Positive, Section
@@ -121,8 +122,8 @@ class Rpn(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Compute `logits` [B, N], `deltas` [B, N, 4] and `anchors` [N, 4] from images [B, 3, H, W].
 
-        `input_size` [2] is (H, W), `shapes` [A] is the scale of each shape of anchor. `scaling` [2] is only there for
-        padded images: the rule `Size`, which tells the size of an image without its padding.
+        `input_size` [2] is (H, W), `shape_scales` [A] is the scale of each shape of anchor. `scaling` [2] is only there
+        for padded images: the rule `Size`, which tells the size of an image without its padding.
         """
         features = self.backbone(images)[0]
         hidden = functional.relu(self.conv(features))
@@ -132,7 +133,7 @@ class Rpn(nn.Module):
             "logits": self.objectness(hidden).permute(0, 2, 3, 1).flatten(1),
             "deltas": self.regress(hidden).permute(0, 2, 3, 1).reshape(len(images), -1, 4),
             "anchors": make(images.device, grid, images.shape[3] / grid[1], self.scales, self.aspect_ratios),
-            "shapes": torch.tensor(self.scales).repeat_interleave(len(self.aspect_ratios)),
+            "shape_scales": torch.tensor(self.scales).repeat_interleave(len(self.aspect_ratios)),
             "input_size": torch.tensor(images.shape[2:]),
         }
         return outputs if self.size.longest is None else {**outputs, "scaling": torch.tensor(self.size)}
@@ -144,12 +145,12 @@ def build(num_classes: int, model: Model) -> nn.Module:
 
 
 def label_anchors(boxes: Tensor, targets: Mapping[str, Tensor], rules: Loss) -> tuple[Tensor, Tensor]:
-    """Label anchors 1 object, 0 background, -1 neutral (Sec. 3.1.2).
+    """Label anchors 1 object, 0 background, -1 ignored (Sec. 3.1.2; the paper: neither positive nor negative).
 
     An anchor is positive if no other anchor overlaps some object more, whatever the IoU (all anchors of a tie are
     positive), or if its IoU with an object is `fg_iou_thresh` or more. It is negative if it is not positive and its IoU
-    with every object is below `bg_iou_thresh`. An anchor that crosses the image's border is neutral unless
-    `across_border`; an anchor whose centre is in the padding is always neutral.
+    with every object is below `bg_iou_thresh`. An anchor that crosses the image's border is ignored unless
+    `across_border`; an anchor whose centre is in the padding is always ignored.
 
     Args:
         boxes: [N, 4], the anchors.
@@ -204,9 +205,9 @@ def matched_objects(found: Tensor, images: Tensor, anchors: Tensor, rules: Loss)
 
 
 def objectness_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Compute sum(mask * BCE) / (1e-6 + sum(mask)) with mask = label is not neutral; 0 if all labels are neutral.
+    """Compute sum(mask * BCE) / (1e-6 + sum(mask)) with mask = label is not ignored; 0 if all labels are ignored.
 
-    Neutral anchors are removed before the loss, not multiplied by 0 after it: 0 times infinity is NaN.
+    Ignored anchors are removed before the loss, not multiplied by 0 after it: 0 times infinity is NaN.
     """
     mask = labels != IGNORED
     each = functional.binary_cross_entropy_with_logits(logits[mask], labels[mask].float(), reduction="none")
@@ -242,7 +243,7 @@ def count(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[
     """
     labels, _ = label_anchors(outputs["anchors"], targets, rules)
     positive, called = labels == OBJECT, (outputs["logits"] > 0) & (labels != IGNORED)
-    of_shapes = positive.reshape(-1, len(outputs["shapes"])).sum(dim=0).tolist()
+    of_shapes = positive.reshape(-1, len(outputs["shape_scales"])).sum(dim=0).tolist()
     return {
         "labelled": int((labels != IGNORED).sum()),
         "positive": int(positive.sum()),
@@ -256,7 +257,7 @@ def figures(counts: Mapping[str, float]) -> dict[str, float]:
     """Compute precision and recall of the positive anchors, and the accuracy over all labelled ones.
 
     The accuracy alone means little: background as a constant answer already reaches `accuracy_always_background`.
-    `shapes_without_label` is the number of anchor shapes that are positive nowhere: nothing trains what they find.
+    `shapes_without_label` is the number of anchor shapes that are positive in none of these images.
     """
     labelled, positive = max(counts["labelled"], 1), counts["positive"]
     wrong = positive + counts["called"] - 2 * counts["found"]

@@ -64,8 +64,5 @@ class Dense:
         return {name: value.numpy() for name, value in record.items()}
 
     def detect(self, image: np.ndarray, image_id: str) -> Record:
-        """Return the detections in an RGB image [H, W, 3]; for a test image, they are those of the pipeline's stage.
-
-        If the model keeps aspect ratios, they differ a little near the border: a batch of the stage has more padding.
-        """
+        """Return the detections in an RGB image [H, W, 3]; for a test image, they are those of the pipeline's stage."""
         return self.finish(self.outputs(image), image.shape[:2])

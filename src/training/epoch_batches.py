@@ -15,7 +15,9 @@ from torch.utils.data import Dataset, get_worker_info
 from src.errors import InputError
 
 MEMORY = 8 << 30  # bytes of images to keep, at most; not a parameter: it changes the speed, not the batches
-SHARE = 3  # one in so many of the machine's free bytes, at most
+SHARE = 3  # one in so many of the free bytes, at most
+CGROUP = Path("/sys/fs/cgroup")  # of a container: its limit of memory and its use, by version 2 and 1 of cgroups
+LIMITS = ("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")
 AT_ONCE = 256  # images that `fill` decodes before it looks at the room
 
 
@@ -57,7 +59,7 @@ class Kept(Generic[T]):
 
     def _keep(self, image_id: str, image: T) -> bool:
         if self._room is None:
-            self._room = min(MEMORY, psutil.virtual_memory().available // SHARE)
+            self._room = min(MEMORY, free_memory() // SHARE)
         worker = get_worker_info()
         needed = self._num_bytes(image) * (1 if worker is None else worker.num_workers)
         if needed > self._room:
@@ -68,6 +70,21 @@ class Kept(Generic[T]):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the images out of what a spawned worker gets: to send them takes as long as to decode them."""
         return {**self.__dict__, "_images": {}, "_room": 0 if self._room == 0 else None}
+
+
+def free_memory(cgroup: Path = CGROUP) -> int:
+    """Return the bytes that this process may still use: those of the machine, or of its container if they are fewer.
+
+    Args:
+        cgroup: folder of the container's control group; without its files there is no limit.
+    """
+    free = [psutil.virtual_memory().available]
+    for limit, use in LIMITS:
+        if (cgroup / limit).exists() and (cgroup / use).exists():
+            most = (cgroup / limit).read_text().strip()
+            if most != "max":
+                free.append(max(0, int(most) - int((cgroup / use).read_text())))
+    return min(free)
 
 
 class EpochBatches(Dataset[dict[str, Any]]):

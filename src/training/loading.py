@@ -59,6 +59,8 @@ class Loader:
         fill = getattr(self.data, "fill", None)
         if workers and fill is not None and multiprocessing.get_start_method() == "fork":
             fill()
+        if self.device.type == "cuda" and self.device.index is not None:
+            torch.cuda.set_device(self.device)  # page-locked memory belongs to the present GPU, and would open GPU 0
         return DataLoader(
             self.data,
             batch_size=None,

@@ -1,10 +1,11 @@
 """The training loop for everything that is trained by gradient descent; nothing in it is about vision.
 
 A trainer passes batches, a function from a batch to named losses, and a function that yields validation figures.
-Lightning Fabric moves model and batches to the device. Each epoch sets the random state from (seed, epoch), so a
-resumed run computes the same as an uninterrupted one.
+Lightning Fabric moves model and batches to the device. Each epoch sets the random state from (seed, epoch), so on a CPU
+a resumed run computes the same as an uninterrupted one.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from src.training.optimizers import optimizer as make_optimizer
 from src.training.optimizers import parameter_groups
 from src.training.schedule import lr_factor
 from src.training.settings import Train
-from src.training.tally import Tally, check_weights
+from src.training.tally import REMEDY, Tally, check_weights
 
 Losses = Mapping[str, Tensor]
 LAST = "last"  # value of `best_by` that keeps the last epoch
@@ -35,16 +36,17 @@ class Run(NamedTuple):
     """The circumstances of a training, which all trainers share.
 
     Attributes:
-        fabric: the device and the precision.
-        settings: everything but batch size (set by the batches) and precision (set by `fabric`). With `ema_decay`, the
+        fabric: the device, and the precision of `settings`, which the loop itself does not read.
+        settings: everything but the batch size, which the batches have. With `ema_decay`, the
             exponential moving average of the weights is validated and kept. `best_by` names the validation figure that
             selects the epoch whose weights are kept, the first if several are equal. A figure whose name ends with
             `loss` is better if it is lower. `last`, or no validation, keeps the last epoch's weights. With `patience`,
             training ends after that many validations in a row without an improvement.
         seed: seed of the random state; each epoch has its own.
         workers: processes that prepare batches.
-        checkpoint: file for the state after each epoch; if it exists, training resumes from it. It is removed at the
-            end. Put a `fingerprint` in its name, so that it is never used with other parameters or data.
+        checkpoint: file for the state after each epoch; if it exists, training resumes from it. `forget` removes it,
+            once the outputs are written. Put a `fingerprint` in its name, so that it is never used with other
+            parameters or data.
     """
 
     fabric: Fabric
@@ -56,6 +58,11 @@ class Run(NamedTuple):
     def loader(self, data: Dataset[Any]) -> Loader:
         """Return the loader of a data set whose items are whole batches; its workers live as long as it does."""
         return Loader(data, self.workers, self.fabric.device)
+
+    def forget(self) -> None:
+        """Remove the checkpoint: until the outputs are written, a full disk would lose the training with it."""
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
 
 
 def fit(
@@ -84,12 +91,14 @@ def fit(
     Raises:
         InputError: validation yields no figure named `best_by`, or the schedule `plateau` has no figure.
         FloatingPointError: a loss or a weight is not finite; the message names the loss, the batch and its `ids`. It
-            comes at most 20 batches later, and before anything is written.
+            comes at most 20 batches later, and before anything is written. Or the figure `best_by` is not finite.
     """
     fabric, settings, seed, _, checkpoint = run
     best_by = None if validate is None or settings.best_by == LAST else settings.best_by
     if settings.schedule == "plateau" and best_by is None:
         raise InputError("train.schedule = plateau needs a figure: give validation images, and name it in best_by")
+    if best_by is None and (idle := _without_effect(settings)):
+        fabric.print(f"no effect of {idle}: no figure of a validation chooses, so the last epoch is kept")
     optimizer = make_optimizer(settings, groups or parameter_groups(model, (), 1.0, settings))
     model, optimizer = fabric.setup(model, optimizer)
     average = None if settings.ema_decay is None else Average(cast(nn.Module, model.module), settings.ema_decay)
@@ -111,7 +120,7 @@ def fit(
             kept.eval()
             with torch.inference_mode():
                 row.update(validate(kept))
-            _check_named(best_by, row)
+            _check_best(best_by, row)
         state.add(row, best_by, kept)
         if checkpoint is not None and fabric.is_global_zero:
             _save(checkpoint, state, model, average, optimizer, fabric)
@@ -119,8 +128,6 @@ def fit(
         model.load_state_dict(state.best)
     elif average is not None:
         model.load_state_dict(_copy(average.module))
-    if checkpoint is not None and fabric.is_global_zero:
-        checkpoint.unlink(missing_ok=True)
     return state.history
 
 
@@ -132,10 +139,19 @@ def kept_row(history: Sequence[Row], settings: Train) -> Row:
     return max(validated, key=lambda row: _sign(settings.best_by) * row[settings.best_by], default=history[-1])
 
 
-def _check_named(best_by: str | None, row: Row) -> None:
-    if best_by is not None and best_by not in row:
+def _without_effect(settings: Train) -> str:
+    given = {"best_by": settings.best_by != LAST, "patience": settings.patience is not None}
+    return " and ".join(f"train.{name} = {getattr(settings, name)}" for name, is_given in given.items() if is_given)
+
+
+def _check_best(best_by: str | None, row: Row) -> None:
+    if best_by is None:
+        return
+    if best_by not in row:
         known = ", ".join([*(name for name in row if name.startswith("val")), LAST])
         raise InputError(f"train.best_by = {best_by!r} is not a validation figure: use one of {known}")
+    if not math.isfinite(row[best_by]):  # no later figure would be better than NaN
+        raise FloatingPointError(f"{best_by} is {row[best_by]} after epoch {row['epoch']:.0f}: {REMEDY}")
 
 
 def _sign(name: str) -> int:

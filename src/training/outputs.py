@@ -9,14 +9,13 @@ from torch import nn
 
 from src.files.storage import write_csv, write_json
 from src.files.weights import write_tensors
-from src.training.loop import Row, kept_row
-from src.training.settings import Train
+from src.training.loop import Row, Run, kept_row
 
 
 def write_training(
     model: nn.Module,
     history: Sequence[Row],
-    settings: Train,
+    run: Run,
     *,
     facts: Mapping[str, Any],
     figures: Mapping[str, Any],
@@ -25,12 +24,12 @@ def write_training(
     metrics: Path,
     curve: Path,
 ) -> None:
-    """Write the three files of a trained network.
+    """Write the three files of a trained network, and then remove the checkpoint.
 
     Args:
         model: the network, with the weights that are kept.
         history: a row of figures per epoch, from `src.training.loop.fit`; may be empty.
-        settings: settings of the training; `best_by` decides which epoch is kept.
+        run: circumstances of the training; `best_by` of its settings decides which epoch is kept.
         facts: facts that a reader of the weights needs, such as the classes; written beside the weights.
         figures: further figures, written beside those of the kept epoch.
         columns: columns of the curve if there is no epoch, so that its plot has axes.
@@ -39,5 +38,6 @@ def write_training(
         curve: file for the table of all epochs.
     """
     write_tensors(out, model.state_dict(), facts)
-    write_json(metrics, {**kept_row(history, settings), **figures})
+    write_json(metrics, {**kept_row(history, run.settings), **figures})
     write_csv(curve, pd.DataFrame(history, columns=None if history else list(columns)))
+    run.forget()

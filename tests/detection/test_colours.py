@@ -1,5 +1,6 @@
 import colorsys
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -42,6 +43,35 @@ def test_brightness_and_contrast_reach_the_released_ranges(
     drawn(monkeypatch, [index == step for index in range(4)], [size] * 4, contrast_last=contrast_last)
     wanted = expected(image.astype(np.float32)).round().clip(0, 255)  # type: ignore[operator]
     np.testing.assert_array_equal(distort(image), wanted)
+
+
+@pytest.mark.parametrize("contrast_last", [False, True])
+@pytest.mark.parametrize("size", [0.0, 0.2, 1.0])
+def test_contrast_comes_before_hue_and_saturation_or_last(
+    monkeypatch: pytest.MonkeyPatch, image: np.ndarray, size: float, contrast_last: bool
+) -> None:
+    """The oracle does one step after the other; each rounds to bytes, so the orders differ."""
+    between, around = np.float32(0.5 + size), np.float32(2 * size - 1)
+
+    def brightness(x: np.ndarray) -> np.ndarray:
+        return (x.astype(np.float32) + 32 * around).round().clip(0, 255).astype(np.uint8)
+
+    def contrast(x: np.ndarray) -> np.ndarray:
+        return (x.astype(np.float32) * between).round().clip(0, 255).astype(np.uint8)
+
+    def hue_and_saturation(x: np.ndarray) -> np.ndarray:
+        hsv = cv2.cvtColor(x, cv2.COLOR_RGB2HSV).astype(np.float32)
+        hsv[..., 0] = (hsv[..., 0] + (18 * around).round()) % 180
+        hsv[..., 1] = (hsv[..., 1] * between).round().clip(0, 255)
+        return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+
+    orders = {
+        False: hue_and_saturation(contrast(brightness(image))),
+        True: contrast(hue_and_saturation(brightness(image))),
+    }
+    assert not np.array_equal(orders[False], orders[True])
+    drawn(monkeypatch, [True] * 4, [size] * 4, contrast_last=contrast_last)
+    np.testing.assert_array_equal(distort(image), orders[contrast_last])
 
 
 @pytest.mark.parametrize(("size", "factor"), [(1.0, 1.5), (0.0, 0.5)])

@@ -6,7 +6,9 @@ import torch
 
 from src.detection import running
 from src.detection.batches import DetectionBatches
-from src.detection.running import detect, start
+from src.detection.running import detect, measure, start
+from src.detection.sizes import size_of
+from src.training.loading import Loader
 from tests.detectors.test_contract import made
 from tests.trained import SIZES, scenes
 
@@ -43,3 +45,18 @@ def test_the_size_of_the_batches_changes_no_detection(tmp_path: Path, monkeypatc
     assert sizes == [1, 1, running.BATCH_SIZE]
     for name, record in both.items():
         np.testing.assert_allclose(one[name]["scores"], record["scores"], atol=1e-4)
+
+
+def test_a_loss_that_chooses_at_random_is_over_the_same_anchors_each_time(tmp_path: Path) -> None:
+    """Otherwise `val_loss` of two epochs would differ by the choice, also with the same weights."""
+    module, section, model = made("rpn")
+    section = section.model_copy(update={"loss": section.loss.model_copy(update={"anchors_per_image": 8})})
+    data, found = scenes(tmp_path / "voc.zip"), []
+    for seed in (1, 1, 2):
+        loader = Loader(DetectionBatches(data, list(SIZES), size_of(section.model), batch_size=1, seed=seed))
+        torch.rand(5)
+        state = torch.get_rng_state()
+        with torch.inference_mode():
+            found.append(measure(module, model.eval(), section, loader)["objectness_loss"])
+        assert torch.equal(torch.get_rng_state(), state)
+    assert found[0] == found[1] != found[2]

@@ -2,7 +2,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.detection.sampling import BACKGROUND, IGNORED, OBJECT, sample
+from src.boxes.matching import BACKGROUND, IGNORED, OBJECT
+from src.detection.sampling import sample
 from tests.elsewhere import There, back, elsewhere
 
 

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
+from src.detection.augmentation import apply, transform
 from src.detection.sizes import STRIDE, Size, rescaled, size_of, stacked
 from src.detectors.rpn import Model
 
@@ -21,6 +23,14 @@ def test_faster_rcnns_sizes() -> None:
     assert Size(600, 1000).scaled((375, 500)) == (600, 800)
     assert Size(600, 1000).scaled((500, 375)) == (800, 600)
     assert Size(600, 1000).scaled((200, 500)) == (400, 1000)
+
+
+def test_a_side_has_a_pixel_at_least() -> None:
+    size = Size(600, 1000)
+    assert size.scaled((1, 1500)) == (1, 1000)
+    assert size.scaled((1500, 1)) == (1000, 1)
+    target = {"boxes": np.zeros((0, 4), np.float32), "labels": np.zeros(0, np.int64)}
+    assert apply(transform(size), np.zeros((1, 1500, 3), np.uint8), target)[0].shape == (3, 1, 1000)
 
 
 def test_images_are_padded_at_the_end_to_whole_cells() -> None:

@@ -9,7 +9,7 @@ from src.detection.targets import padded
 from tests.detectors.test_contract import OBJECTS, SIZES, TARGETS, each, images, made
 from tests.elsewhere import back, elsewhere, moved
 
-ON_CPU = ("input_size", "shapes", "scaling")  # outputs that Python reads: on a GPU it would wait for them
+ON_CPU = ("input_size", "shape_scales", "scaling")  # outputs that Python reads: on a GPU it would wait for them
 
 
 @each

@@ -7,8 +7,8 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
 from src.boxes.geometry import clip
+from src.boxes.matching import IGNORED
 from src.boxes.overlap import iou
-from src.detection.sampling import IGNORED
 from src.detection.targets import padded
 from src.detectors.rpn import (
     Decode,
@@ -128,11 +128,11 @@ def test_labels_are_torchvisions(seed: int, count: int) -> None:
     assert ((own >= 0.7) | (own == most)).all()  # the matched object is the reason that an anchor is positive
 
 
-@pytest.mark.parametrize("neutral", [torch.inf, -torch.inf, torch.nan, 1e30])
-def test_neutral_anchors_change_neither_value_nor_gradient(neutral: float) -> None:
+@pytest.mark.parametrize("ignored", [torch.inf, -torch.inf, torch.nan, 1e30])
+def test_ignored_anchors_change_neither_value_nor_gradient(ignored: float) -> None:
     """The tutorial also computes the loss of label -1 and multiplies it by 0, which turns infinity into NaN."""
     labels = torch.tensor([1, 0, IGNORED, 1])
-    logits = torch.tensor([0.5, -1.0, neutral, 2.0], requires_grad=True)
+    logits = torch.tensor([0.5, -1.0, ignored, 2.0], requires_grad=True)
     found = objectness_loss(logits, labels)
     found.backward()
     kept = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
@@ -144,11 +144,11 @@ def test_neutral_anchors_change_neither_value_nor_gradient(neutral: float) -> No
     masked = (labels != IGNORED) * functional.binary_cross_entropy_with_logits(
         logits.detach(), labels.float(), reduction="none"
     )
-    if neutral != 1e30:
+    if ignored != 1e30:
         assert not masked.sum().isfinite()  # the bug
 
 
-def test_only_neutral_anchors_are_loss_0() -> None:
+def test_only_ignored_anchors_are_loss_0() -> None:
     logits = torch.zeros(5, requires_grad=True)
     objectness_loss(logits, torch.full((5,), IGNORED)).backward()
     assert not logits.grad.any()
@@ -192,14 +192,14 @@ def test_figures_of_the_positive_anchors_beside_an_accuracy_that_says_nothing() 
     objects = torch.tensor([[10.0, 10, 30, 30], [60, 60, 80, 80]])
     labels, _ = labels_of(GRID, objects, RULES)
     logits = torch.full((1, len(GRID)), -1.0)
-    outputs = {"anchors": GRID, "logits": logits, "shapes": torch.ones(1)}
+    outputs = {"anchors": GRID, "logits": logits, "shape_scales": torch.ones(1)}
     targets = targets_of(objects)
     negative = figures(count(outputs, targets, RULES))
     assert negative["recall"] == negative["precision"] == 0
     assert negative["accuracy"] == negative["accuracy_always_background"] > 0.9
     logits[0, labels == 1] = 1.0
     logits[0, (labels == 0).nonzero()[:2]] = 1.0
-    logits[0, (labels == IGNORED).nonzero()[:1]] = 1.0  # neutral anchors do not count
+    logits[0, (labels == IGNORED).nonzero()[:1]] = 1.0  # ignored anchors do not count
     found = figures(count(outputs, targets, RULES))
     assert (found["recall"], found["precision"]) == (1.0, 0.5)
 
@@ -208,7 +208,7 @@ def test_shapes_without_a_positive_anchor_are_counted() -> None:
     small = GRID.clone()
     small[:, 2:] -= 17
     anchors = torch.stack([GRID, small, GRID + 200], dim=1).reshape(-1, 4)  # three shapes; the last is never inside
-    outputs = {"anchors": anchors, "logits": torch.zeros(1, len(anchors)), "shapes": torch.ones(3)}
+    outputs = {"anchors": anchors, "logits": torch.zeros(1, len(anchors)), "shape_scales": torch.ones(3)}
     objects = torch.tensor([[10.0, 10, 30, 30]])
     counts = count(outputs, targets_of(objects), RULES)
     assert [counts[f"positive_{shape}"] for shape in range(3)] == [1, 0, 0]

@@ -86,21 +86,20 @@ def test_it_holds_for_the_trained_models(
 
 
 def test_proposals_of_photos_that_keep_their_aspect_ratio(checkout: Path, tmp_path: Path) -> None:
-    """A photo alone has the padding of a batch of one; its proposals lie inside it and reach its borders."""
+    """Proposals depend on the photo alone, not on a batch's padding; they lie inside it and reach its borders."""
     params = read_params("params.yaml", Params)
     tensors, facts = read_tensors(checkout / "models/rpn.safetensors")
     facts["model"] |= {"size": 64, "longest": 100}
     write_tensors(tmp_path / "rpn.safetensors", tensors, facts)
     method, data = Dense(params.detectors, "rpn", tmp_path / "rpn.safetensors", CPU), BoxedImages(VOC)
-    for image_id in data.ids("test"):
+    both = running.detect(method.module, method.net, method.section, data, data.ids("test"), CPU)
+    for image_id in data.ids("test"):  # one is lying, one is upright
         image = data.image(image_id)
         found = method.detect(image, image_id)
-        same(found, running.detect(method.module, method.net, method.section, data, [image_id], CPU)[image_id])
+        same(found, both[image_id])
         height, width = image.shape[:2]
         assert (found["boxes"] <= np.array([width, height, width, height]) + 1e-3).all()
         assert found["boxes"][:, 2:].max(axis=0) == pytest.approx([width, height], abs=1)
-    both = running.detect(method.module, method.net, method.section, data, data.ids("test"), CPU)
-    assert all(len(record["boxes"]) for record in both.values())  # one is lying, one is upright
 
 
 def test_a_classifier_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> None:

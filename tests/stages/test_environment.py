@@ -86,11 +86,35 @@ def test_beside_a_gpu_the_cpus_prepare_batches(
     two_gpus: None, monkeypatch: pytest.MonkeyPatch, cpus: int, expected: int
 ) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: cpus)
+    monkeypatch.setattr(environment, "_shared_memory", lambda: True)
     monkeypatch.delenv("WORKERS", raising=False)
     monkeypatch.setenv("DEVICE", "cuda")
     assert workers() == expected
     monkeypatch.setenv("DEVICE", "cpu")
     assert workers() == 0
+    monkeypatch.setenv("WORKERS", "3")
+    assert workers() == 3
+
+
+@pytest.mark.parametrize(("free", "expected"), [(64 << 20, 0), (2 << 30, 4), (None, 4)])
+def test_without_shared_memory_no_workers_prepare_batches_and_one_line_tells_why(
+    two_gpus: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    free: int | None,
+    expected: int,
+) -> None:
+    """In Docker's default of 64 MB, workers die with a bus error. Systems without the folder have no such limit."""
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: mock.Mock(free=free))
+    monkeypatch.setattr(environment, "SHARED_MEMORY", tmp_path / ("absent" if free is None else ""))
+    monkeypatch.delenv("WORKERS", raising=False)
+    monkeypatch.setenv("DEVICE", "cuda")
+    environment._shared_memory.cache_clear()
+    assert [workers(), workers()] == [expected] * 2
+    environment._shared_memory.cache_clear()
+    assert capsys.readouterr().out.count("--shm-size") == (expected == 0)
     monkeypatch.setenv("WORKERS", "3")
     assert workers() == 3
 
@@ -136,3 +160,16 @@ def test_a_checkpoint_belongs_to_the_code_that_this_process_has_imported(
         (tmp_path / name).write_text("changed")
         seen.add(checkpoint("ssd300", {"lr": 1}, []))
     assert len(seen) == 3
+
+
+def test_the_checkpoints_of_other_code_or_parameters_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [checkpoint("ssd300", {"lr": lr}, []) for lr in range(3)]
+    assert capsys.readouterr().out == ""
+    for file in [*files, checkpoint("rpn", {}, [])]:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    checkpoint("ssd300", {"lr": 2}, [])
+    assert capsys.readouterr().out.startswith("2 older checkpoints of this training")

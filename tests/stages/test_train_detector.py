@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -14,6 +15,7 @@ from src.errors import InputError
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.files.boxed_images import BoxedImages
 from src.files.weights import read_tensors, write_tensors
+from src.training.loading import Batches, Loader
 from stages.train_detector import Params, run
 from tests.trained import CLASSES, content
 
@@ -134,6 +136,49 @@ def test_the_map_of_the_validation_images_chooses_the_epoch_and_is_that_of_the_p
     assert expected > 0
     assert metrics["val_map"] == pytest.approx(expected, abs=1e-4)
     assert "val_map" not in pd.read_csv(trained("ssd300", params("ssd300", 1, validation="train"))["curve"])
+
+
+def test_a_batch_of_one_image_is_refused_by_its_parameter(trained: Trained) -> None:
+    with pytest.raises(InputError, match=r"^train\.batch_size = 1 with 2 training images: BatchNorm"):
+        trained("ssd300", params("ssd300", 1, batch_size=1))
+
+
+def test_a_map_of_images_without_an_object_is_refused_before_the_first_epoch(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = BoxedImages.target
+    difficult = {"difficult": np.array([True])}
+    monkeypatch.setattr(BoxedImages, "target", lambda *given: {**target(*given), **difficult})
+    monkeypatch.setattr("src.detection.training.fit", lambda *_, **__: pytest.fail("an epoch begins"))
+    with pytest.raises(InputError, match="no validation image has an object"):
+        trained("ssd300", params("ssd300", 1, validation="train", best_by="val_map"))
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_training_that_is_killed_goes_on_with_the_same_batches(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """An epoch of three batches ends within a pass over the images; the workers start anew in the second epoch."""
+    chosen = params("rpn", 3, validation="train", best_by="val_loss", batches_per_epoch=3, batch_size=1)
+    whole = [path.read_bytes() for path in trained("rpn", chosen).values()]
+    monkeypatch.setenv("WORKERS", workers)
+    load = Loader.load
+
+    def killed(loader: Loader, items: range) -> Batches:
+        if items == range(3, 6):
+            raise KeyboardInterrupt
+        return load(loader, items)
+
+    monkeypatch.setattr(Loader, "load", killed)
+    with pytest.raises(KeyboardInterrupt):
+        trained("rpn", chosen)
+    (checkpoint,) = Path(".checkpoints").glob("*.pt")
+    asked: list[range] = []
+    monkeypatch.setattr(Loader, "load", lambda loader, items: asked.append(items) or load(loader, items))
+    outs = trained("rpn", chosen)
+    assert [items for items in asked if len(items) == 3] == [range(3, 6), range(6, 9)]
+    assert [path.read_bytes() for path in outs.values()] == whole
+    assert not checkpoint.exists()
 
 
 def test_the_outputs_do_not_depend_on_the_number_of_workers(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_only_images_that_fit_are_kept_and_the_others_are_decoded_by_those_who_n
 
 
 def test_a_third_of_the_free_memory_is_used_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psutil.virtual_memory", lambda: mock.Mock(available=100))
+    monkeypatch.setattr(epoch_batches, "free_memory", lambda: 100)
     kept = Kept(decode, torch.Tensor.numel)
     for _ in range(2):
         for name in range(5):
@@ -141,9 +141,12 @@ def test_the_loop_draws_the_same_numbers_with_any_number_of_workers(workers: int
 def test_on_a_gpu_batches_are_in_page_locked_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, Any]] = []
     monkeypatch.setattr("src.training.loading.DataLoader", lambda *_, **options: seen.append(options))
-    for device in ("cpu", "cuda:1"):
+    devices: list[torch.device] = []
+    monkeypatch.setattr("torch.cuda.set_device", devices.append)
+    for device in ("cpu", "cuda", "cuda:1"):
         Loader(Pictures(), device=torch.device(device)).load(range(1))
-    assert [options["pin_memory"] for options in seen] == [False, True]
+    assert [options["pin_memory"] for options in seen] == [False, True, True]
+    assert devices == [torch.device("cuda:1")]  # the thread that locks pages takes the present GPU
 
 
 def test_batches_go_to_the_loaders_device_and_their_names_stay() -> None:

@@ -245,6 +245,45 @@ def test_a_figure_that_validation_does_not_give_is_an_error_with_those_it_gives(
         fit(fabric, Line(), batches, slope(), settings, validate=lambda _: [("val_a", 1.0), ("val_b", 1.0)])
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_figure_that_is_not_finite_cannot_choose_an_epoch(fabric: Fabric, tmp_path: Path, value: float) -> None:
+    """No later figure is better than NaN, so the worst epoch would be kept; the epoch before stays in its file."""
+    wanted, checkpoint = iter([1.0, value]), tmp_path / "state.pt"
+    with pytest.raises(FloatingPointError, match=rf"^val is {value} after epoch 2: lower train\.lr"):
+        fit(
+            fabric,
+            Line(),
+            batches,
+            slope(),
+            SETTINGS,
+            validate=lambda _: [("val", next(wanted))],
+            checkpoint=checkpoint,
+        )
+    assert len(torch.load(checkpoint)["history"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "validated", "expected"),
+    [
+        ({"best_by": "val_loss", "patience": 2}, False, "train.best_by = val_loss and train.patience = 2"),
+        ({"best_by": "last", "patience": 2}, True, "train.patience = 2"),
+        ({"best_by": "last"}, False, None),
+        ({"best_by": "val", "patience": 2}, True, None),
+    ],
+)
+def test_one_line_tells_which_settings_have_no_effect_as_nothing_chooses(
+    fabric: Fabric,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    validated: bool,
+    expected: str | None,
+) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 1, **changes})
+    fit(fabric, Line(), batches, slope(), settings, validate=(lambda _: [("val", 1.0)]) if validated else None)
+    found = capsys.readouterr().out
+    assert found.startswith(f"no effect of {expected}:") if expected else found == ""
+
+
 def test_a_loss_is_better_where_it_is_lower(fabric: Fabric) -> None:
     settings = SETTINGS.model_copy(update={"momentum": 0.0, "schedule": "constant", "best_by": "val_loss"})
     model, wanted = Line(), iter([5, 4, 6, 7, 4])
@@ -349,7 +388,11 @@ def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(
     assert fit(fabric, resumed, counted, losses, settings, seed=3, checkpoint=checkpoint, **validate) == expected
     assert asked == list(range(killed_at, 5))
     assert_same(state(whole), state(resumed))
-    assert not checkpoint.exists()
+    assert checkpoint.exists()  # until the outputs are written
+    again = network()
+    assert fit(fabric, again, counted, losses, settings, seed=3, checkpoint=checkpoint, **validate) == expected
+    assert asked == list(range(killed_at, 5))
+    assert_same(state(whole), state(again))
 
 
 def test_a_state_is_read_on_the_cpu_so_that_a_gpu_needs_no_second_place_for_it(
