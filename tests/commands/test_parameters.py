@@ -52,3 +52,7 @@ def test_stages_are_found_by_params_and_by_command() -> None:
     assert found["classifiers.resnet50.weights"] == ["download_classifier@resnet50"]
     assert "train_classifier@mobilenet_v3" in found["classifiers.mobilenet_v3.data"]
     assert "download_weights" in found["finetune.weights"]
+
+
+def test_a_stage_follows_every_parameter_but_the_label_of_the_run() -> None:
+    assert re.findall(r"^\| `(\S+)` .*\| none \|$", current(), re.MULTILINE) == ["profile"]
