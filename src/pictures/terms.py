@@ -17,7 +17,7 @@ WIDTH = 720  # pixels
 IOUS = (0.3, 0.5, 0.8)
 BACKGROUND_IOU = 0.3  # negatives of the SVMs lie below it (R-CNN Sec. 2.3)
 SHOWN_NEGATIVES = 3
-FEW, MANY = 5, 12  # boxes of one object before NMS, so that the picture is clear
+FEW, MANY = 5, 12  # boxes before NMS, so that the picture is clear
 
 
 def iou_picture(run: Run) -> bytes:
