@@ -17,6 +17,7 @@ WIDTH = 720  # pixels
 IOUS = (0.3, 0.5, 0.8)
 BACKGROUND_IOU = 0.3  # negatives of the SVMs lie below it (R-CNN Sec. 2.3)
 SHOWN_NEGATIVES = 3
+GOOD_IOU = 0.8  # of a box after box regression, so that the picture is clear
 FEW, MANY = 5, 12  # boxes before NMS, so that the picture is clear
 
 
@@ -116,15 +117,7 @@ def precision_recall_picture(run: Run) -> bytes:
 def box_regression_picture(run: Run) -> bytes:
     """Show the proposal and the corrected box that box regression moved most towards an object."""
     before, after = run.detections("rcnn", "no_bbox"), run.detections("rcnn")
-    gains = [
-        (gain, image_id, number)
-        for image_id in run.test_ids
-        for number, gain in enumerate(_best(run, after, image_id)[0] - _best(run, before, image_id)[0])
-        if _best(run, after, image_id)[0][number] >= 0.8
-    ]
-    if not gains:
-        gains = [(0.0, _one_object(run)[0], 0)]
-    _, image_id, number = max(gains, key=lambda entry: entry[0])
+    image_id, number = most_moved(run, before, after)
     best = [_best(run, records, image_id) for records in (before, after)]
     words = ("proposal", "after box regression")
     titles = [f"{word}: IoU {shares[number]:.2f}" for word, (shares, _) in zip(words, best, strict=True)]
@@ -134,6 +127,21 @@ def box_regression_picture(run: Run) -> bytes:
         if rows[number] >= 0:
             draw_box(axes, records[image_id]["boxes"][rows[number]], FOUND if axes is panels[1] else CANDIDATE)
     return png(figure)
+
+
+def most_moved(run: Run, before: Mapping[str, Record], after: Mapping[str, Record]) -> tuple[str, int]:
+    """Return the image and the row of the object whose detection gains most IoU by box regression, from R-CNN's files.
+
+    Both detections are of the same region, which keeps its score. Without such an object it is the first of all.
+    """
+    gains = []
+    for image_id in run.test_ids:
+        (old, old_rows), (new, new_rows) = (_best(run, records, image_id) for records in (before, after))
+        for number in np.flatnonzero((old_rows >= 0) & (new_rows >= 0)):
+            scores = [before[image_id]["scores"][old_rows[number]], after[image_id]["scores"][new_rows[number]]]
+            if scores[0] == scores[1] and new[number] >= GOOD_IOU:
+                gains.append((float(new[number] - old[number]), image_id, int(number)))
+    return max(gains)[1:] if gains else (_one_object(run)[0], 0)
 
 
 def pictures(settings: DetectRcnn) -> dict[str, Callable[[Run], bytes]]:
