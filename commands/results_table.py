@@ -23,15 +23,18 @@ def read(folder: Path) -> Metrics:
 
 
 def table(metrics: Metrics) -> str:
-    """Return a Markdown table with a row per metric of the summary; a missing standard error is a dash."""
+    """Return a Markdown table with a row per metric of the summary, narrow enough for a phone.
+
+    A figure stands with its standard error; a missing one is a dash.
+    """
     rows = [
-        f"| {metric.words} | {_number(metrics[SUMMARY][metric.name])} | {_error(metrics, metric)} "
+        f"| {metric.words} | {_number(metrics[SUMMARY][metric.name])} ± {_error(metrics, metric)} "
         f"| {_baseline(metrics, metric)} |"
         for metric in of(metrics[SUMMARY])
     ]
     images, objects = (metrics["rcnn"][key] for key in ("images", "objects"))
     counts = f"Scenes: {images} test images, {objects} objects that are not difficult."
-    return "\n".join(["| measure | test | standard error | baseline |", "|---|---|---|---|", *rows, "", counts])
+    return "\n".join(["| measure | test | baseline |", "|---|---|---|", *rows, "", counts])
 
 
 def _error(metrics: Metrics, metric: Headline) -> str:

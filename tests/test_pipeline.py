@@ -177,7 +177,7 @@ LAYERS = [  # folders of src; imports point down, from a later layer to an earli
     {"rcnn"},
     {"datasets", "proposals", "detectors", "backbones", "classifiers"},
     {"prediction"},
-    {"demo", "export", "cards", "report"},
+    {"demo", "export", "cards", "report", "pictures"},
 ]
 SHELVES = next(layer for layer in LAYERS if "detectors" in layer)
 MODULES = sorted(path for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py")

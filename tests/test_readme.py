@@ -1,9 +1,14 @@
 import json
 import re
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from commands.results_table import METRICS, read, table
 from commands.write_deps import ROOT
+from src.params import ParamsError, read_params
+from src.schema import Params
 
 README = (ROOT / "README.md").read_text()
 
@@ -39,3 +44,18 @@ def test_profiles_and_targets_that_the_documents_name_exist() -> None:
         assert (ROOT / f"profiles/{name}.yaml").exists()
     for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_picture_and_the_first_command_stand_before_all_else() -> None:
+    before_results = README.split("## Results")[0]
+    assert before_results.index("docs/pictures/scene.png") < before_results.index("make repro") < 3000
+
+
+def test_the_refusal_that_the_quickstart_shows_is_the_one_that_check_prints(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    changed = re.sub(r"(?m)(^detect_rcnn:\n(?:  .*\n)*?  nms_thresh:) \S+", r"\1 4", text)
+    (tmp_path / "params.yaml").write_text(changed)
+    with pytest.raises(ParamsError) as refused:
+        read_params(tmp_path / "params.yaml", Params)
+    words = str(refused.value).replace(f"{tmp_path}/", "check: ")
+    assert words in (ROOT / "docs/quickstart.md").read_text()
