@@ -184,7 +184,7 @@ def test_on_another_device_batches_are_full_across_images_and_the_rows_are_those
     """The network is left out: a crop's feature is its sum."""
     sizes = []
 
-    def sums(model: nn.Module, crops: torch.Tensor, layer: str) -> torch.Tensor:
+    def sums(model: nn.Module, crops: torch.Tensor, layer: str, precision: str) -> torch.Tensor:
         assert isinstance(crops, There)
         sizes.append(len(crops))
         return crops.mean((1, 2, 3))[:, None].expand(-1, network.widths(tiny_net, layer)[0])
