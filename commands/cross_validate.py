@@ -37,8 +37,6 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
     The folds divide the training and validation images together; the test images are not used. Each fold is held out
     once. Its figures are those of the last epoch, because an epoch chosen by the fold's images would look too good.
     """
-    from sklearn.model_selection import StratifiedKFold
-
     from src.classification.batches import LabelledBatches
     from src.classification.running import BATCH_SIZE, TRAIN, VALIDATION, predict, start
     from src.classification.training import train
@@ -69,6 +67,8 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
 
 def split(data: LabelledImages, ids: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return, per fold, the positions in `ids` to train on and to hold out; the folds share each class evenly."""
+    from sklearn.model_selection import StratifiedKFold
+
     labels = [data.label(image_id) for image_id in ids]
     smallest = int(np.unique(labels, return_counts=True)[1].min(initial=len(ids)))
     if not 2 <= folds <= smallest:

@@ -6,20 +6,23 @@ runs this stage first, whichever stage is asked for, and if it fails, DVC touche
 
 from pathlib import Path
 
-from src.checks import check
 from src.files.storage import atomic
 from src.files.versions import differences, installed
-from src.schema import Params
-from stages.command import command
+from src.params import read_params
+from stages.command import PARAMS, command
 from stages.environment import computed_by, device, jobs, workers
 
 
-def run(params: Params, *, metrics: Path, out: Path) -> None:
+def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
     """Raise an `InputError` for everything that would stop a later stage; else write `out`.
 
     `metrics` is the folder of the metrics files. It is no dependency: the stage only prints which of them were made
     with other versions of the libraries.
     """
+    from src.checks import check  # here, not above: all methods and torch, for which --help does not wait
+    from src.schema import Params
+
+    params = read_params(parameters, Params)
     check(params)
     with atomic(out) as path:
         path.write_text("passed\n")

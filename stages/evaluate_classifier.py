@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from src import plugins
-from src.evaluation import classifier_metrics as evaluation
 from src.files.labelled_images import LabelledImages
 from src.files.storage import write_csv, write_json
 from src.files.weights import read_tensors
@@ -27,6 +26,7 @@ def run(
 
     from src.classification.batches import LabelledBatches
     from src.classification.running import BATCH_SIZE, TEST, predict, start
+    from src.evaluation import classifier_metrics as evaluation
     from src.training.loading import Loader
 
     data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
