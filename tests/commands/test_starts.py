@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.starts import scripts
 from commands.write_deps import ROOT
 
 SLOW = ("torch", "torchvision", "lightning_fabric", "sklearn", "scipy", "pandas", "matplotlib", "gradio", "onnxruntime")
@@ -33,15 +34,9 @@ for name in names:
 """
 
 
-def scripts() -> list[str]:
-    """Return the modules of stages and commands that are run."""
-    paths = sorted(path for folder in ("stages", "commands") for path in (ROOT / folder).glob("*.py"))
-    return [f"{path.parent.name}.{path.stem}" for path in paths if "__main__" in path.read_text()]
-
-
 def test_help_imports_nothing_that_takes_seconds() -> None:
     """One process asks all of them, so what one imports is no excuse for the next: it is refused, not counted."""
-    words = ["-W", "ignore", "-c", ALL, " ".join(SLOW), " ".join(scripts())]
+    words = ["-W", "ignore", "-c", ALL, " ".join(SLOW), " ".join(scripts(ROOT))]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
