@@ -10,19 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from src import plugins
-from src.classification.batches import LabelledBatches
-from src.classification.running import BATCH_SIZE, TRAIN, VALIDATION, predict, start
-from src.classification.training import train
 from src.errors import InputError
 from src.evaluation.classification import figures
 from src.files.labelled_images import LabelledImages
 from src.files.storage import write_json
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
-from src.training.loop import LAST, Run
 from src.training.settings import Train
 from stages.command import command
 from stages.environment import fabric, workers
@@ -42,6 +37,11 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
     The folds divide the training and validation images together; the test images are not used. Each fold is held out
     once. Its figures are those of the last epoch, because an epoch chosen by the fold's images would look too good.
     """
+    from src.classification.batches import LabelledBatches
+    from src.classification.running import BATCH_SIZE, TRAIN, VALIDATION, predict, start
+    from src.classification.training import train
+    from src.training.loop import LAST, Run
+
     data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
     settings = section.train.over(params.train).model_copy(update={"best_by": LAST, "patience": None})
     training = Run(fabric(settings.precision), settings, params.seed, workers())
@@ -67,6 +67,8 @@ def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Pa
 
 def split(data: LabelledImages, ids: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return, per fold, the positions in `ids` to train on and to hold out; the folds share each class evenly."""
+    from sklearn.model_selection import StratifiedKFold
+
     labels = [data.label(image_id) for image_id in ids]
     smallest = int(np.unique(labels, return_counts=True)[1].min(initial=len(ids)))
     if not 2 <= folds <= smallest:

@@ -9,22 +9,21 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 
 from commands import trained
-from src.demo.panels import ClassifierPanel, DensePanel, Panel, RcnnPanel
 from src.demo.photo import MAX_UPLOAD, SCENES, Example
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
-from src.prediction.classifier import Classifier
-from src.prediction.rcnn import Rcnn
 from src.splits import Splits
 from stages.command import command
 from stages.environment import device
+
+if TYPE_CHECKING:
+    from src.demo.panels import Panel
 
 MEMORY = Path("/dev/shm")
 PREPARED = Path("data/prepared")
@@ -54,8 +53,10 @@ def run(
         serve(panels, pictures, Path(folder), note=note, host=host, port=port, open_browser=open)
 
 
-def panels_of(params: trained.Params) -> dict[str, Panel | str]:
+def panels_of(params: trained.Params) -> "dict[str, Panel | str]":
     """Return a panel per method of params.yaml, or for a method whose model is missing, the sentence that says so."""
+    import torch  # here, not above: --help does not wait for it
+
     torch_device = torch.device(device())
     panels: dict[str, Panel | str] = {}
     for name in params.names():
@@ -66,7 +67,11 @@ def panels_of(params: trained.Params) -> dict[str, Panel | str]:
     return panels
 
 
-def _panel(params: trained.Params, name: str, method: Any) -> Panel:
+def _panel(params: trained.Params, name: str, method: Any) -> "Panel":
+    from src.demo.panels import ClassifierPanel, DensePanel, RcnnPanel
+    from src.prediction.classifier import Classifier
+    from src.prediction.rcnn import Rcnn
+
     if isinstance(method, Rcnn):
         return RcnnPanel(method, params.features.proposals)
     if isinstance(method, Classifier):
@@ -74,8 +79,10 @@ def _panel(params: trained.Params, name: str, method: Any) -> Panel:
     return DensePanel(method, TITLES.get(name, name))
 
 
-def about(params: Params, panels: dict[str, Panel | str]) -> str:
+def about(params: Params, panels: "dict[str, Panel | str]") -> str:
     """Return a sentence on the classes that the detectors know, for the page; empty if there is no detector."""
+    from src.demo.panels import DensePanel, RcnnPanel
+
     named = [panel.names for panel in panels.values() if isinstance(panel, DensePanel) and any(panel.names)]
     named += [panel.method.classes for panel in panels.values() if isinstance(panel, RcnnPanel)]
     if not named:
@@ -105,7 +112,7 @@ def _spread(ids: list[str], count: int) -> list[str]:
 
 
 def serve(
-    panels: dict[str, Panel | str],
+    panels: "dict[str, Panel | str]",
     pictures: list[Example],
     folder: Path,
     *,

@@ -1,10 +1,9 @@
 """Read the outputs that a headline metric is computed from, and compute it again for resampled test images."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from commands.revisions import Revision
 from src.errors import InputError
@@ -14,6 +13,9 @@ from src.evaluation.resampled_detections import match, of_detections
 from src.evaluation.resampled_proposals import of_proposals
 from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PREPARED = "data/prepared/voc.zip"
 AT = "recall_50_at_"
@@ -69,6 +71,8 @@ def _evidence(metrics: Sequence[Headline], revision: Revision) -> Evidence:
     first = metrics[0]
     files = _files(revision, f"data/{first.output}")
     if first.kind == "predictions":
+        import pandas as pd
+
         return _predictions(pd.read_csv(files[""], dtype=str, keep_default_na=False))
     data = BoxedImages(_files(revision, PREPARED)[""])
     ids = sorted(data.ids(revision.params["splits"]["test"]))
@@ -86,7 +90,7 @@ def _evidence(metrics: Sequence[Headline], revision: Revision) -> Evidence:
     return Evidence(test_set, len(ids), lambda counts: of_proposals(boxes, targets, recall_at, counts))
 
 
-def _predictions(table: pd.DataFrame) -> Evidence:
+def _predictions(table: "pd.DataFrame") -> Evidence:
     rows = table.sort_values("path")
     right = (rows["label"] == rows["predicted"]).to_numpy()
     test_set = list(zip(rows["path"], rows["label"], strict=True))

@@ -7,27 +7,22 @@ outputs are first compared with those of PyTorch on images. If they differ, no f
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from commands import trained
 from commands.trained import MODELS, RCNN, load
-from src.classification.running import TEST
 from src.errors import InputError
-from src.export import graph, onnx_file, torch_file, verify
-from src.export.description import describe
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.files.storage import atomic
 from src.files.weights import read_tensors
 from src.prediction import photos
-from src.prediction.rcnn import Rcnn
 from src.splits import Splits
 from stages.command import command
 
-FORMATS = {"onnx": onnx_file, "torch_export": torch_file}
 PREPARED = Path("data/prepared")
 IMAGES = 9  # of the test split: three batches of three
 
@@ -49,10 +44,19 @@ def run(
     """Write a trained network to a file, if the file's outputs on the images are those of PyTorch."""
     if name == RCNN:
         raise InputError("R-CNN is not one network, but proposals, a network and SVMs; the others can be exported")
+    params.check(name)
+
+    import torch  # here, not above: --help and a wrong name do not wait for it
+
+    from src.export import graph, onnx_file, torch_file, verify
+    from src.export.description import describe
+    from src.prediction.rcnn import Rcnn
+
     method = load(params, name, torch.device("cpu"))
     assert not isinstance(method, Rcnn)
     pictures = given(images) if images else of_test_split(params, name)
-    module, path = FORMATS[format], out / f"{name}{FORMATS[format].SUFFIX}"
+    module: ModuleType = {"onnx": onnx_file, "torch_export": torch_file}[format]
+    path = out / f"{name}{module.SUFFIX}"
     network, size = graph.graph_of(method)
     content = module.content(graph.program(network, size), network.outputs, describe(method, name, source(name)))
     inputs = torch.stack([method.input(picture) for picture in pictures])
@@ -87,6 +91,8 @@ def given(paths: list[Path]) -> list[np.ndarray]:
 
 def of_test_split(params: Params, name: str) -> list[np.ndarray]:
     """Return the first images, RGB [H, W, 3], of the prepared set's test split."""
+    from src.classification.running import TEST
+
     detector = name in params.detectors
     data, split = ("voc", params.splits.test) if detector else (params.classifiers[name]["data"], TEST)
     path = PREPARED / f"{data}.zip"

@@ -18,15 +18,11 @@ from src import plugins
 from src.cards import data, figures, limits
 from src.cards.data import Split
 from src.cards.page import Card, markdown
-from src.classification.running import TEST, TRAIN, VALIDATION
-from src.detection.running import class_agnostic
-from src.detection.sizes import size_of
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.files.storage import atomic
 from src.files.weights import read_tensors
-from src.prediction.dense import OBJECT
 from src.splits import Splits
 from src.training.settings import Train
 from stages.command import command
@@ -75,13 +71,10 @@ def run(
 
 def card(params: Params, name: str) -> Card:
     """Make the card of a method; an unknown name or a missing file is an `InputError` with the remedy."""
+    params.check(name)
     if name == RCNN:
         return rcnn(params)
-    if name in params.detectors:
-        return detector(params, name)
-    if name in params.classifiers:
-        return classifier(params, name)
-    raise InputError(f"there is no trained method {name!r}; params.yaml has {', '.join(params.names())}")
+    return detector(params, name) if name in params.detectors else classifier(params, name)
 
 
 def rcnn(params: Params) -> Card:
@@ -127,6 +120,10 @@ def rcnn(params: Params) -> Card:
 
 def detector(params: Params, name: str) -> Card:
     """Make the card of a dense detector; if it is class-agnostic, the figures are those of its proposals."""
+    from src.detection.running import class_agnostic
+    from src.detection.sizes import size_of
+    from src.prediction.dense import OBJECT
+
     module, section, path, classes = _trained("detectors", params.detectors, name, "train_detector")
     agnostic = class_agnostic(name)
     resolved = _resolved(params, params.detectors[name])
@@ -158,6 +155,8 @@ def detector(params: Params, name: str) -> Card:
 
 def classifier(params: Params, name: str) -> Card:
     """Make the card of a classifier."""
+    from src.classification.running import TEST, TRAIN, VALIDATION
+
     module, section, path, classes = _trained("classifiers", params.classifiers, name, "train_classifier")
     metrics, settings = _metrics(name, f"evaluate_classifier@{name}"), params.data[section.data]
     resolved = _resolved(params, params.classifiers[name])

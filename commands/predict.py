@@ -9,30 +9,30 @@ above --show-above.
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from commands.trained import Params, load
+from commands.trained import RCNN, Params, load
 from src.errors import InputError
 from src.files.records import Record
 from src.files.storage import write_csv
 from src.params import Count
-from src.prediction import tables
-from src.prediction.classifier import Classifier
-from src.prediction.dense import Dense
 from src.prediction.drawing import above, draw_classes, draw_detections
-from src.prediction.photos import decode, enlarge, find, shrink
-from src.prediction.rcnn import Rcnn
-from src.prediction.tables import Detected
+from src.prediction.photos import decode, enlarge, find, passed_over, shrink
+from src.prediction.sentences import counted, ignored
 from src.prediction.video import SUFFIXES, Frames, writer
 from stages.command import command
 from stages.environment import device
 
-Method = Rcnn | Dense | Classifier
+if TYPE_CHECKING:
+    from src.prediction.classifier import Classifier
+    from src.prediction.dense import Dense
+    from src.prediction.rcnn import Rcnn
+    from src.prediction.tables import Detected
+
 SHOW_ABOVE = 0.5  # for probabilities
 SHOW_ABOVE_RCNN = 0.0  # for SVM scores: a score above 0 means the class
 
@@ -43,7 +43,7 @@ class Options(NamedTuple):
     name: str
     out: Path
     max_side: int
-    show_above: float | None
+    show_above: float  # a score
     frames: int | None
 
 
@@ -59,47 +59,70 @@ def run(
     show_above: Annotated[float | None, "score above which pictures show a detection [0.5; for rcnn 0]"] = None,
 ) -> None:
     """Predict photos, then videos and the camera; all results of one call are in the same two tables."""
-    method = load(params, name, torch.device(device()))
+    params.check(name)
+    if show_above is None:
+        show_above = SHOW_ABOVE_RCNN if name == RCNN else SHOW_ABOVE
     options = Options(name, out, max_side, show_above, frames)
+    place = out / name
+    check_folder(place)
     films = [path for path in inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     photos = find([path for path in inputs if path not in films])
     videos: dict[str, Path | int] = {**find(films)}
     if camera is not None:
         videos[f"camera{camera}"] = camera
+    if sentence := ignored(passed_over(inputs)):
+        print(sentence, file=sys.stderr)
     if not photos and not videos:
         raise InputError("there is no photo to look at: name photos, folders of photos, videos, or --camera 0")
+    if videos and name in params.classifiers:
+        raise InputError(f"{name} is a classifier, and takes photos; detectors take videos and cameras")
+
+    import torch  # here, not above: --help and what is refused above do not wait for it
+
+    from src.prediction import tables
+    from src.prediction.classifier import Classifier
+
+    method = load(params, name, torch.device(device()))
     table, results = out / f"{name}.csv", out / f"{name}.json"
     if isinstance(method, Classifier):
-        if videos:
-            raise InputError(f"{name} is a classifier, and takes photos; detectors take videos and cameras")
         scores = classify(method, photos, options)
         tables.write_json(results, tables.class_results(scores, method.classes))
         write_csv(table, tables.class_table(scores, method.classes))
-        print(f"{len(scores)} photos: {results}, {table}")
+        print(f"tables: {results}, {table}\n{counted(list(scores), len(scores), place)}")
         return
     detections = detect(method, photos, options)
+    looked_at = len(detections)
     for video, source in videos.items():
         detections |= watch(method, video, source, options)
     tables.write_json(results, tables.coco_results(detections))
     tables.write_json(out / f"{name}_images.json", tables.coco_images(detections, method.classes))
     write_csv(table, tables.detection_table(detections, method.classes))
-    count = sum(len(detected.record["boxes"]) for detected in detections.values())
-    print(f"{count} detections in {len(detections)} images: {results}, {table}")
+    found = [detected.record["scores"] for detected in detections.values()]
+    print(f"tables: {results}, {table}\n{counted(list(detections), looked_at, place, found, options.show_above)}")
 
 
-def detect(method: Rcnn | Dense, photos: dict[str, Path], options: Options) -> dict[str, Detected]:
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made, because it or a folder above it is a file, with an `InputError`."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"--out: {path} is a file, and must be a folder: choose another name")
+
+
+def detect(method: "Rcnn | Dense", photos: dict[str, Path], options: Options) -> "dict[str, Detected]":
     """Return the detections by photo, in its own pixels; write a picture of each."""
+    from src.prediction.tables import Detected
+
     detections: dict[str, Detected] = {}
     taken = set(photos.values())
     for image_id, image in readable(photos):
         record = located(method, image, Path(image_id).name, options.max_side)
         detections[image_id] = Detected(photos[image_id].name, image.shape[:2], record)
-        shown = draw_detections(image, above(record, threshold(method, options)), method.classes)
+        shown = draw_detections(image, above(record, options.show_above), method.classes)
         write_picture(options.out / options.name / f"{image_id}.jpg", shown, taken)
     return detections
 
 
-def classify(method: Classifier, photos: dict[str, Path], options: Options) -> dict[str, np.ndarray]:
+def classify(method: "Classifier", photos: dict[str, Path], options: Options) -> dict[str, np.ndarray]:
     """Return the probabilities of the classes [C] by photo; write a picture of each."""
     probabilities: dict[str, np.ndarray] = {}
     taken = set(photos.values())
@@ -110,8 +133,10 @@ def classify(method: Classifier, photos: dict[str, Path], options: Options) -> d
     return probabilities
 
 
-def watch(method: Rcnn | Dense, name: str, source: Path | int, options: Options) -> dict[str, Detected]:
+def watch(method: "Rcnn | Dense", name: str, source: Path | int, options: Options) -> "dict[str, Detected]":
     """Return the detections by frame; write `out/<method>/<name>.mp4`. Ctrl-C ends it, and keeps the frames so far."""
+    from src.prediction.tables import Detected
+
     out = options.out / options.name / f"{name}.mp4"
     if isinstance(source, Path) and out.resolve() == source:
         raise InputError(f"{out} is the video itself: choose another folder with --out")
@@ -122,7 +147,7 @@ def watch(method: Rcnn | Dense, name: str, source: Path | int, options: Options)
             for image_id, image in frames:
                 record = located(method, image, image_id, options.max_side)
                 detections[image_id] = Detected(image_id, image.shape[:2], record)
-                video.add(draw_detections(image, above(record, threshold(method, options)), method.classes))
+                video.add(draw_detections(image, above(record, options.show_above), method.classes))
                 bar.update()
                 if len(detections) == options.frames:
                     break
@@ -134,18 +159,11 @@ def watch(method: Rcnn | Dense, name: str, source: Path | int, options: Options)
     return detections
 
 
-def located(method: Rcnn | Dense, image: np.ndarray, image_id: str, max_side: int) -> Record:
+def located(method: "Rcnn | Dense", image: np.ndarray, image_id: str, max_side: int) -> Record:
     """Return the detections in an image, in its own pixels; a large image is shrunk for the method."""
     shrunk = shrink(image, max_side)
     record = method.detect(shrunk, image_id)
     return {**record, "boxes": enlarge(record["boxes"], shrunk.shape[:2], image.shape[:2])}
-
-
-def threshold(method: Rcnn | Dense, options: Options) -> float:
-    """Return the score above which pictures show a detection."""
-    if options.show_above is not None:
-        return options.show_above
-    return SHOW_ABOVE_RCNN if isinstance(method, Rcnn) else SHOW_ABOVE
 
 
 def readable(photos: dict[str, Path]) -> Iterator[tuple[str, np.ndarray]]:

@@ -23,6 +23,9 @@ def main() -> None:
     """Print `-S key=value` for every key of the profiles that the command line names."""
     known = sorted(path.stem for path in PROFILES.glob("*.yaml"))
     names = sys.argv[1:]
+    if {"-h", "--help"} & set(names):
+        print(f"{__doc__}\nProfiles: {', '.join(known)}")
+        return
     if not names or not set(names) <= set(known):
         sys.exit(f"usage: python -m commands.profile NAME [NAME ...], where NAME is one of: {', '.join(known)}")
     print(" ".join(flags([PROFILES / f"{name}.yaml" for name in names], Path("params.yaml"))))

@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 
 from src.evaluation.headline import Headline, Metrics, of
+from stages.command import command
 
 METRICS = Path("metrics")
 SUMMARY = "summary"
 
 
-def main() -> None:
+def run() -> None:
     """Print the table."""
     print(table(read(METRICS)))
 
@@ -52,4 +53,4 @@ def _number(value: float | None) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command(run)

@@ -3,7 +3,8 @@
     python -m commands.timed_repro [arguments of dvc repro]
 
 The pipeline's own report has no times, because it must be the same for the same inputs. This report is a file beside
-it, outside git and DVC. A stage that was up to date keeps the time of its last run here.
+it, outside git and DVC. A stage that was up to date keeps the time of its last run here. While DVC runs, a line per
+stage says which of how many it is, and how long the rest may take by these times.
 """
 
 import os
@@ -11,25 +12,33 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
 from ruamel.yaml import YAML
 
+from src.errors import InputError
 from src.files.storage import write_csv
-from src.report.sizes import read_times
 
 TIMES = Path("report/times.csv")
 REPORT = Path("report/with_times.html")
 BEGIN = re.compile(r"Running stage '([^']+)'")
+PASSED = re.compile(r"Stage '([^']+)' (didn't change|is cached)")
 END = re.compile(r"(Updating|Generating) lock file|Stage '[^']+' (didn't change|is cached)")
 
 
 def main() -> None:
     """Run DVC, then write `report/times.csv` and `report/with_times.html`; if DVC fails, exit with its status."""
-    durations, code = timed(["dvc", "repro", *sys.argv[1:]])
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
+
+    import pandas as pd  # here, not above: --help does not wait for it
+
+    from src.report.sizes import read_times
+
     known = read_times(TIMES) if TIMES.exists() else {}
+    durations, code = timed(["dvc", "repro", *sys.argv[1:]], Progress(stage_names(), known))
     table = pd.DataFrame(list({**known, **durations}.items()), columns=["stage", "seconds"])
     write_csv(TIMES, table)
     if code:
@@ -37,14 +46,74 @@ def main() -> None:
     subprocess.run([sys.executable, *with_times(Path("dvc.yaml"))], check=True)
 
 
-def timed(command: list[str]) -> tuple[dict[str, float], int]:
-    """Run a command that prints what `dvc repro` prints, and show it; return seconds by stage, and the exit status."""
+class Progress:
+    """The place of each line of `dvc repro` in the pipeline."""
+
+    def __init__(self, stages: Sequence[str], seconds: Mapping[str, float]) -> None:
+        """Begin before the first stage.
+
+        Args:
+            stages: names of all stages; if it is empty, nothing is said.
+            seconds: of the last run of each stage; stages may lack.
+        """
+        self.left, self.total, self.seconds = dict.fromkeys(stages), len(stages), seconds
+
+    def __call__(self, line: str) -> str:
+        """Return the sentence for a line that begins a stage, and an empty text for all other lines.
+
+        The time left is that of all stages that DVC has not named yet, as if each had to run: it is the most that the
+        rest takes, and less if stages are up to date.
+
+        >>> progress = Progress(["check", "propose", "report"], {"propose": 100.0, "report": 20.0})
+        >>> progress("Stage 'check' didn't change, skipping"), progress("Running stage 'propose':")
+        ('', 'stage 2 of 3, propose; at most about 2 min left')
+        """
+        if passed := PASSED.match(line):
+            self.left.pop(passed[1], None)
+        if not (started := BEGIN.match(line)) or started[1] not in self.left:
+            return ""
+        place = f"stage {self.total - len(self.left) + 1} of {self.total}, {started[1]}"
+        known = [self.seconds[name] for name in self.left if name in self.seconds]
+        unknown = len(self.left) - len(known)
+        del self.left[started[1]]
+        if not known:
+            return place
+        without = f", without {unknown} of the stages, which never ran here" if unknown else ""
+        return f"{place}; at most about {_words(sum(known))} left{without}"
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+
+
+def stage_names() -> list[str]:
+    """Return the names of the pipeline's stages; none if its parameters lack one, because DVC itself says so."""
+    from src.report.stages import read_pipeline
+
+    try:
+        return [stage.name for stage in read_pipeline(Path("dvc.yaml"), Path("params.yaml"))]
+    except InputError:
+        return []
+
+
+def timed(command: list[str], progress: Callable[[str], str] = lambda line: "") -> tuple[dict[str, float], int]:
+    """Run a command that prints what `dvc repro` prints, and show it; return seconds by stage, and the exit status.
+
+    `progress` returns a text to print after a line, or an empty one.
+    """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # otherwise lines would come late, when a buffer is full
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        lines = ((print(line, end="", flush=True), time.monotonic(), line) for line in process.stdout)
-        durations = seconds((when, line) for _, when, line in lines)
+        durations = seconds(_shown(process.stdout, progress))
     return durations, process.returncode
+
+
+def _shown(lines: Iterable[str], progress: Callable[[str], str]) -> Iterator[tuple[float, str]]:
+    for line in lines:
+        print(line, end="", flush=True)
+        if text := progress(line):
+            print(text, flush=True)
+        yield time.monotonic(), line
 
 
 def seconds(lines: Iterable[tuple[float, str]]) -> dict[str, float]:

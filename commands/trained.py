@@ -1,21 +1,27 @@
-"""The trained models by name: their files, as dvc.yaml places them, and the stages that make them."""
+"""The trained models by name: their files, as dvc.yaml places them, and the stages that make them.
+
+The functions import torch, and the modules do not: a command prints its help, or refuses a name, without it.
+"""
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from src.errors import InputError
 from src.params import Sections, Seed
-from src.prediction.classifier import Classifier
-from src.prediction.dense import Dense
-from src.prediction.rcnn import Propose, Rcnn
 from src.proposals import selective_search
 from src.rcnn.detect import DetectRcnn
 from src.rcnn.features import Features
 from src.rcnn.warp import Warp
+
+if TYPE_CHECKING:
+    import torch
+
+    from src.prediction.classifier import Classifier
+    from src.prediction.dense import Dense
+    from src.prediction.rcnn import Propose, Rcnn
 
 MODELS = Path("models")
 RCNN = "rcnn"
@@ -36,6 +42,11 @@ class Params(Sections):
         """Return the methods: R-CNN, every section of `detectors` and every section of `classifiers`."""
         return [RCNN, *self.detectors, *self.classifiers]
 
+    def check(self, name: str) -> None:
+        """Refuse a name of no method with an `InputError` that lists the known ones."""
+        if name not in self.names():
+            raise InputError(f"there is no trained method {name!r}; params.yaml has {', '.join(self.names())}")
+
 
 def existing(path: Path, stage: str) -> Path:
     """Return the path of a stage's output; a missing file is an `InputError` that names the stage that makes it."""
@@ -44,25 +55,33 @@ def existing(path: Path, stage: str) -> Path:
     return path
 
 
-def load(params: Params, name: str, device: torch.device) -> Rcnn | Dense | Classifier:
+def load(params: Params, name: str, device: "torch.device") -> "Rcnn | Dense | Classifier":
     """Load a method with its trained weights; an unknown name is an `InputError` that lists the known ones."""
+    params.check(name)
     if name == RCNN:
         return rcnn(params, device)
     if name in params.detectors:
         return dense(params, name, device)
-    if name in params.classifiers:
-        model = existing(MODELS / f"{name}.safetensors", f"train_classifier@{name}")
-        return Classifier(params.classifiers, name, model, device)
-    raise InputError(f"there is no trained method {name!r}; params.yaml has {', '.join(params.names())}")
+    model = existing(MODELS / f"{name}.safetensors", f"train_classifier@{name}")
+
+    from src.prediction.classifier import Classifier
+
+    return Classifier(params.classifiers, name, model, device)
 
 
-def dense(params: Params, name: str, device: torch.device) -> Dense:
+def dense(params: Params, name: str, device: "torch.device") -> "Dense":
     """Load a dense detector."""
-    return Dense(params.detectors, name, existing(MODELS / f"{name}.safetensors", f"train_detector@{name}"), device)
+    model = existing(MODELS / f"{name}.safetensors", f"train_detector@{name}")
+
+    from src.prediction.dense import Dense
+
+    return Dense(params.detectors, name, model, device)
 
 
-def rcnn(params: Params, device: torch.device) -> Rcnn:
+def rcnn(params: Params, device: "torch.device") -> "Rcnn":
     """Load R-CNN, with the proposal method that `features.proposals` names."""
+    from src.prediction.rcnn import Rcnn
+
     return Rcnn(
         existing(MODELS / f"{RCNN}.safetensors", "finetune"),
         existing(MODELS / "svm.npz", "train_svm"),
@@ -76,7 +95,7 @@ def rcnn(params: Params, device: torch.device) -> Rcnn:
     )
 
 
-def proposer(params: Params, device: torch.device) -> Propose:
+def proposer(params: Params, device: "torch.device") -> "Propose":
     """Return the proposal method that `features.proposals` names: selective search, or a dense detector's boxes."""
     name = params.features.proposals
     if name == "selective_search":
@@ -91,5 +110,5 @@ def _search(params: Params, image: np.ndarray, image_id: str) -> np.ndarray:
     return selective_search.propose(image, **options, seed=params.seed, image_id=image_id)
 
 
-def _boxes(detector: Dense, image: np.ndarray, image_id: str) -> np.ndarray:
+def _boxes(detector: "Dense", image: np.ndarray, image_id: str) -> np.ndarray:
     return detector.detect(image, image_id)["boxes"]

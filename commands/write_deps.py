@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from stages.command import command
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("src", "stages", "commands")
 PLUGINS = ("classifiers", "detectors", "backbones", "datasets")  # folders whose files parameters choose
@@ -103,5 +105,10 @@ def _in_deps(lines: list[str]) -> bool:
     return last.endswith(" deps:")
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Write dvc.yaml."""
     write_deps(ROOT / "dvc.yaml")
+
+
+if __name__ == "__main__":
+    command(run)

@@ -20,7 +20,7 @@ from src.detection.running import class_agnostic
 from src.detection.training import VAL_MAP
 from src.errors import InputError
 from src.rcnn import network
-from src.rcnn.finetune import PRETRAINED
+from src.rcnn.finetune_settings import PRETRAINED
 from src.schema import Params
 from src.training.loop import LAST
 

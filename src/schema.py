@@ -17,7 +17,7 @@ from src.proposals.selective_search import SelectiveSearch
 from src.rcnn.bbox import TrainBbox
 from src.rcnn.detect import DetectRcnn
 from src.rcnn.features import Features
-from src.rcnn.finetune import Finetune
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.warp import Warp
 from src.splits import Splits

@@ -5,22 +5,29 @@ runs this stage first, whichever stage is asked for, and if it fails, DVC touche
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from src.checks import check
 from src.files.storage import atomic
 from src.files.versions import differences, installed
-from src.schema import Params
+from src.params import read_params
 from stages import arithmetic
-from stages.command import command
+from stages.command import PARAMS, command
 from stages.environment import computed_by, device, jobs, workers
 
+if TYPE_CHECKING:
+    from src.schema import Params
 
-def run(params: Params, *, metrics: Path, out: Path) -> None:
+
+def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
     """Raise an `InputError` for everything that would stop a later stage; else write `out`.
 
     `metrics` is the folder of the metrics files. It is no dependency: the stage only prints which of them were made
     with other versions of the libraries.
     """
+    from src.checks import check  # here, not above: all methods and torch, for which --help does not wait
+    from src.schema import Params
+
+    params = read_params(parameters, Params)
     check(params)
     with atomic(out) as path:
         path.write_text("passed\n")
@@ -29,7 +36,7 @@ def run(params: Params, *, metrics: Path, out: Path) -> None:
         print(sentence)
 
 
-def slow(params: Params) -> list[str]:
+def slow(params: "Params") -> list[str]:
     """Return a warning if features are described in a precision for which the pinned arithmetic has no instructions."""
     pinned = device() == "cpu" and arithmetic.mode() == arithmetic.PINNED
     if not pinned or params.features.precision != "bf16-mixed":

@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from src import plugins
-from src.detection.running import detect, start
 from src.files.boxed_images import BoxedImages
 from src.files.records import write_records
 from src.files.weights import read_tensors
@@ -26,6 +23,10 @@ class Params(Sections):
 
 def run(params: Params, *, detector: str, images: Path, weights: Path, model: Path, out: Path) -> None:
     """Write `detections.npz`, and `untrained.npz` with the detections of the same network before its training."""
+    import torch
+
+    from src.detection.running import detect, start
+
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids = data.ids(params.splits.test)

@@ -3,17 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from src import plugins
-from src.classification.batches import LabelledBatches
-from src.classification.running import BATCH_SIZE, TEST, predict, start
-from src.evaluation import classifier_metrics as evaluation
 from src.files.labelled_images import LabelledImages
 from src.files.storage import write_csv, write_json
 from src.files.weights import read_tensors
 from src.params import Sections
-from src.training.loading import Loader
 from stages.command import command
 from stages.environment import device, workers
 
@@ -28,6 +22,13 @@ def run(
     params: Params, *, classifier: str, images: Path, model: Path, out: Path, confusion: Path, predictions: Path
 ) -> None:
     """Write the figures, with the baseline of always predicting the most frequent class, and the two tables."""
+    import torch
+
+    from src.classification.batches import LabelledBatches
+    from src.classification.running import BATCH_SIZE, TEST, predict, start
+    from src.evaluation import classifier_metrics as evaluation
+    from src.training.loading import Loader
+
     data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
     ids, torch_device = data.ids(TEST), torch.device(device())
     net, _ = start(lambda: module.build(len(data.classes), section.model), {}, "", seed=0)

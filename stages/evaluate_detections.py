@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from src.evaluation.detector_metrics import measure
 from src.files.boxed_images import BoxedImages
 from src.files.storage import write_csv, write_json
 from src.params import Sections
@@ -21,6 +20,8 @@ def run(params: Params, *, images: Path, detections: Path, out: Path, curves: Pa
 
     The other files are variants of the same detector, for comparison; their names are part of the metrics' names.
     """
+    from src.evaluation.detector_metrics import measure
+
     data = BoxedImages(images)
     targets = {image_id: data.target(image_id) for image_id in data.ids(params.splits.test)}
     metrics, table = measure({path.stem: path for path in detections.glob("*.npz")}, targets, data.classes)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from src.evaluation.proposal_metrics import measure
 from src.evaluation.proposal_recall import Evaluate
 from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
@@ -21,6 +20,8 @@ class Params(Sections):
 
 def run(params: Params, *, images: Path, proposals: Path, out: Path, curves: Path, counts: Path) -> None:
     """Write the metrics, recall by IoU threshold (`curves`), and recall by number of proposals (`counts`)."""
+    from src.evaluation.proposal_metrics import measure
+
     data = BoxedImages(images)
     ids = data.ids(params.splits.test)
     targets = {image_id: data.target(image_id) for image_id in ids}

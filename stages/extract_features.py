@@ -2,15 +2,11 @@
 
 from pathlib import Path
 
-import torch
-
 from src.files.boxed_images import BoxedImages
 from src.files.records import write_records
 from src.files.storage import write_npz
 from src.files.weights import read_tensors
 from src.params import Sections
-from src.rcnn import network
-from src.rcnn.extract import extract
 from src.rcnn.features import Features, read_described, table_of, unit_scale
 from src.rcnn.warp import Warp
 from src.splits import Splits
@@ -30,6 +26,11 @@ class Params(Sections):
 
 def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path, regions: Path, scale: Path) -> None:
     """Write the features, the regions that they belong to, and the factors that scale their mean norm to 1."""
+    import torch
+
+    from src.rcnn import network
+    from src.rcnn.extract import extract
+
     data = BoxedImages(images)
     train = data.ids(params.splits.train)
     table = table_of(data, proposals, train, params.features)

@@ -8,12 +8,9 @@ from src.files.records import read_records
 from src.files.versions import made_by
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
-from src.rcnn.finetune import Finetune, RegionBatches
-from src.rcnn.training import start, train
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import Warp
 from src.splits import Splits
-from src.training.loop import Run
-from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
 from stages.environment import checkpoint, computed_by, fabric, workers
@@ -31,6 +28,11 @@ class Params(Sections):
 
 def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Path, metrics: Path, curve: Path) -> None:
     """Write the network's weights, the figures of the epoch that is kept, and those of every epoch."""
+    from src.rcnn.finetune import RegionBatches
+    from src.rcnn.training import start, train
+    from src.training.loop import Run
+    from src.training.outputs import write_training
+
     data, rules, settings = BoxedImages(images), params.finetune, params.finetune.train.over(params.train)
     tensors, facts = read_tensors(weights)
     model, fresh = start(rules, data.num_classes, tensors, params.seed)

@@ -7,17 +7,13 @@ The idea is from a tutorial (yangxue0827/RCNN), which begins with 17 kinds of fl
 from pathlib import Path
 
 from src.classification.params import Pretrain
-from src.classification.running import TRAIN, VALIDATION
-from src.classification.training import train
 from src.files.labelled_images import LabelledImages
 from src.files.storage import write_json
 from src.files.versions import made_by
 from src.files.weights import write_tensors
 from src.params import Sections, Seed
-from src.rcnn import pretraining
-from src.rcnn.finetune import PRETRAINED, Finetune
+from src.rcnn.finetune_settings import PRETRAINED, Finetune
 from src.rcnn.warp import Warp
-from src.training.loop import Run, kept_row
 from src.training.settings import Train
 from stages.command import command
 from stages.environment import checkpoint, computed_by, fabric, workers
@@ -35,6 +31,11 @@ class Params(Sections):
 
 def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
     """Write the network's weights except those of its last layer, and the figures of the epoch that is kept."""
+    from src.classification.running import TRAIN, VALIDATION
+    from src.classification.training import train
+    from src.rcnn import pretraining
+    from src.training.loop import Run, kept_row
+
     if params.finetune.weights != PRETRAINED:
         write_tensors(out, {}, {"source": "none"})
         write_json(metrics, {"epoch": 0})

@@ -3,19 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from src import plugins
-from src.detection.batches import DetectionBatches
-from src.detection.running import BATCH_SIZE, detect, measure, start
-from src.detection.sizes import size_of
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.files.storage import write_json
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.splits import Splits
-from src.training.loading import Loader
 from stages.command import command
 from stages.environment import device, workers
 
@@ -33,6 +27,13 @@ def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, 
 
     The figures are those of the test images: precision and recall of the anchors labelled as objects, and the accuracy.
     """
+    import torch
+
+    from src.detection.batches import DetectionBatches
+    from src.detection.running import BATCH_SIZE, detect, measure, start
+    from src.detection.sizes import size_of
+    from src.training.loading import Loader
+
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids, torch_device = data.ids(*params.splits.of_regions()), torch.device(device())

@@ -6,9 +6,6 @@ from typing import Any
 from src.files.boxed_images import BoxedImages
 from src.files.storage import atomic
 from src.params import Sections
-from src.report.inputs import Inputs
-from src.report.page import page
-from src.report.stages import read_pipeline
 from src.splits import Splits
 from stages.command import command
 
@@ -39,6 +36,10 @@ def run(
     `results` holds recorded runs on real photos. `times` is a table of seconds per stage. The pipeline gives none,
     because with it the page would differ between machines.
     """
+    from src.report.inputs import Inputs
+    from src.report.page import page
+    from src.report.stages import read_pipeline
+
     data = BoxedImages(images)
     inputs = Inputs(
         root=pipeline.parent,

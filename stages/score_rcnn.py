@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
-import torch
-
 from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
 from src.files.weights import read_tensors
 from src.params import Sections
-from src.rcnn import network
-from src.rcnn.extract import Result, extract
 from src.rcnn.features import Features, unlabelled
 from src.rcnn.score import Scorer
 from src.rcnn.warp import Warp
@@ -30,6 +26,11 @@ class Params(Sections):
 
 def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path, bbox: Path, out: Path) -> None:
     """Write the scores and the box corrections of each proposal and class; the features are not stored."""
+    import torch
+
+    from src.rcnn import network
+    from src.rcnn.extract import Result, extract
+
     data, layer = BoxedImages(images), params.features.layer
     proposed = read_records(proposals, data.ids(params.splits.test))
     tensors, facts = read_tensors(model)

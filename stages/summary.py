@@ -8,8 +8,6 @@ all classifiers are in one folder, and the accuracies are computed from them.
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from src.evaluation import headline
 from src.evaluation.headline import CLASSIFIER_KEY
 from src.files.storage import write_json
@@ -44,6 +42,8 @@ def run(params: Params, *, detections: list[str], proposals: list[str], predicti
 
 
 def _accuracy(table: Path) -> float:
+    import pandas as pd
+
     rows = pd.read_csv(table, dtype=str, keep_default_na=False)
     return float((rows["label"] == rows["predicted"]).mean())
 

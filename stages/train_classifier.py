@@ -4,15 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from src import plugins
-from src.classification.running import TRAIN, VALIDATION, start
-from src.classification.training import train
 from src.files.labelled_images import LabelledImages
 from src.files.versions import made_by
 from src.files.weights import read_tensors
-from src.networks import starting_weights
 from src.params import Sections, Seed
-from src.training.loop import Run
-from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
 from stages.environment import checkpoint, computed_by, fabric, workers
@@ -28,6 +23,12 @@ class Params(Sections):
 
 def run(params: Params, *, classifier: str, images: Path, weights: Path, out: Path, metrics: Path, curve: Path) -> None:
     """Write the network's weights, the figures of the epoch that is kept, and those of every epoch."""
+    from src.classification.running import TRAIN, VALIDATION, start
+    from src.classification.training import train
+    from src.networks import starting_weights
+    from src.training.loop import Run
+    from src.training.outputs import write_training
+
     data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
     settings: Train = section.train.over(params.train)
     tensors, facts = read_tensors(weights)

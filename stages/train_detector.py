@@ -4,15 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from src import plugins
-from src.detection.running import start
-from src.detection.training import VAL_MAP, train
 from src.files.boxed_images import BoxedImages
 from src.files.versions import made_by
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.splits import Splits
-from src.training.loop import Run
-from src.training.outputs import write_training
 from src.training.settings import Train
 from stages.command import command
 from stages.environment import checkpoint, computed_by, fabric, workers
@@ -29,6 +25,11 @@ class Params(Sections):
 
 def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path, metrics: Path, curve: Path) -> None:
     """Write the network's weights, the figures of the epoch that is kept, and those of every epoch."""
+    from src.detection.running import start
+    from src.detection.training import VAL_MAP, train
+    from src.training.loop import Run
+    from src.training.outputs import write_training
+
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     settings: Train = section.train.over(params.train)
     tensors, facts = read_tensors(weights)

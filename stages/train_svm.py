@@ -11,7 +11,6 @@ from src.params import Sections, Seed
 from src.rcnn.features import Features, read_described
 from src.rcnn.mining import Round, TrainSvm, candidates, check_candidates, mine, solver_of
 from src.rcnn.planes import Plane
-from src.rcnn.rounds import summary, table
 from src.splits import Splits
 from stages.command import command
 from stages.environment import jobs
@@ -30,6 +29,8 @@ def run(
     params: Params, *, images: Path, features: Path, regions: Path, scale: Path, out: Path, metrics: Path, rounds: Path
 ) -> None:
     """Write the planes of all classes, and the figures of each round of mining."""
+    from src.rcnn.rounds import summary, table
+
     data, rules = BoxedImages(images), params.train_svm
     train = data.ids(params.splits.train)
     vectors, records = read_described(features, regions, train)

@@ -14,7 +14,8 @@ from src.detection.batches import DetectionBatches
 from src.detection.sizes import Size
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
-from src.rcnn.finetune import Finetune, RegionBatches
+from src.rcnn.finetune import RegionBatches
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import Warp
 from src.training.loading import Loader
 from tests.labelled import INPUT, PLAIN, digits

@@ -1,9 +1,10 @@
 """The limits of a model: sentences that follow from its data, its parameters and its figures."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from src.detection.sizes import Size
+if TYPE_CHECKING:
+    from src.detection.sizes import Size  # its module imports torch
 
 FEW = 1000  # images; with fewer, the standard error of an accuracy of 0.9 is about 0.01 or more
 
@@ -31,7 +32,7 @@ def of_data(source: str, test_images: int, *, same_people: bool = False) -> list
     return sentences
 
 
-def of_detector(classes: Sequence[str], size: Size | None, ap: Mapping[str, float]) -> list[str]:
+def of_detector(classes: Sequence[str], size: "Size | None", ap: Mapping[str, float]) -> list[str]:
     """List the limits of a detector.
 
     Args:

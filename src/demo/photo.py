@@ -1,14 +1,16 @@
 """The photo on the page: a visitor's upload within size limits, or an image of a data set."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from src.demo.figures import data_url
-from src.demo.panels import Look
 from src.errors import InputError
 from src.prediction.photos import decode, shrink
+
+if TYPE_CHECKING:
+    from src.demo.panels import Look  # its module imports torch
 
 MAX_BYTES = 20_000_000
 MAX_UPLOAD = 100_000_000  # bytes that the server accepts at all; for more, gradio only shows "Error"

@@ -1,18 +1,20 @@
 """Photos of a user: their files are found, decoded upright, and shrunk to a size that the methods process quickly."""
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from src.errors import InputError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000  # a larger image takes gigabytes of memory before there is any result
+BROKEN = "this is not a readable image: its header is valid, but its content cannot be decoded"
 
 
 def find(inputs: Sequence[Path]) -> dict[str, Path]:
@@ -38,6 +40,17 @@ def find(inputs: Sequence[Path]) -> dict[str, Path]:
     return photos
 
 
+def passed_over(inputs: Sequence[Path]) -> dict[str, int]:
+    """Count the files that `find` ignores in folders, by suffix in lower case; a file without a suffix has "".
+
+    Hidden files and folders, whose names begin with a dot, do not count. No folder gives an empty dictionary.
+    """
+    below = ((given, path) for given in inputs if given.is_dir() for path in given.rglob("*") if path.is_file())
+    shown = (path for given, path in below if not any(part.startswith(".") for part in path.relative_to(given).parts))
+    suffixes = Counter(path.suffix.lower() for path in shown)
+    return {suffix: suffixes[suffix] for suffix in sorted(suffixes) if suffix not in SUFFIXES}
+
+
 def _files(given: Path) -> Iterator[tuple[Path, Path]]:
     if given.is_dir():
         for path in sorted(given.rglob("*")):
@@ -54,6 +67,7 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
     This function applies the EXIF rotation of a phone's photo, so that it is upright, as its owner sees it.
     `src.files.prepared.decode_image` ignores the rotation, because boxes of data sets refer to the stored pixels.
+    Transparent pixels are laid on white: the colours that lie below transparency are invisible, and often black.
 
     Raises:
         InputError: the bytes are not an image, its header is incomplete, or it has more than `max_pixels`. The size is
@@ -62,16 +76,29 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as header:  # OpenCV cannot read the header alone
             width, height = header.size
+            transparent = header.has_transparency_data
     except Image.DecompressionBombError:
         raise InputError(f"the image has more than {max_pixels / 1e6:.0f} million pixels") from None
     except Exception:  # for broken files, Pillow raises OSError, ValueError, SyntaxError and others
         raise InputError("this is not a readable image; use JPEG, PNG, WebP, TIFF or BMP") from None
     if width * height > max_pixels:
         raise InputError(f"the image has {width} x {height} pixels; at most {max_pixels / 1e6:.0f} million are allowed")
+    if transparent:
+        return _on_white(content)
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise InputError("this is not a readable image: its header is valid, but its content cannot be decoded")
+        raise InputError(BROKEN)
     return image
+
+
+def _on_white(content: bytes) -> np.ndarray:
+    """Decode an image with transparency into an upright RGB image on white paper, uint8 [H, W, 3]."""
+    try:
+        with Image.open(io.BytesIO(content)) as stored:
+            image = ImageOps.exif_transpose(stored).convert("RGBA")
+    except Exception:  # as in `decode`
+        raise InputError(BROKEN) from None
+    return np.array(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
 
 
 def shrink(image: np.ndarray, max_side: int) -> np.ndarray:

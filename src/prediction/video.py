@@ -10,7 +10,7 @@ import numpy as np
 
 from src.errors import InputError
 
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+SUFFIXES = (".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv")
 FPS = 25.0  # frames per second of the written video if the source does not state its own
 
 

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-import torch
 from pydantic import BeforeValidator, Field
 
-from src.boxes.geometry import encode
 from src.boxes.matching import best_match, without_difficult
 from src.boxes.target import Target
 from src.files.records import Record
@@ -44,6 +42,10 @@ def pairs(regions: Mapping[str, Record], targets: Mapping[str, Target], label: i
     A proposal is near if its IoU with an object is above `iou_thresh`. Ground-truth boxes are left out: their deltas
     are 0. The x delta of a mirrored region is negated. P may be 0.
     """
+    import torch  # here, not above: the stage prints its help and reads its parameters without it
+
+    from src.boxes.geometry import encode
+
     rows, deltas, images = [np.zeros(0, int)], [np.zeros((0, 4), np.float32)], [np.zeros(0, int)]
     start = 0
     for number, (image_id, record) in enumerate(regions.items()):

@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-import torch
-from torchvision.ops import nms
 
-from src.boxes.geometry import clip, decode
 from src.files.records import Record
 from src.params import Count, Fraction, Section
 from src.rcnn.score import Scores
@@ -30,6 +27,9 @@ def select(boxes: np.ndarray, scores: np.ndarray, settings: DetectRcnn) -> np.nd
     Returns:
         indices by descending score; may be empty.
     """
+    import torch  # here, not above: the stage prints its help and reads its parameters without it
+    from torchvision.ops import nms
+
     above = np.flatnonzero(scores > settings.score_thresh)
     kept = nms(torch.from_numpy(boxes[above]), torch.from_numpy(scores[above]), settings.nms_thresh).numpy()
     return above[kept[: settings.max_per_image]]
@@ -58,6 +58,10 @@ def detect(
     Returns:
         {boxes [K, 4], labels [K] from 1, scores [K]} by class, then by descending score; K may be 0.
     """
+    import torch  # as in `select`
+
+    from src.boxes.geometry import clip, decode
+
     all_boxes, all_labels, all_scores = [np.zeros((0, 4), np.float32)], [np.zeros(0, int)], [np.zeros(0)]
     for column in range(scores.shape[1]):
         kept = select(boxes, scores[:, column], settings)

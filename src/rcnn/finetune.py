@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import model_validator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -14,45 +13,9 @@ from src.boxes.matching import BACKGROUND, IGNORED, best_match, is_background, n
 from src.boxes.target import Target
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
-from src.params import Count, Fraction, NonNegative, Positive, Section
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import Warp, normalize, warp
 from src.training.epoch_batches import Kept
-from src.training.settings import TrainOverrides
-
-PRETRAINED = "pretrained"  # value of `weights` for the network of the stage pretrain_alexnet
-
-
-class Finetune(Section):
-    """The section `finetune`: the network that computes R-CNN's features, and its fine-tuning."""
-
-    backbone: str
-    weights: str
-    pool: Count | None
-    hidden: Count
-    dropout: Fraction
-    fg_fraction: Fraction
-    fg_iou_thresh: Fraction
-    bg_iou_min: Fraction
-    bg_iou_zero: bool
-    bg_min_area: NonNegative
-    include_gt: bool
-    only_images_with_objects: bool
-    flip: bool
-    train_convolutions: bool
-    new_layer_lr: Positive
-    train: TrainOverrides = TrainOverrides()
-
-    @model_validator(mode="after")
-    def _counted(self) -> "Finetune":
-        if self.train.batches_per_epoch is None:
-            raise ValueError("train.batches_per_epoch must be a number: batches of regions have no last one")
-        return self
-
-    @model_validator(mode="after")
-    def _taught(self) -> "Finetune":
-        if self.weights == "none" and not self.train_convolutions:
-            raise ValueError("train_convolutions: false leaves convolutions at random with weights: none; name weights")
-        return self
 
 
 def label_regions(boxes: np.ndarray, target: Target, rules: Finetune) -> np.ndarray:

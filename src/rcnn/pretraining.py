@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from src.classification.params import Input, Pretrain, Recipe
 from src.classification.running import start as start_classifier
 from src.rcnn import network
-from src.rcnn.finetune import Finetune
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import Warp
 
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from src.networks import starting_weights
 from src.rcnn import network
-from src.rcnn.finetune import Finetune, RegionBatches, region_loss
+from src.rcnn.finetune import RegionBatches, region_loss
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import normalize
 from src.training.loading import Batches
 from src.training.loop import Row, Run, fit

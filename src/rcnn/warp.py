@@ -7,16 +7,18 @@ N boxes, S the side of a crop.
 """
 
 from functools import lru_cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cv2
 import numpy as np
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from src.networks.imagenet import MEAN, STD
 from src.params import Section
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 MEAN_COLOUR = [round(255 * value) for value in MEAN]  # red, green, blue
 
@@ -90,7 +92,7 @@ def _stretch(image: np.ndarray, start: np.ndarray, scale: np.ndarray, size: tupl
     )
 
 
-def normalize(crops: Tensor) -> Tensor:
+def normalize(crops: "Tensor") -> "Tensor":
     """Normalise RGB bytes with ImageNet's mean and deviation, on their device.
 
     Args:
@@ -106,12 +108,14 @@ def normalize(crops: Tensor) -> Tensor:
 
 
 @lru_cache
-def _normalisation(width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _normalisation(width: int, device: "torch.device") -> "tuple[Tensor, Tensor]":
     """Return the factor and the offset of each value in a row of pixels, [3 * width], made once per device.
 
     A copy to a GPU for each batch would make Python wait for the batch before. Over the three channels alone, in place
     of a row of pixels, a CPU takes twice as long.
     """
+    import torch  # here, not above: a stage that reads its parameters or prints its help does not wait for it
+
     with torch.inference_mode(False):  # a tensor of the inference mode could not be used in a later training
         mean, std = (torch.tensor(values, device=device) for values in (MEAN, STD))
         return (1 / (255 * std)).repeat(width), (mean / std).repeat(width)

@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from commands import export
 from commands.export import main
 from commands.trained import Params, load
 from commands.write_deps import ROOT
@@ -92,7 +91,7 @@ def test_your_own_photos_and_torch_export(checkout: Path, tmp_path: Path, capsys
 
 
 def test_a_file_that_differs_is_not_written(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export.verify, "TOLERANCE", -1.0)
+    monkeypatch.setattr("src.export.verify.TOLERANCE", -1.0)
     with pytest.raises(SystemExit, match=r"^export: the exported network differs .*: no file was written$"):
         main(["rpn", "--format", "torch_export", "--out", str(tmp_path)])
     assert not list(tmp_path.iterdir())

@@ -87,3 +87,37 @@ def test_no_photo_is_written_over(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"rpn/b\.jpg is one of the photos"):
         main(["rpn", str(photos / "rpn/b.jpg"), "--out", str(photos)])
     assert (photos / "rpn/b.jpg").read_bytes() == before
+
+
+def test_the_last_line_counts_photos_and_boxes_and_names_the_picture(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    main(["ssd300", str(photos / "a.png"), "--out", str(out), "--show-above", "2"])
+    *_, last = capsys.readouterr().out.splitlines()
+    count = len(read(out / "ssd300.json"))
+    assert last == f"1 photo: 0 boxes above 2 ({count} in all) -> {out}/ssd300/a.jpg"
+    main(["mobilenet_v3", str(photos), "--out", str(out)])
+    assert capsys.readouterr().out.splitlines()[-1] == f"2 photos -> {out}/mobilenet_v3/"
+
+
+def test_files_that_are_passed_over_are_named_by_suffix(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("b.heic", "c.gif", "d.heic", "clip.3gp"):
+        (photos / name).touch()
+    main(["mobilenet_v3", str(photos), "--out", str(tmp_path / "out")])
+    assert "4 files in the folders were passed over (1 .3gp, 1 .gif, 2 .heic)" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="is a classifier, and takes photos"):
+        main(["mobilenet_v3", str(photos / "clip.3gp")])  # a video, not an image that does not decode
+
+
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_file_as_folder_of_the_results_is_refused_before_the_work(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str
+) -> None:
+    monkeypatch.setattr("commands.predict.load", None)  # no method is loaded
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(SystemExit, match=r"^predict: --out: .*taken is a file, and must be a folder"):
+        main(["ssd300", str(photos), "--out", f"{tmp_path}/taken{below}"])
+    assert (tmp_path / "taken").read_text() == "mine"

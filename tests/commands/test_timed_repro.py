@@ -2,7 +2,7 @@ import sys
 import time
 from pathlib import Path
 
-from commands.timed_repro import REPORT, TIMES, seconds, timed, with_times
+from commands.timed_repro import REPORT, TIMES, Progress, seconds, timed, with_times
 from commands.write_deps import ROOT
 
 
@@ -38,3 +38,20 @@ def test_the_report_with_times_is_another_file_and_otherwise_the_pipelines() -> 
     assert command[-4:] == ["--out", str(REPORT), "--times", str(TIMES)]
     assert "report/report.html" not in command
     assert Path("report") == REPORT.parent == TIMES.parent  # git ignores this folder
+
+
+def test_a_line_says_which_stage_of_how_many_runs_and_how_long_the_rest_takes() -> None:
+    progress = Progress(["check", "prepare@voc", "propose", "report"], {"prepare@voc": 30.4, "propose": 200.0})
+    assert progress("'data/raw/voc.dvc' didn't change, skipping\n") == ""
+    assert progress("Stage 'check' didn't change, skipping\n") == ""
+    assert progress("Running stage 'prepare@voc':\n") == (
+        "stage 2 of 4, prepare@voc; at most about 4 min left, without 1 of the stages, which never ran here"
+    )
+    assert progress("> python -m stages.prepare\n") == ""
+    assert progress("Stage 'propose' is cached - skipping run\n") == ""
+    assert progress("Running stage 'report':\n") == "stage 4 of 4, report"
+
+
+def test_the_line_on_progress_comes_after_the_line_of_dvc(capsys) -> None:
+    timed([sys.executable, "-c", "print(\"Running stage 'b':\")"], Progress(["a", "b"], {"a": 5.0, "b": 7.0}))
+    assert capsys.readouterr().out == "Running stage 'b':\nstage 1 of 2, b; at most about 12 s left\n"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from src.errors import InputError
 from src.files.prepared import decode_image
-from src.prediction.photos import decode, enlarge, find, shrink
+from src.prediction.photos import decode, enlarge, find, passed_over, shrink
 from tests.trained import encoded, scene
 
 
@@ -68,3 +68,36 @@ def test_shrinking_keeps_the_shape_and_boxes_come_back() -> None:
     boxes = np.array([[0, 0, 100, 60], [10, 20, 30, 40]], np.float32)
     np.testing.assert_array_equal(enlarge(boxes, (60, 100), (300, 500)), boxes * 5)
     assert enlarge(np.zeros((0, 4), np.float32), (60, 100), (300, 500)).shape == (0, 4)
+
+
+def test_files_that_are_passed_over_in_folders_are_counted_by_suffix(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.HEIC", "deep/c.heic", "clip.mp4", "notes", ".hidden", ".git/config", "deep/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert passed_over([tmp_path, tmp_path / "b.HEIC"]) == {"": 1, ".heic": 2, ".mp4": 1}
+    assert passed_over([tmp_path / "notes"]) == {}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_paper_is_white_and_ink_keeps_its_colour(mode: str) -> None:
+    picture, buffer = Image.new("RGBA", (8, 6), (0, 0, 0, 0)), io.BytesIO()
+    picture.paste((0, 0, 0, 255), (2, 2, 4, 4))
+    if mode == "P":
+        indexed = Image.new("P", picture.size, 0)
+        indexed.putpalette([0, 0, 0, 0, 0, 0])
+        indexed.paste(1, (2, 2, 4, 4))
+        indexed.save(buffer, "PNG", transparency=0)
+    else:
+        picture.convert(mode).save(buffer, "PNG")
+    image = decode(buffer.getvalue())
+    assert image.dtype == np.uint8
+    assert (image[2:4, 2:4] == 0).all()
+    assert (image.sum((1, 2)) > 0).all()
+    assert (image[0] == 255).all()
+
+
+def test_a_transparent_image_that_breaks_off_is_an_error() -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((60, 60), 90).convert("RGBA").save(buffer, "PNG")
+    with pytest.raises(InputError, match="cannot be decoded"):
+        decode(buffer.getvalue()[:500])

@@ -11,7 +11,7 @@ from torch import nn
 from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
 from src.files.records import Record
-from src.rcnn.finetune import Finetune
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.mining import TrainSvm
 from src.rcnn.solvers import Sgd
 from src.training.settings import TrainOverrides

@@ -12,7 +12,8 @@ from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.params import validated
-from src.rcnn.finetune import Finetune, RegionBatches, label_regions, region_loss
+from src.rcnn.finetune import RegionBatches, label_regions, region_loss
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import Warp, normalize, warp
 
 IDS = ["empty", "two_classes", "difficult"]
