@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from commands.write_deps import ROOT
-from src.schema import Params
+from stages.command import command
 
 PAGE = Path("docs/parameters.md")
 PAIRED = ("data", "detectors", "classifiers")  # sections with a part per plug-in, which gets a table of its own
@@ -51,6 +51,8 @@ def page(parameters: str, pipeline: Mapping[str, Any]) -> str:
     """
     content = YAML(typ="safe").load(parameters)
     notes = comments(parameters)
+    from src.schema import Params  # here, not above: all methods and torch, for which --help does not wait
+
     schema = Params.model_json_schema()
     readers = tracked(pipeline, content)
     tables: dict[str, list[Row]] = {}
@@ -235,5 +237,10 @@ def current() -> str:
     return page((ROOT / "params.yaml").read_text(), pipeline)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Write docs/parameters.md."""
     (ROOT / PAGE).write_text(current())
+
+
+if __name__ == "__main__":
+    command(run)

@@ -12,8 +12,6 @@ from src.files.boxed_images import BoxedImages
 from src.files.storage import atomic
 from src.params import Sections
 from src.pictures.run import METHODS, Run
-from src.pictures.scene import scene
-from src.pictures.terms import pictures
 from src.rcnn.detect import DetectRcnn
 from src.splits import Splits
 from stages.command import command
@@ -40,6 +38,9 @@ def run(
     out: Annotated[Path, "folder of the pictures"] = Path("docs/pictures"),
 ) -> None:
     """Draw all pictures; an `InputError` names the first output that is missing."""
+    from src.pictures.scene import scene
+    from src.pictures.terms import pictures
+
     needed = [IMAGES, PROPOSALS, SCORES, *(DETECTIONS / f"{name}/detections.npz" for name in METHODS)]
     for path in [*needed, DETECTIONS / "rcnn/no_bbox.npz"]:
         if not (root / path).exists():

@@ -24,19 +24,14 @@ def run(
     """Write the figures, with the baseline of always predicting the most frequent class, and the two tables."""
     import torch
 
-    from src.classification.batches import LabelledBatches
-    from src.classification.running import BATCH_SIZE, TEST, predict, start
+    from src.classification.running import TEST, predict_once, start
     from src.evaluation import classifier_metrics as evaluation
-    from src.training.loading import Loader
 
     data, (module, section) = LabelledImages(images), plugins.section("classifiers", params.classifiers, classifier)
-    ids, torch_device = data.ids(TEST), torch.device(device())
+    ids = data.ids(TEST)
     net, _ = start(lambda: module.build(len(data.classes), section.model), {}, "", seed=0)
     net.load_state_dict(read_tensors(model)[0])
-    batches = LabelledBatches(data, ids, section.input, batch_size=BATCH_SIZE)
-    batches.keep_none()
-    loader = Loader(batches, workers(), torch_device)
-    labels, scores = predict(net.to(torch_device).eval(), loader, flip=section.predict.flip)
+    labels, scores = predict_once(net, data, ids, section, torch.device(device()), workers())
     metrics = evaluation.measure(ids, labels, scores, data.classes)
     table = evaluation.predictions(ids, labels, scores, data.classes)
     write_json(out, metrics)

@@ -3,13 +3,15 @@
 N images of a split, C classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from src.classification.batches import LabelledBatches
+from src.files.labelled_images import LabelledImages
 from src.networks import starting_weights
 from src.training.loading import Loader
 
@@ -45,6 +47,29 @@ def predict(net: nn.Module, loader: Loader, *, flip: bool = False) -> tuple[np.n
         labels.append(batch["labels"].cpu().numpy())
         scores.append(probabilities(net, batch["images"], flip=flip))
     return np.concatenate(labels), np.concatenate(scores)
+
+
+def predict_once(
+    net: nn.Module,
+    data: LabelledImages,
+    image_ids: Sequence[str],
+    section: Any,
+    device: torch.device,
+    workers: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `predict` returns for images that are needed once: they are decoded, described and let go of.
+
+    Args:
+        net: the network; it is moved to the device.
+        data: the images.
+        image_ids: N of them.
+        section: the classifier's parameters: `input`, and `predict.flip`.
+        device: the device of the network.
+        workers: processes that prepare the images; 0: this process prepares them itself.
+    """
+    batches = LabelledBatches(data, image_ids, section.input, batch_size=BATCH_SIZE)
+    batches.keep_none()
+    return predict(net.to(device).eval(), Loader(batches, workers, device), flip=section.predict.flip)
 
 
 @torch.inference_mode()

@@ -8,9 +8,10 @@ from commands.write_deps import ROOT
 from src.errors import InputError
 from src.files.prepared import decode_image
 from src.params import read_params
+from src.pictures import terms
 from tests.pictures.toy import write_run
 
-NAMES = {"scene", *pictures.pictures(None)}  # type: ignore[arg-type]
+NAMES = {"scene", *terms.pictures(None)}  # type: ignore[arg-type]
 
 
 def draw(root: Path, out: Path) -> dict[str, bytes]:
