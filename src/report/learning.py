@@ -12,8 +12,8 @@ MAIN = ("loss", "accuracy", "recall", "precision")  # always shown; the others a
 LEAST = 2  # charts shown, so that they fill the page
 BELOW = (
     "The accuracy is below that of always answering background ({accuracy:.4f} to {baseline:.4f}). This is no failure: "
-    "nearly all boxes are background, and a box that is taken for an object and is none costs accuracy, but only a "
-    "place in the ranking. Recall and precision say more."
+    "nearly all boxes are background, so a network that never finds an object is nearly always right. Recall and "
+    "precision say more."
 )
 
 
