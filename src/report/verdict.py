@@ -9,6 +9,7 @@ from src.evaluation.verdict import NORMAL_95
 from src.report.blocks import Block, Chart, Columns, Lead, Paragraph, Section, Table, number
 from src.report.charts import Bar, bar_chart
 from src.report.inputs import Inputs, title
+from src.report.speed import against_time
 
 MAP = "map_voc07"
 Figures = Mapping[str, Mapping[str, Any]]  # metrics by detector
@@ -33,7 +34,10 @@ ABOUT_COSTS = (
 
 
 def section(inputs: Inputs) -> Section:
-    """Show the sentence, a chart of mAP with its errors, and a table of costs; without detectors one sentence."""
+    """Show the sentence, a chart of mAP with its errors, and a table of costs; without detectors one sentence.
+
+    A page with times also has a chart of mAP against seconds per image.
+    """
     figures = inputs.figures("*.json")
     detectors = {name: figures[name] for name in inputs.named("plots/pr_*.csv")}
     classifiers = {name: figures[name] for name in inputs.named("plots/confusion_*.csv")}
@@ -43,7 +47,8 @@ def section(inputs: Inputs) -> Section:
         bars = [Bar(title(name), *score(detectors[name]), colours.index(name)) for name in rated]
         words = "; ".join(written(name, detectors[name]) for name in rated)
         chart = Chart(bar_chart("verdict", bars, "VOC07 mAP at IoU 0.5"), f"mAP of the detectors: {words}.", ERRORS)
-        blocks.append(Columns([[chart], [_costs(rated, inputs.costs), Paragraph(ABOUT_COSTS)]]))
+        speed = against_time(inputs, {name: score(detectors[name]) for name in rated})
+        blocks.append(Columns([[chart, *speed], [_costs(rated, inputs.costs), Paragraph(ABOUT_COSTS)]]))
     if classifiers:
         blocks.append(Paragraph(_classified(classifiers, inputs.classifiers)))
     return Section("Verdict", "verdict", blocks)
