@@ -1,6 +1,7 @@
 """The seconds that a detector takes per test image, for a page with times (docs/report.md)."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from src.files.records import read_records
 from src.report.blocks import Block, Chart, Grid, Paragraph
@@ -9,7 +10,8 @@ from src.report.inputs import Inputs, title
 from src.report.sizes import read_times
 from src.report.stages import Stage
 
-PER_IMAGE = ("data/proposals/", "data/scores/", "data/detections/")  # outputs with something for each image
+PROPOSALS = "proposals"
+PER_IMAGE = (PROPOSALS, "scores", "detections")  # folders of outputs with something for each image
 ABOUT = (
     "Seconds per image are those of the stages that lead from the images to the detections, with the start of each "
     "program, on the machine that made this page. Trainings are not among them."
@@ -53,7 +55,7 @@ def seconds_per_image(inputs: Inputs, detector: str) -> float | None:
     assert inputs.times is not None
     times = read_times(inputs.times)
     total = 0.0
-    for stage in stages_of(inputs, f"data/detections/{detector}"):
+    for stage in stages_of(inputs, f"detections/{detector}"):
         if stage.name not in times:
             return None
         total += times[stage.name] / _images(inputs, stage)
@@ -61,21 +63,24 @@ def seconds_per_image(inputs: Inputs, detector: str) -> float | None:
 
 
 def stages_of(inputs: Inputs, out: str) -> list[Stage]:
-    """List the stages that write an output and those that write what it needs for each image, each stage once."""
+    """List the stages that write an output and those that write what it needs for each image, each stage once.
+
+    `out` is the end of the output's path.
+    """
     return list({stage.name: stage for stage in _needed(inputs, out)}.values())
 
 
 def _needed(inputs: Inputs, out: str) -> Iterator[Stage]:
     for stage in inputs.stages:
-        if out in stage.outs:
+        if any(PurePosixPath(path).match(out) for path in stage.outs):
             yield stage
             for dep in stage.deps:
-                if dep.startswith(PER_IMAGE):
+                if PurePosixPath(dep).parent.name in PER_IMAGE:
                     yield from _needed(inputs, dep)
 
 
 def _images(inputs: Inputs, stage: Stage) -> int:
     """Count the images that a stage works on: those with proposals, or else the test images; at least 1."""
-    written = [out for out in stage.outs if out.startswith(PER_IMAGE[0])]
+    written = [out for out in stage.outs if PurePosixPath(out).parent.name == PROPOSALS]
     number = len(read_records(inputs.existing(written[0]))) if written else len(inputs.test_ids)
     return max(number, 1)
