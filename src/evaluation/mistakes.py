@@ -95,22 +95,30 @@ def _best_ranked(of_class: Outcomes, detections: Detections, targets: Targets, l
         record, target = detections[image_id], targets[image_id]
         box = record["boxes"][row]
         overlap = iou(box[None].astype(np.float64), target["boxes"].astype(np.float64))[0]
-        kind, gt = _kind(outcomes[place], overlap, target["labels"] == label)
+        found = kinds(outcomes[place][None], overlap[None], (target["labels"] == label)[None])
+        kind, gt = str(found[0][0]), int(found[1][0])
         share = 0.0 if gt == NO_OBJECT else float(overlap[gt])
         yield Finding(kind, image_id, label, box, float(record["scores"][row]), share, gt)
 
 
-def _kind(outcome: int, overlap: np.ndarray, own: np.ndarray) -> tuple[str, int]:
-    """Find kind and object of a detection from its IoU with each object [M] and a mask [M] of its own class."""
-    same, other = np.where(own, overlap, -1.0), np.where(own, -1.0, overlap)
-    if same.max(initial=-1.0) >= BG_IOU_THRESH:
-        gt = int(same.argmax())
-        if outcome == TRUE:
-            return CORRECT, gt
-        return (DUPLICATE if same[gt] >= FG_IOU_THRESH else LOCALISATION), gt
-    if other.max(initial=-1.0) >= BG_IOU_THRESH:
-        return CONFUSION, int(other.argmax())
-    return BACKGROUND, NO_OBJECT
+def kinds(outcomes: np.ndarray, overlap: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find kind and object of the detections of one image.
+
+    Args:
+        outcomes: [N], those of `voc_outcomes`, without ignored ones.
+        overlap: [N, M], the IoU of each detection with each object; M may be 0.
+        own: [N, M], True if detection and object have the same class.
+
+    Returns:
+        (kinds [N], as text; objects [N], an index into M or `NO_OBJECT`).
+    """
+    nothing = np.full((len(outcomes), 1), -1.0)  # a last column, so that an image without objects has one
+    same, other = (np.hstack([np.where(mask, overlap, -1.0), nothing]) for mask in (own, ~own))
+    near_same, near_other = (share.max(axis=1) >= BG_IOU_THRESH for share in (same, other))
+    gt = np.where(near_same, same.argmax(axis=1), np.where(near_other, other.argmax(axis=1), NO_OBJECT))
+    found = np.where(same.max(axis=1) >= FG_IOU_THRESH, DUPLICATE, LOCALISATION)
+    found = np.where(outcomes == TRUE, CORRECT, found)
+    return np.where(near_same, found, np.where(near_other, CONFUSION, BACKGROUND)), gt
 
 
 def _missed(examined: Sequence[Finding], targets: Targets) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """The blocks of a section of the report; `templates/page.html.j2` has one macro per block, with the name in `form`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +11,14 @@ class Paragraph:
 
     text: str
     form: ClassVar[str] = "paragraph"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The one sentence that a reader in a hurry should see, in large type."""
+
+    text: str
+    form: ClassVar[str] = "lead"
 
 
 @dataclass(frozen=True)
@@ -65,16 +73,39 @@ class Picture:
 
 @dataclass(frozen=True)
 class Grid:
-    """Charts or pictures side by side, as many per row as fit; `strip` keeps all in one row that scrolls."""
+    """Charts or pictures side by side, as many per row as fit; `strip` keeps all in one row that scrolls.
+
+    One, two or four charts have at most two in a row, so that they fill it.
+    """
 
     blocks: Sequence[Chart | Picture]
     label: str
     strip: bool = False
     form: ClassVar[str] = "grid"
 
+    def few(self) -> bool:
+        """Check that these are so few charts that two in a row fill the page best."""
+        return bool(self.blocks) and self.blocks[0].form == "chart" and len(self.blocks) in (1, 2, 4)
+
     def side(self) -> int:
         """Return the width of the widest picture, in pixels; 0 for charts, which fit any width."""
         return max((block.size[1] for block in self.blocks if isinstance(block, Picture)), default=0)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of blocks side by side, below each other on a narrow window."""
+
+    columns: Sequence[Sequence["Block"]]
+    form: ClassVar[str] = "columns"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Words with their explanations; each has the anchor `word-` and its place, counted from 1."""
+
+    meanings: Mapping[str, str]
+    form: ClassVar[str] = "terms"
 
 
 @dataclass(frozen=True)
@@ -86,7 +117,7 @@ class More:
     form: ClassVar[str] = "more"
 
 
-Block = Paragraph | Subheading | Table | Chart | Picture | Grid | More
+Block = Paragraph | Lead | Subheading | Table | Chart | Picture | Grid | Columns | Terms | More
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,15 @@ class Line(NamedTuple):
     style: int = 0  # index into STYLES; after the last one they start again
 
 
+class Bar(NamedTuple):
+    """One bar of a chart."""
+
+    label: str
+    value: float  # 0..1
+    error: float | None  # standard error; None if it is not known
+    colour: int = 0  # as of a line
+
+
 def line_chart(
     name: str,
     lines: Sequence[Line],
@@ -91,6 +100,35 @@ def line_chart(
             axes.set_ylim(y_limits)
         if len(lines) > 1:
             figure.legend(loc="outside lower center", ncols=2, handlelength=3.2)
+        return _svg(figure, name)
+
+
+def bar_chart(name: str, bars: Sequence[Bar], x_label: str, *, size: tuple[float, float] | None = None) -> str:
+    """Make an SVG element of horizontal bars for shares 0..1, the first one on top, with their errors and values.
+
+    Args:
+        name: of the chart, unique on the page.
+        bars: at least one.
+        x_label: with its unit.
+        size: inches; None for a height that grows with the number of bars.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update({**SETTINGS, "svg.hashsalt": name})
+        figure = Figure(figsize=size or (4.8, 0.9 + 0.45 * len(bars)), layout="constrained")
+        axes = figure.add_subplot()
+        for place, bar in enumerate(bars):
+            colour = COLOURS[bar.colour % len(COLOURS)]
+            axes.barh(place, bar.value, height=0.55, color=colour, alpha=0.5)
+            if bar.error is not None:
+                axes.errorbar(bar.value, place, xerr=bar.error, ecolor=INK, capsize=4, elinewidth=1.4)
+            words = f"{bar.value:.3f}" + ("" if bar.error is None else f" ± {bar.error:.3f}")
+            axes.text(bar.value + (bar.error or 0.0) + 0.02, place, words, va="center")
+        axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
+        axes.set(xlabel=x_label, xlim=(0, 1.3), xticks=np.linspace(0, 1, 6), ylim=(len(bars) - 0.5, -0.5))
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(left=False)
+        axes.set_axisbelow(True)
         return _svg(figure, name)
 
 

@@ -2,7 +2,7 @@
 
 from src.report.blocks import Block, Grid, Paragraph, Picture, Section
 from src.report.gallery import objects, picture
-from src.report.inputs import Inputs, title
+from src.report.inputs import RANDOM_ORDER, Inputs, title
 from src.report.pictures import PLAIN, TRUE, Drawn, with_boxes
 
 IMAGES = 3  # number of images, those with the most objects
@@ -12,8 +12,8 @@ PROPOSALS = 10  # number of proposals per image, the first ones
 def section(inputs: Inputs) -> Section:
     """Show a strip per image: the objects, each method's first proposals, each detector's best ranked detections."""
     text = (
-        f"Ground-truth boxes; the first {PROPOSALS} proposals of each method; the best ranked detections of each "
-        "detector."
+        f"Ground-truth boxes; {PROPOSALS} proposals of each method, the first ones if they have ranks; the best ranked "
+        "detections of each detector."
     )
     most = sorted(inputs.test_ids, key=lambda image_id: (-len(inputs.targets[image_id]["boxes"]), image_id))
     blocks: list[Block] = [Paragraph(text)]
@@ -40,6 +40,8 @@ def _proposals(inputs: Inputs, image_id: str) -> list[Picture]:
         boxes = records[image_id]["boxes"]
         drawn = [Drawn(box, PLAIN) for box in boxes[:PROPOSALS]]
         uri, size = with_boxes(inputs.images.image(image_id), drawn)
-        caption = f"{title(name)}: the first {len(drawn)} of {len(boxes)} proposals"
+        chosen = f"{len(drawn)} of {len(boxes)} proposals"
+        kind = f"any {chosen}, which have no ranks" if name in RANDOM_ORDER else f"the first {chosen}"
+        caption = f"{title(name)}: {kind}"
         pictures.append(Picture(uri, f"Test image {image_id}. {caption}.", caption, size))
     return pictures

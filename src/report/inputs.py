@@ -11,6 +11,7 @@ import pandas as pd
 
 from src.boxes.target import Target
 from src.errors import InputError
+from src.evaluation.costs import costs
 from src.evaluation.mistakes import Finding, findings
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
@@ -26,6 +27,7 @@ TITLES = {  # for readers; any other method has the name of its file
     "resnet50": "ResNet-50",
 }
 UNTRAINED = "_untrained"  # suffix for the state of a method before its training, a baseline
+RANDOM_ORDER = ("selective_search",)  # its proposals have no scores and no ranks
 MAIN = "detections.npz"  # in a detector's folder; the other files there are variants to compare with
 
 
@@ -96,6 +98,12 @@ class Inputs:
         """The outcomes of the detections, by detector."""
         classes = self.images.classes
         return {name: findings(records, self.targets, classes) for name, records in self.detections.items()}
+
+    @cached_property
+    def costs(self) -> dict[str, dict[str, float]]:
+        """The mAP that each kind of mistake costs, by detector."""
+        classes = self.images.classes
+        return {name: costs(records, self.targets, classes) for name, records in self.detections.items()}
 
     @cached_property
     def proposals(self) -> dict[str, dict[str, Record]]:

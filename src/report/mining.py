@@ -14,8 +14,8 @@ def section(inputs: Inputs) -> Section:
     """Show charts with one line per class, and the sums over the classes."""
     tables = [table for table in inputs.tables("rounds*.csv").values() if {ROUND, *SHOWN} <= set(table.columns)]
     text = (
-        "A round passes over all negatives, adds those that are too near, and fits the SVMs again each time enough are "
-        "new; the mining has converged if a round finds none."
+        "A round passes over all negatives, adds the hard negatives, which are too near, and fits the SVMs again each "
+        "time enough are new; the mining has converged if a round finds none."
     )
     blocks = [block for table in tables for block in (_charts(table), _sums(table))]
     return Section("Mining of hard negatives", "mining", [Paragraph(text), *blocks])

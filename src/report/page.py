@@ -14,11 +14,16 @@ from src.report import (
     proposals,
     results,
     sizes,
+    verdict,
+    words,
 )
 from src.report.inputs import Inputs
-from src.report.rendering import render, style
+from src.report.rendering import ENVIRONMENT, render, script, style
+from src.report.words import linked
 
+ENVIRONMENT.filters["linked"] = linked
 SECTIONS = [
+    verdict,
     results,
     dag,
     precision_recall,
@@ -29,10 +34,11 @@ SECTIONS = [
     gallery,
     comparison,
     sizes,
+    words,
 ]
 
 
 def page(inputs: Inputs) -> str:
     """Render the HTML page: the same text for the same inputs."""
     sections = [module.section(inputs) for module in SECTIONS]
-    return render("page.html.j2", sections=sections, style=style(), inputs=inputs)
+    return render("page.html.j2", sections=sections, style=style(), script=script(), inputs=inputs)

@@ -2,10 +2,14 @@
 
 import pandas as pd
 
-from src.report.blocks import Chart, Grid, Paragraph, Section
+from src.report.blocks import Block, Chart, Grid, Paragraph, Section
 from src.report.charts import SHARE, Line, line_chart
-from src.report.inputs import UNTRAINED, Inputs, title
+from src.report.inputs import RANDOM_ORDER, UNTRAINED, Inputs, title
 
+UNRANKED = (
+    "Not ranked: {names}. Its proposals are in random order, so its first 10 are any 10 of them, and its line over the "
+    "number of proposals shows how recall grows with more boxes, not how good a ranking is."
+)
 BY_COUNT = "plots/recall_by_count_*.csv"
 
 
@@ -25,7 +29,10 @@ def section(inputs: Inputs) -> Section:
         "Share of the test images' objects that a proposal covers. The sliding window has as many boxes as the method "
         "and does not look at the image: a method must be above its line."
     )
-    return Section("Region proposals", "proposals", [Paragraph(text), Grid([by_iou, by_count], "Recall of proposals")])
+    blocks: list[Block] = [Paragraph(text), Grid([by_iou, by_count], "Recall of proposals")]
+    if unranked := [title(name) for name in counts if name in RANDOM_ORDER]:
+        blocks.append(Paragraph(UNRANKED.format(names=", ".join(unranked))))
+    return Section("Region proposals", "proposals", blocks)
 
 
 def _chart(
@@ -35,11 +42,12 @@ def _chart(
     lines, ends = [], []
     for colour, (method, table) in enumerate(tables.items()):
         points = table[x].tolist()
-        lines.append(Line(title(method), points, table[recall].tolist(), colour))
+        unranked = ", random order" if method in RANDOM_ORDER and x == "proposals" else ""
+        lines.append(Line(f"{title(method)}{unranked}", points, table[recall].tolist(), colour))
         if not method.endswith(UNTRAINED):
             lines.append(Line("... sliding window", points, table[windows].tolist(), colour, 1))
         first, last = table.iloc[0], table.iloc[-1]
         ends.append(f"{title(method)} {first[recall]:.3f} at {first[x]:g} to {last[recall]:.3f} at {last[x]:g}")
-    svg = line_chart(name, lines, x_label, y_label, log_x=name == "recall-count", y_limits=SHARE, size=(4.2, 3.7))
+    svg = line_chart(name, lines, x_label, y_label, log_x=name == "recall-count", y_limits=SHARE, size=(4.7, 3.8))
     caption = f"{y_label[0].upper()}{y_label[1:]} against {x_label}"
     return Chart(svg, f"{caption}. {'; '.join(ends)}.", caption)

@@ -20,3 +20,8 @@ def render(name: str, **values: Any) -> str:
 def style() -> Markup:
     """Return the style sheet as markup, which is not escaped."""
     return Markup((FOLDER / "page.css").read_text())
+
+
+def script() -> Markup:
+    """Return the script that enlarges pictures as markup."""
+    return Markup((FOLDER / "page.js").read_text())

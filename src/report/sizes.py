@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.report.blocks import Paragraph, Section, Table
+from src.report.blocks import Columns, Paragraph, Section, Table
 from src.report.inputs import Inputs
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -30,7 +30,10 @@ def section(inputs: Inputs) -> Section:
     sums = [f"{sum(seconds.values()):.1f}"] if seconds else []
     rows.append(["all", None, readable(total), *sums])
     head = ["stage", "outputs", "size", *(["seconds"] if seconds else [])]
-    return Section("Sizes and times", "sizes", [Paragraph(WITH if seconds else WITHOUT), Table("Outputs", head, rows)])
+    half = (len(rows) + 1) // 2
+    tables = [Table("Outputs", head, rows[:half]), Table("Outputs, continued", head, rows[half:])]
+    text = Paragraph(WITH if seconds else WITHOUT)
+    return Section("Sizes and times", "sizes", [text, Columns([[table] for table in tables])])
 
 
 def read_times(path: Path) -> dict[str, float]:

@@ -87,14 +87,14 @@ def test_axe_finds_nothing(opened, width: int, scheme: str) -> None:
 def test_the_keyboard_reaches_links_tables_that_scroll_and_what_is_folded(opened) -> None:
     page = opened(390)
     reached = []
-    for _ in range(300):
+    for _ in range(600):
         page.keyboard.press("Tab")
         name = page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
         if name.startswith("<body") or (reached and name == reached[0]):
             break
         reached.append(name)
     assert "Skip to the content" in reached[0]
-    wanted = page.evaluate("document.querySelectorAll('nav a, .skip, summary').length")
+    wanted = page.evaluate("document.querySelectorAll('nav a, .skip, summary, .word, figure .enlarge').length")
     wanted += page.evaluate("[...document.querySelectorAll('.scroll')].filter(item => item.checkVisibility()).length")
     assert len(reached) == wanted
 
@@ -116,3 +116,39 @@ def test_the_skip_link_shows_when_it_has_the_focus(opened) -> None:
     box = page.locator(".skip").bounding_box()
     assert box is not None
     assert box["x"] >= 0
+
+
+def test_a_picture_enlarges_by_click_and_by_key_and_gives_the_focus_back(opened) -> None:
+    page = opened()
+    picture = page.locator(".enlarge").first
+    small = picture.locator("img").bounding_box()["width"]
+    picture.click()
+    large = page.locator("dialog img")
+    assert large.bounding_box()["width"] > 2 * small
+    assert large.get_attribute("alt") == picture.locator("img").get_attribute("alt")
+    assert page.locator("dialog figcaption").inner_text()
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+    assert page.evaluate("document.activeElement.className") == "enlarge"
+    page.keyboard.press("Enter")
+    assert large.is_visible()
+    page.get_by_role("button", name="Close").press("Enter")
+    assert not page.locator("dialog").is_visible()
+    assert page.said == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_an_enlarged_picture_fits_the_window(opened, width: int) -> None:
+    page = opened(width)
+    page.locator(".enlarge").last.click()
+    box = page.locator("dialog").bounding_box()
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+    assert 0 <= box["y"] <= box["y"] + box["height"] <= 900
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_verdict_and_its_chart_are_on_the_first_screen(opened, width: int) -> None:
+    page = opened(width)
+    for part in (".lead", "#verdict ~ .columns svg"):
+        box = page.locator(part).first.bounding_box()
+        assert box["y"] + box["height"] <= 900

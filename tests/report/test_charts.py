@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 
-from src.report.charts import COLOURS, Line, broken, line_chart
+from src.report.charts import COLOURS, Bar, Line, bar_chart, broken, line_chart
 
 LINES = [Line("one", [1, 2, 3], [0.1, 0.2, 0.3]), Line("two", [1, 2, 3], [0.3, float("nan"), 0.1], 1, 1)]
 
@@ -61,3 +61,18 @@ def test_lines_without_points_and_charts_without_lines() -> None:
 def test_missing_values_break_the_line() -> None:
     assert broken([1, None, float("nan")])[0] == 1
     assert all(value != value for value in broken([None, float("nan")]))
+
+
+def test_a_bar_is_as_long_as_its_value_and_says_it_with_its_error() -> None:
+    text = bar_chart("test", [Bar("one", 0.8, 0.01), Bar("two", 0.4, None, 1)], "mAP")
+    assert ">0.800 ± 0.010</text>" in text
+    assert ">0.400</text>" in text
+    corners = re.findall(r'<path d="M ([\d.]+) [\d.]+\s+L ([\d.]+) [^"]*" [^>]*style="fill: var\(--line-(\d)\)', text)
+    (start, end, first), (start_2, end_2, second) = ((float(a), float(b), colour) for a, b, colour in corners)
+    assert (first, second) == ("0", "1")
+    assert start == start_2
+    assert abs((end - start) / (end_2 - start_2) - 2) < 1e-3
+
+
+def test_bars_without_errors_and_with_none_of_their_length() -> None:
+    assert ">0.000</text>" in bar_chart("test", [Bar("nothing", 0.0, None)], "mAP")

@@ -17,6 +17,13 @@ def test_each_strip_is_one_image_through_every_method(inputs: Inputs) -> None:
         assert len({picture.size for picture in strip.blocks}) == 1
 
 
+def test_proposals_without_ranks_are_not_called_the_first(inputs: Inputs) -> None:
+    strip = next(block for block in section(inputs).blocks if isinstance(block, Grid))
+    words = {picture.caption.split(":")[0]: picture.caption for picture in strip.blocks}
+    assert "any" in words["selective search"]
+    assert "the first" in words["RPN"]
+
+
 def test_the_images_are_those_with_the_most_objects(inputs: Inputs) -> None:
     strips = [block for block in section(inputs).blocks if isinstance(block, Grid)]
     shown = [strip.label.split()[1] for strip in strips]

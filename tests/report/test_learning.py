@@ -26,3 +26,21 @@ def test_what_was_not_trained_says_so(inputs: Inputs, monkeypatch) -> None:
     monkeypatch.setattr(Inputs, "tables", lambda self, pattern: nothing)
     assert isinstance(section(inputs).blocks[-1], Paragraph)
     assert "Not trained" in section(inputs).blocks[-1].text
+
+
+def test_an_accuracy_that_ends_below_its_baseline_is_explained(inputs: Inputs, monkeypatch) -> None:
+    def words(accuracy: float) -> list[str]:
+        columns = {"val_accuracy": [0.1, accuracy], "val_accuracy_always_background": [0.5, 0.5]}
+        table = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], **columns})
+        monkeypatch.setattr(Inputs, "tables", lambda self, pattern: {"toy": table})
+        return [block.text for block in section(inputs).blocks[1:] if isinstance(block, Paragraph)]
+
+    assert words(0.6) == words(0.5) == []
+    assert "0.4000 to 0.5000" in words(0.4)[0]
+
+
+def test_one_main_chart_has_another_beside_it_but_not_the_learning_rate(inputs: Inputs, monkeypatch) -> None:
+    table = pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.0], "loss": [2.0, 1.0], "box_loss": [1.0, 0.5]})
+    monkeypatch.setattr(Inputs, "tables", lambda self, pattern: {"toy": table})
+    grid = next(block for block in section(inputs).blocks if isinstance(block, Grid))
+    assert [chart.caption for chart in grid.blocks] == ["toy: loss", "toy: box loss"]

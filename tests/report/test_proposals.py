@@ -1,11 +1,20 @@
+from collections.abc import Sequence
+
+import pytest
+
+from src.report.blocks import Chart, Grid, Paragraph, Picture
 from src.report.inputs import Inputs
 from src.report.proposals import section
 
 
+def charts(inputs: Inputs) -> Sequence[Chart | Picture]:
+    return next(block for block in section(inputs).blocks if isinstance(block, Grid)).blocks
+
+
 def test_recall_by_iou_and_by_number_for_every_method_and_the_windows(inputs: Inputs) -> None:
-    by_iou, by_count = section(inputs).blocks[-1].blocks
-    for chart in (by_iou, by_count):
-        for name in ("selective search", "RPN", "RPN before training"):
+    by_iou, by_count = charts(inputs)
+    for chart, first in ((by_iou, "selective search"), (by_count, "selective search, random order")):
+        for name in (first, "RPN", "RPN before training"):
             assert f">{name}</text>" in chart.svg
         assert chart.svg.count(">... sliding window</text>") == 2  # none for the untrained RPN, itself a baseline
     assert by_iou.caption == "Recall against IoU"
@@ -14,4 +23,13 @@ def test_recall_by_iou_and_by_number_for_every_method_and_the_windows(inputs: In
 
 def test_the_words_say_where_the_curves_begin_and_end(inputs: Inputs) -> None:
     table = inputs.tables("plots/recall_*.csv")["rpn"]
-    assert f"RPN {table['recall'].iloc[0]:.3f} at 0.5 to" in section(inputs).blocks[-1].blocks[0].alt
+    assert f"RPN {table['recall'].iloc[0]:.3f} at 0.5 to" in charts(inputs)[0].alt
+
+
+def test_a_random_order_is_said_and_only_where_there_is_one(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said() -> list[str]:
+        return [block.text for block in section(inputs).blocks if isinstance(block, Paragraph)]
+
+    assert said()[-1].startswith("Not ranked: selective search.")
+    monkeypatch.setattr("src.report.proposals.RANDOM_ORDER", ())
+    assert len(said()) == 1

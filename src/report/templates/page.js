@@ -1,0 +1,13 @@
+// Enlarge a picture: a click, or Enter on it, shows it in the dialog; Escape, the button or a click beside it closes.
+const dialog = document.getElementById("enlarged");
+document.addEventListener("click", event => {
+  const button = event.target.closest(".enlarge");
+  if (button) {
+    const figure = button.closest("figure");
+    const [image, caption] = [figure.querySelector("img"), figure.querySelector("figcaption")];
+    dialog.querySelector("figure").replaceChildren(image.cloneNode(), caption.cloneNode(true));
+    dialog.showModal();
+  } else if (event.target === dialog) {
+    dialog.close();
+  }
+});

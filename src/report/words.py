@@ -1,0 +1,58 @@
+"""The words that a reader may not know: a list at the end of the page, and links to it where a word comes first."""
+
+import re
+
+from markupsafe import Markup, escape
+
+from src.report.blocks import Section, Terms
+from src.report.inputs import Inputs
+
+WORDS = {
+    "IoU": "The area that two boxes share, divided by the area that they cover together: 0 apart, 1 if they are equal.",
+    "precision": "The share of the detections so far, by falling score, that are right.",
+    "recall": "The share of the objects that are found, or for proposals, that some box covers.",
+    "AP": "Average precision of a class: the mean precision over all recalls. 1 if every object comes before any "
+    "mistake.",
+    "mAP": "The mean of AP over the classes. A box is right from an IoU of 0.5 on.",
+    "VOC07": "The rule of Pascal VOC 2007: AP over the 11 recalls 0, 0.1, ..., 1. VOC12 takes every recall.",
+    "COCO": "The rule of the COCO challenge: the mean over IoU 0.50, 0.55, ..., 0.95, so it also rates how well boxes "
+    "fit.",
+    "standard error": "The spread of a figure over test images, if they were drawn again and again.",
+    "proposal": "A box that may hold an object of any class; R-CNN classifies proposals.",
+    "MABO": "Mean average best overlap: the IoU of the best proposal of each object, averaged per class, then over the "
+    "classes.",
+    "sliding window": "Boxes on a fixed grid that do not look at the image; a baseline for proposals.",
+    "hard negative": "Background that a classifier takes for an object, or nearly so. Mining looks for them.",
+    "SVM": "Support vector machine: a linear classifier; R-CNN has one per class.",
+    "box regression": "Four numbers that move and resize a box so that it fits the object better.",
+    "macro F1": "The balance of precision and recall of each class, averaged over the classes.",
+    "calibration error": "How far scores are from shares: 0 if 9 of 10 answers with a score of 0.9 are right.",
+    "epoch": "One pass of a training over all its images.",
+}
+ALSO = {"hard negatives": "hard negative", "proposals": "proposal", "SVMs": "SVM"}  # plurals
+ANCHORS = {word: f"word-{place}" for place, word in enumerate(WORDS, start=1)}
+FOUND = re.compile(r"\b(" + "|".join(sorted({*WORDS, *ALSO}, key=len, reverse=True)) + r")\b(?![^<]*>)")
+PLACES = re.compile(r"<(p|thead)\b.*?</\1>", re.DOTALL)
+
+
+def section(inputs: Inputs) -> Section:
+    """Show the list; it is the same for all inputs."""
+    return Section("Words", "words", [Terms({word: meaning for word, meaning in WORDS.items()})])
+
+
+def linked(body: str) -> Markup:
+    """Link the first use of each word, in the paragraphs and heads of tables of a section, to the list.
+
+    >>> linked("<p>recall and recall</p>").count("<a")
+    1
+    """
+    seen: set[str] = set()
+
+    def link(match: re.Match[str]) -> str:
+        word = ALSO.get(match[0], match[0])
+        if word in seen:
+            return match[0]
+        seen.add(word)
+        return f'<a class="word" href="#{ANCHORS[word]}" title="{escape(WORDS[word])}">{match[0]}</a>'
+
+    return Markup(PLACES.sub(lambda place: FOUND.sub(link, place[0]), body))
