@@ -90,7 +90,8 @@ def _dashed(objects: Sequence[tuple[str, np.ndarray]], longest: int) -> str:
         path = f'd="M{x1:.1f} {y1:.1f}H{x2:.1f}V{y2:.1f}H{x1:.1f}Z" fill="none" stroke-width="{longest / 220:.2f}"'
         dashes = f'stroke-dasharray="{longest / 50:.1f}"'
         groups.append(
-            f'<g><title>true: {escape(name)}</title><path {path} stroke="#fff"/><path {path} stroke="#000" {dashes}/></g>'
+            f"<g><title>true: {escape(name)}</title>"
+            f'<path {path} stroke="#fff"/><path {path} stroke="#000" {dashes}/></g>'
         )
     return f'<g class="truth">{"".join(groups)}</g>'
 

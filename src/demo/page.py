@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from src.demo.panels import ClassifierPanel, DensePanel, Panel, RcnnPanel
+from src.demo.panels import ClassifierPanel, Control, DensePanel, Panel, RcnnPanel
 from src.demo.photo import MAX_BYTES, Example, Photo, Visit, handed_in
 from src.demo.place import Place
 from src.errors import InputError
@@ -38,11 +38,19 @@ def _shown(place: Place, photo: Photo | None) -> Shown:
         gr.Markdown(f"## {place.title}")
         html = gr.HTML(place.fill(photo, *(item.value for item in controls)))
         with gr.Row(visible=bool(controls)):
-            sliders = [
-                gr.Slider(item.least, item.most, item.value, step=item.step, label=item.label, min_width=180)
-                for item in controls
-            ]
+            sliders = [_slider(item) for item in controls]
     return Shown(place, column, html, sliders)
+
+
+def _slider(item: Control) -> gr.Slider:
+    """Lay out a slider. A number typed beside it that is too large or too small counts as the nearest allowed one."""
+    slider = gr.Slider(item.least, item.most, item.value, step=item.step, label=item.label, min_width=180)
+
+    def within(payload: float | None) -> float:
+        return item.value if payload is None else min(max(payload, item.least), item.most)
+
+    slider.preprocess = within  # type: ignore[method-assign]  # gradio's own fails, and says so in the console alone
+    return slider
 
 
 def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: str) -> gr.Blocks:
@@ -54,7 +62,7 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: 
         note: text about the methods for the visitor; may be empty.
     """
     places = [Place(name, panel) for name, panel in panels.items()]
-    first = examples[0].photo() if examples else None
+    first = examples[0].photo(0) if examples else None
     for place in places if first else []:
         place.look(first)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, 60)) as page:
@@ -107,22 +115,21 @@ def _connect(
     sliders = [slider for method in methods for slider in method.sliders]
     results = [message, *(method.column for method in methods), *(method.html for method in methods)]
 
-    def uploaded(path: str, visit: Visit) -> tuple[Visit, str, None, Any]:
+    def uploaded(path: str, visit: Visit) -> tuple[Visit, str, None]:
         visit.photo, said = None, ""
         try:
             visit.photo = handed_in(Path(path))
         except InputError as error:
             said = _refusal(f"{Path(path).name}: {error}. Nothing is shown until you choose another photo.")
-        # None empties the drop zone for the next photo, and no test image stays selected.
-        return visit, said or _status(visit.photo, []), None, gr.update(selected_index=None)
+        return visit, said or _status(visit.photo, []), None  # None empties the drop zone for the next photo
 
     def picked(visit: Visit, event: gr.SelectData) -> tuple[Visit, str]:
-        visit.photo = examples[event.index].photo()
+        visit.photo = examples[event.index].photo(event.index)
         return visit, _status(visit.photo, [])
 
     last: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last"}
     events = [
-        file.upload(uploaded, [file, visit], [visit, message, file, gallery], **last),
+        file.upload(uploaded, [file, visit], [visit, message, file], **last),
         gallery.select(picked, visit, [visit, message], **last),
         chosen.change(lambda: None, None, None, **LIVE),
     ]
@@ -148,7 +155,14 @@ def _status(photo: Photo | None, places: Sequence[Place]) -> str:
     text = f"{photo.image_id}, processed at {width} x {height} pixels"
     if others := [place.title for place in places if not place.fits(photo)]:
         text += f"; not run: {', '.join(others)}, trained on images of another kind"
-    return f'<p role="status">{escape(text)}</p>'
+    return f'<p role="status">{escape(text)}</p>{_mark(photo.number)}'
+
+
+def _mark(number: int | None) -> str:
+    """Mark the test image that is shown. The gallery's own mark stays where it was when another photo is dropped."""
+    if number is None:
+        return ""
+    return f"<style>#examples .gallery-item:nth-child({number + 1}) button {{ outline: 4px solid #d55e00; }}</style>"
 
 
 def _refill(place: Place, visit: Visit, *values: float) -> str:

@@ -100,7 +100,7 @@ class DensePanel:
         return Look((outputs, image.shape[:2]), {"network": seconds})
 
     def views(self, look: Look, score_thresh: float, nms_thresh: float) -> list[View]:
-        """Return the picture at the sliders' values, with all boxes above the score, however many the pipeline keeps."""
+        """Return the picture at the sliders' values, with all boxes above the score, not the pipeline's number."""
         outputs, size = look.raw
         found = self.method.finish(outputs, size, nms_thresh=nms_thresh, max_per_image=ALL)
         return [View(self.caption, above(found, score_thresh), self.names, len(found["boxes"]))]

@@ -30,9 +30,11 @@ class Example(NamedTuple):
     data: str  # the data set's name
     objects: Objects = ()
 
-    def photo(self) -> "Photo":
-        """Return a new photo of the image, on which no method has run."""
-        return Photo(self.image, self.image_id, self.data, self.objects)
+    def photo(self, number: int) -> "Photo":
+        """Return a new photo of the image, on which no method has run; `number` is its place among the examples."""
+        photo = Photo(self.image, self.image_id, self.data, self.objects)
+        photo.number = number
+        return photo
 
 
 class Photo:
@@ -44,6 +46,7 @@ class Photo:
         self.size: tuple[int, int] = self.image.shape[:2]
         self.objects = [(name, enlarge(box[None], image.shape[:2], self.size)[0]) for name, box in objects]
         self.url = data_url(self.image)
+        self.number: int | None = None  # of the example, from 0
         self.looks: dict[str, Look] = {}
 
     def __deepcopy__(self, memo: Any) -> "Photo":
