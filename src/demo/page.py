@@ -63,8 +63,9 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: 
     """
     places = [Place(name, panel) for name, panel in panels.items()]
     first = examples[0].photo(0) if examples else None
-    for place in places if first else []:
-        place.look(first)
+    for place in places:
+        if first:
+            place.look(first)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, 60)) as page:
         gr.Markdown(f"{INTRODUCTION} {note}", elem_id="introduction")
         with gr.Row(elem_id="desk"):

@@ -55,7 +55,7 @@ class Photo:
 
 
 class Visit:
-    """What a visitor looks at. Work on a photo stops when the visitor has chosen another one."""
+    """Hold the photo that a visitor looks at. Work on it stops when the visitor has chosen another one."""
 
     def __init__(self, photo: Photo | None) -> None:
         self.photo = photo
