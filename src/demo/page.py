@@ -117,27 +117,29 @@ def _connect(
     results = [message, *(method.column for method in methods), *(method.html for method in methods)]
 
     def uploaded(path: str, visit: Visit) -> tuple[Visit, str, None]:
-        visit.photo, said = None, ""
+        visit.photo, visit.refusal = None, NONE
         try:
             visit.photo = handed_in(Path(path))
         except InputError as error:
-            said = _refusal(f"{Path(path).name}: {error}. Nothing is shown until you choose another photo.")
-        return visit, said or _status(visit.photo, []), None  # None empties the drop zone for the next photo
+            visit.refusal = _refusal(f"{Path(path).name}: {error}. Nothing is shown until you choose another photo.")
+        return (
+            visit,
+            visit.refusal if visit.photo is None else _status(visit.photo, []),
+            None,
+        )  # None empties the drop zone for the next photo
 
     def picked(visit: Visit, event: gr.SelectData) -> tuple[Visit, str]:
         visit.photo = examples[event.index].photo(event.index)
         return visit, _status(visit.photo, [])
 
-    last: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last"}
+    each: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}  # one after the other
     events = [
-        file.upload(uploaded, [file, visit], [visit, message, file], **last),
-        gallery.select(picked, visit, [visit, message], **last),
+        file.upload(uploaded, [file, visit], [visit, message, file], **each),
+        gallery.select(picked, visit, [visit, message], **each),
         chosen.change(lambda: None, None, None, **LIVE),
     ]
     for event in events:
-        event.then(
-            partial(_run, methods), [visit, chosen, message, *sliders], results, concurrency_limit=None, **PRIVATE
-        )
+        event.then(partial(_run, methods), [visit, chosen, *sliders], results, concurrency_limit=None, **each)
     for method in methods:
         fill = partial(_refill, method.place)
         for slider in method.sliders:
@@ -170,7 +172,7 @@ def _refill(place: Place, visit: Visit, *values: float) -> str:
     return place.fill(visit.photo, *values)
 
 
-def _run(methods: list[Shown], visit: Visit, chosen: list[str], said: str, *values: float) -> Iterator[list[Any]]:
+def _run(methods: list[Shown], visit: Visit, chosen: list[str], *values: float) -> Iterator[list[Any]]:
     """Run the chosen methods one after the other, and show the result of each as soon as it is ready.
 
     It ends without another word when the visitor has chosen another photo: no result appears under a wrong name.
@@ -179,7 +181,7 @@ def _run(methods: list[Shown], visit: Visit, chosen: list[str], said: str, *valu
 
     def contents() -> list[Any]:
         remaining = iter(values)
-        line = said if photo is None else _status(photo, places)
+        line = (visit.refusal or NONE) if photo is None else _status(photo, places)
         columns = [gr.update(visible=place.name in chosen and place.fits(photo)) for place in places]
         htmls = [method.place.fill(photo, *(next(remaining) for _ in method.sliders)) for method in methods]
         return [line, *columns, *htmls]

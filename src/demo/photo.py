@@ -59,6 +59,7 @@ class Visit:
 
     def __init__(self, photo: Photo | None) -> None:
         self.photo = photo
+        self.refusal = ""  # the reason why there is no photo, as HTML
 
 
 def handed_in(path: Path) -> Photo:
