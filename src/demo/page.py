@@ -122,24 +122,22 @@ def _connect(
             visit.photo = handed_in(Path(path))
         except InputError as error:
             visit.refusal = _refusal(f"{Path(path).name}: {error}. Nothing is shown until you choose another photo.")
-        return (
-            visit,
-            visit.refusal if visit.photo is None else _status(visit.photo, []),
-            None,
-        )  # None empties the drop zone for the next photo
+        said = _status(visit.photo, []) if visit.photo else visit.refusal
+        return visit, said, None  # None empties the drop zone for the next photo
 
     def picked(visit: Visit, event: gr.SelectData) -> tuple[Visit, str]:
         visit.photo = examples[event.index].photo(event.index)
         return visit, _status(visit.photo, [])
 
     each: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}  # one after the other
+    # `_run` has a queue of one, too: what an older photo still sends arrives before the first word on the next one.
     events = [
         file.upload(uploaded, [file, visit], [visit, message, file], **each),
         gallery.select(picked, visit, [visit, message], **each),
         chosen.change(lambda: None, None, None, **LIVE),
     ]
     for event in events:
-        event.then(partial(_run, methods), [visit, chosen, *sliders], results, concurrency_limit=None, **each)
+        event.then(partial(_run, methods), [visit, chosen, *sliders], results, **each)
     for method in methods:
         fill = partial(_refill, method.place)
         for slider in method.sliders:
