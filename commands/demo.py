@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from commands import trained
-from src.demo.photo import MAX_UPLOAD, SCENES, Example
+from src.demo.photo import MAX_UPLOAD, SCENES, Example, Objects
+from src.demo.start import DENSE_ABOVE, RCNN_ABOVE, first_scene
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
+from src.files.records import read_records
 from src.splits import Splits
 from stages.command import command
 from stages.environment import device
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from src.demo.panels import Panel
 
 MEMORY = Path("/dev/shm")
-PREPARED = Path("data/prepared")
+PREPARED, DETECTIONS = Path("data/prepared"), Path("data/detections")
 NUM_SCENES, NUM_IMAGES = 12, 6  # examples from the detectors' data set, and from each classifier's
 TITLES = {"ssd300": "SSD", "rpn": "RPN"}
 
@@ -93,18 +95,37 @@ def about(params: Params, panels: "dict[str, Panel | str]") -> str:
 
 
 def examples(params: Params) -> list[Example]:
-    """Return test images of those prepared sets that exist, evenly spread over each test split."""
+    """Return test images of those prepared sets that exist: a good scene (`first_scene`), then evenly spread ones."""
     pictures: list[Example] = []
     if (path := PREPARED / f"{SCENES}.zip").exists():
         scenes = BoxedImages(path)
-        ids = scenes.ids(params.splits.test)
-        pictures += [Example(image_id, scenes.image(image_id), SCENES) for image_id in _spread(ids, NUM_SCENES)]
+        test = scenes.ids(params.splits.test)
+        ids = dict.fromkeys([*_first(scenes, test, params), *_spread(test, NUM_SCENES)])
+        pictures += [Example(name, scenes.image(name), SCENES, _objects(scenes, name)) for name in ids]
     for name in dict.fromkeys(section["data"] for section in params.classifiers.values()):
         if (path := PREPARED / f"{name}.zip").exists():
             images = LabelledImages(path)
-            ids = _spread(images.ids("test"), NUM_IMAGES)
-            pictures += [Example(image_id, images.image(image_id), name) for image_id in ids]
+            pictures += [Example(one, images.image(one), name) for one in _spread(images.ids("test"), NUM_IMAGES)]
     return pictures
+
+
+def _first(scenes: BoxedImages, test: list[str], params: Params) -> list[str]:
+    """Return the scene to begin with, by the detections of the last run; nothing if there are none of these scenes."""
+    methods = []
+    for name in [trained.RCNN, *params.detectors]:
+        path = DETECTIONS / name / "detections.npz"
+        try:
+            if path.exists():
+                methods.append((read_records(path, test), RCNN_ABOVE if name == trained.RCNN else DENSE_ABOVE))
+        except InputError:  # the detections are of other scenes, from before the last change of the data
+            continue
+    found = first_scene({name: scenes.target(name) for name in test}, methods, scenes.classes)
+    return [found] if found else []
+
+
+def _objects(scenes: BoxedImages, image_id: str) -> Objects:
+    target = scenes.target(image_id)
+    return [(scenes.classes[label - 1], box) for label, box in zip(target["labels"], target["boxes"], strict=True)]
 
 
 def _spread(ids: list[str], count: int) -> list[str]:
@@ -133,7 +154,7 @@ def serve(
     # Set before gradio is imported; otherwise it looks for newer versions on the network and counts its users.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder))
     tempfile.tempdir = str(folder)  # gradio puts unfinished uploads there
-    from src.demo.page import CSS, build
+    from src.demo.page import STYLE, build
 
     page = build(panels, pictures, note)
     _, address, _ = page.queue(api_open=False).launch(
@@ -142,7 +163,7 @@ def serve(
         inbrowser=open_browser,
         share=False,
         max_file_size=MAX_UPLOAD,
-        css=CSS,
+        css_paths=STYLE,
         footer_links=[],
         run_history=False,
         ssr_mode=False,

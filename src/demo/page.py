@@ -8,30 +8,18 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from src.demo.panels import ClassifierPanel, DensePanel, Panel, RcnnPanel
-from src.demo.photo import MAX_BYTES, Example, Photo, handed_in
+from src.demo.panels import ClassifierPanel, Control, DensePanel, Panel, RcnnPanel
+from src.demo.photo import MAX_BYTES, Example, Photo, Visit, handed_in
 from src.demo.place import Place
 from src.errors import InputError
 
 TITLE = "R-CNN, SSD and RPN on a photo"
-INTRODUCTION = (
-    f"# {TITLE}\n"
-    "Drop a photo or pick a test image. Sliders work on the stored outputs of the networks: no network runs again."
-)
-CSS = """
-.boxes { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 270px), 1fr)); gap: 1em; }
-.boxes figure { margin: 0; }
-.boxes svg { display: block; width: 100%; height: auto; max-height: 75vh; }
-.boxes rect { fill: none; }
-.boxes text { fill: #000; stroke: #fff; paint-order: stroke; font-family: system-ui, sans-serif; }
-.boxes figcaption, .times { margin: 0.4em 0; }
-#examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)) !important; }
-.or, .min_value, .max_value { color: var(--body-text-color) !important; }  /* gradio's grey is too pale to read */
-.message { margin: 0; padding: 0.6em; border-left: 4px solid #d55e00; }
-"""
+INTRODUCTION = f"# {TITLE}\nPick a test image or drop a photo. Sliders act at once: no network runs again."
+STYLE = Path(__file__).with_name("page.css")
 # Events are not part of a public API. Slider events skip the queue, and only the last of several is handled.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 LIVE: dict[str, Any] = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
+NONE = '<p role="status">no photo</p>'
 
 
 class Shown(NamedTuple):
@@ -39,126 +27,167 @@ class Shown(NamedTuple):
 
     place: Place
     column: gr.Column
-    outputs: list[Any]  # components for the contents that `place.fill` returns
+    html: gr.HTML
     sliders: list[gr.Slider]
 
 
-def _shown(place: Place) -> Shown:
-    """Lay out the components of a place."""
-    sliders: list[gr.Slider] = []
-    with gr.Column(min_width=340, elem_id=place.name) as column:
+def _shown(place: Place, photo: Photo | None) -> Shown:
+    """Lay out the components of a place, filled for the first photo."""
+    controls = place.panel.controls if isinstance(place.panel, RcnnPanel | DensePanel) else []
+    with gr.Column(min_width=300, elem_id=place.name, visible=place.fits(photo)) as column:
         gr.Markdown(f"## {place.title}")
-        outputs: list[Any] = [gr.HTML(place.line(None))]
-        if isinstance(place.panel, ClassifierPanel):
-            outputs.append(gr.Label(show_label=False, num_top_classes=5))
-        elif not isinstance(place.panel, str):
-            with gr.Row():
-                sliders = [
-                    gr.Slider(item.least, item.most, item.value, step=item.step, label=item.label, min_width=200)
-                    for item in place.panel.controls
-                ]
-    return Shown(place, column, outputs, sliders)
+        html = gr.HTML(place.fill(photo, *(item.value for item in controls)))
+        with gr.Row(visible=bool(controls)):
+            sliders = [_slider(item) for item in controls]
+    return Shown(place, column, html, sliders)
+
+
+def _slider(item: Control) -> gr.Slider:
+    """Lay out a slider. A number typed beside it that is too large or too small counts as the nearest allowed one."""
+    slider = gr.Slider(item.least, item.most, item.value, step=item.step, label=item.label, min_width=180)
+
+    def within(payload: float | None) -> float:
+        return item.value if payload is None else min(max(payload, item.least), item.most)
+
+    slider.preprocess = within  # type: ignore[method-assign]  # gradio's own fails, and says so in the console alone
+    return slider
 
 
 def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: str) -> gr.Blocks:
-    """Build the page.
+    """Build the page. It begins with the first example, on which the methods run here, once for all visitors.
 
     Args:
         panels: panel of each method, or a sentence that says why it has none.
         examples: test images to pick from; may be empty.
         note: text about the methods for the visitor; may be empty.
     """
+    places = [Place(name, panel) for name, panel in panels.items()]
+    first = examples[0].photo(0) if examples else None
+    for place in places:
+        if first:
+            place.look(first)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, 60)) as page:
-        gr.Markdown(f"{INTRODUCTION} {note}")
-        with gr.Row():
-            label = f"Your photo, {MAX_BYTES // 1_000_000} MB at most"
-            file = gr.File(label=label, type="filepath", file_types=["image"], height=300, min_width=300, scale=1)
-            gallery = gr.Gallery(
-                [(example.image, example.image_id) for example in examples],
-                label="Test images",
-                columns=6,
-                height=300,
-                scale=2,
-                allow_preview=False,
-                object_fit="contain",
-                interactive=False,
-                visible=bool(examples),
-                buttons=[],
-                elem_id="examples",
-            )
-        message = gr.HTML("", elem_id="message")
-        places = [Place(name, panel) for name, panel in panels.items()]
-        choices = [(place.title, place.name) for place in places]
-        chosen = gr.CheckboxGroup(choices, value=list(panels), label="Methods")
-        _connect(_rows(places), examples, file, gallery, chosen, message)
+        gr.Markdown(f"{INTRODUCTION} {note}", elem_id="introduction")
+        with gr.Row(elem_id="desk"):
+            with gr.Column(scale=1, min_width=260, elem_id="pick"):
+                label = f"Your photo, {MAX_BYTES // 1_000_000} MB at most"
+                file = gr.File(label=label, type="filepath", height=130, elem_id="drop")
+                gallery = gr.Gallery(
+                    [(example.image, example.image_id) for example in examples],
+                    label="Test images",
+                    columns=3,
+                    allow_preview=False,
+                    object_fit="contain",
+                    interactive=False,
+                    visible=bool(examples),
+                    buttons=[],
+                    elem_id="examples",
+                )
+                gr.Checkbox(True, label="Draw the true objects, dashed", interactive=True, elem_id="truth")
+                choices = [(place.title, place.name) for place in places]
+                with gr.Column(elem_id="methods"):
+                    chosen = gr.CheckboxGroup(choices, value=list(panels), label="Methods")
+            with gr.Column(scale=4, min_width=300, elem_id="found"):
+                message = gr.HTML(_status(first, places), elem_id="message")
+                methods = _rows(places, first)
+        _connect(methods, examples, Visit(first), file, gallery, chosen, message)
     return page
 
 
-def _rows(places: Sequence[Place]) -> list[Shown]:
+def _rows(places: Sequence[Place], photo: Photo | None) -> list[Shown]:
     """Lay out three rows: methods with several pictures, methods with one picture, and all others."""
     methods: list[Shown] = []
     for panel_type in (RcnnPanel, DensePanel, ClassifierPanel | str):
         with gr.Row():
-            methods += [_shown(place) for place in places if isinstance(place.panel, panel_type)]
+            methods += [_shown(place, photo) for place in places if isinstance(place.panel, panel_type)]
     return methods
 
 
 def _connect(
     methods: list[Shown],
     examples: Sequence[Example],
+    first: Visit,
     file: gr.File,
     gallery: gr.Gallery,
     chosen: gr.CheckboxGroup,
     message: gr.HTML,
 ) -> None:
-    photo = gr.State(None)
+    visit = gr.State(first)  # gradio copies it for each session
     sliders = [slider for method in methods for slider in method.sliders]
-    outputs = [output for method in methods for output in method.outputs]
+    results = [message, *(method.column for method in methods), *(method.html for method in methods)]
 
-    def uploaded(path: str) -> tuple[Photo | None, str, None]:
+    def uploaded(path: str, visit: Visit) -> tuple[Visit, str, None]:
+        visit.photo, visit.refusal = None, NONE
         try:
-            upload = handed_in(Path(path))
+            visit.photo = handed_in(Path(path))
         except InputError as error:
-            return None, f'<p class="message" role="alert">{escape(f"{Path(path).name}: {error}")}</p>', None
-        return upload, _status(upload), None  # None empties the drop zone for the next photo
+            visit.refusal = _refusal(f"{Path(path).name}: {error}. Nothing is shown until you choose another photo.")
+        said = _status(visit.photo, []) if visit.photo else visit.refusal
+        return visit, said, None  # None empties the drop zone for the next photo
 
-    def picked(event: gr.SelectData) -> tuple[Photo, str]:
-        example = examples[event.index]
-        choice = Photo(example.image, example.image_id, example.data)
-        return choice, _status(choice)
+    def picked(visit: Visit, event: gr.SelectData) -> tuple[Visit, str]:
+        visit.photo = examples[event.index].photo(event.index)
+        return visit, _status(visit.photo, [])
 
-    def choose(names: list[str]) -> list[Any]:
-        return [gr.update(visible=method.place.name in names) for method in methods]
-
+    each: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}  # one after the other
+    # `_run` has a queue of one, too: what an older photo still sends arrives before the first word on the next one.
     events = [
-        file.upload(uploaded, file, [photo, message, file], **PRIVATE),
-        gallery.select(picked, None, [photo, message], **PRIVATE),
-        chosen.change(choose, chosen, [method.column for method in methods], **LIVE),
+        file.upload(uploaded, [file, visit], [visit, message, file], **each),
+        gallery.select(picked, visit, [visit, message], **each),
+        chosen.change(lambda: None, None, None, **LIVE),
     ]
     for event in events:
-        event.then(partial(_run, methods), [photo, chosen, *sliders], outputs, **PRIVATE)
+        event.then(partial(_run, methods), [visit, chosen, *sliders], results, **each)
     for method in methods:
+        fill = partial(_refill, method.place)
         for slider in method.sliders:
-            slider.change(method.place.fill, [photo, *method.sliders], method.outputs, **LIVE)
+            slider.change(fill, [visit, *method.sliders], method.html, **LIVE)
 
 
-def _status(photo: Photo) -> str:
+def _refusal(text: str) -> str:
+    return f'<p class="message" role="alert">{escape(text)}</p>'
+
+
+def _status(photo: Photo | None, places: Sequence[Place]) -> str:
+    """Name the photo, and the methods that are not for it."""
+    if photo is None:
+        return NONE
     height, width = photo.size
-    return f'<p role="status">{escape(photo.image_id)}, processed at {width} x {height} pixels</p>'
+    text = f"{photo.image_id}, processed at {width} x {height} pixels"
+    if others := [place.title for place in places if not place.fits(photo)]:
+        text += f"; not run: {', '.join(others)}, trained on images of another kind"
+    return f'<p role="status">{escape(text)}</p>{_mark(photo.number)}'
 
 
-def _run(methods: list[Shown], photo: Photo | None, chosen: list[str], *values: float) -> Iterator[list[Any]]:
-    """Run the chosen methods one after the other, and show the result of each as soon as it is ready."""
+def _mark(number: int | None) -> str:
+    """Mark the test image that is shown. The gallery's own mark stays where it was when another photo is dropped."""
+    if number is None:
+        return ""
+    return f"<style>#examples .gallery-item:nth-child({number + 1}) button {{ outline: 4px solid #d55e00; }}</style>"
+
+
+def _refill(place: Place, visit: Visit, *values: float) -> str:
+    return place.fill(visit.photo, *values)
+
+
+def _run(methods: list[Shown], visit: Visit, chosen: list[str], *values: float) -> Iterator[list[Any]]:
+    """Run the chosen methods one after the other, and show the result of each as soon as it is ready.
+
+    It ends without another word when the visitor has chosen another photo: no result appears under a wrong name.
+    """
+    photo, places = visit.photo, [method.place for method in methods]
 
     def contents() -> list[Any]:
-        remaining, filled = iter(values), []
-        for method in methods:
-            content = method.place.fill(photo, *(next(remaining) for _ in method.sliders))
-            filled += content if isinstance(content, list) else [content]
-        return filled
+        remaining = iter(values)
+        line = (visit.refusal or NONE) if photo is None else _status(photo, places)
+        columns = [gr.update(visible=place.name in chosen and place.fits(photo)) for place in places]
+        htmls = [method.place.fill(photo, *(next(remaining) for _ in method.sliders)) for method in methods]
+        return [line, *columns, *htmls]
 
     yield contents()
-    for method in methods:
-        if photo and method.place.name in chosen:
-            method.place.look(photo)
+    for place in places:
+        if photo and place.name in chosen and place.name not in photo.looks and place.fits(photo):
+            place.look(photo)
+            if visit.photo is not photo:
+                return
             yield contents()

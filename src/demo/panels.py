@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from src.demo.start import DENSE_ABOVE, RCNN_ABOVE
 from src.files.records import Record
 from src.prediction.classifier import Classifier
 from src.prediction.dense import OBJECT, Dense
@@ -16,6 +17,7 @@ from src.prediction.drawing import above
 from src.prediction.rcnn import Rcnn, Scored
 
 NMS = "NMS: remove the lower score above this IoU"
+ALL = 10**6  # boxes: the pipeline's own limit would be a count of its own
 
 
 class Control(NamedTuple):
@@ -34,6 +36,7 @@ class View(NamedTuple):
     caption: str
     record: Record  # `boxes`, and if they have classes, `labels` and `scores`
     classes: list[str]
+    total: int  # number of boxes that the record's were chosen from
 
 
 class Look(NamedTuple):
@@ -56,7 +59,7 @@ class RcnnPanel:
         self.method, self.proposals = method, proposals.replace("_", " ")
         self.controls = [
             Control("number of proposals to show", 0, 300, 100, 10),
-            Control("SVM score above", -2, 2, 0, 0.05),
+            Control("SVM score above", -2, 2, RCNN_ABOVE, 0.05),
             Control(NMS, 0, 1, method.rules.nms_thresh, 0.05),
         ]
 
@@ -71,11 +74,13 @@ class RcnnPanel:
         scored: Scored = look.raw
         rules = self.method.rules.model_copy(update={"score_thresh": score_thresh, "nms_thresh": nms_thresh})
         unsuppressed = rules.model_copy(update={"nms_thresh": 1.0, "max_per_image": max(1, len(scored.boxes))})
-        classes = self.method.classes
+        classes, boxes = self.method.classes, scored.boxes
+        before = self.method.finish(scored, unsuppressed, regress=False)
+        after = self.method.finish(scored, rules)
         return [
-            View(f"proposals of {self.proposals}", {"boxes": scored.boxes[: int(count)]}, []),
-            View("before NMS and box regression", self.method.finish(scored, unsuppressed, regress=False), classes),
-            View("after NMS and box regression", self.method.finish(scored, rules), classes),
+            View(f"proposals of {self.proposals}", {"boxes": boxes[: int(count)]}, [], len(boxes)),
+            View("before NMS and box regression", before, classes, scored.scores.size),
+            View("after NMS and box regression", after, classes, len(before["boxes"])),
         ]
 
 
@@ -85,7 +90,7 @@ class DensePanel:
     def __init__(self, method: Dense, title: str) -> None:
         self.method, self.title = method, title
         nms_thresh = method.section.decode.nms_thresh
-        self.controls = [Control("score above", 0, 1, 0.5, 0.01), Control(NMS, 0, 1, nms_thresh, 0.05)]
+        self.controls = [Control("score above", 0, 1, DENSE_ABOVE, 0.01), Control(NMS, 0, 1, nms_thresh, 0.05)]
         agnostic = len(method.classes) == 1 and method.classes[0] == OBJECT
         self.caption, self.names = ("proposals", [""]) if agnostic else ("detections", method.classes)
 
@@ -95,10 +100,10 @@ class DensePanel:
         return Look((outputs, image.shape[:2]), {"network": seconds})
 
     def views(self, look: Look, score_thresh: float, nms_thresh: float) -> list[View]:
-        """Return the picture at the sliders' values."""
+        """Return the picture at the sliders' values, with all boxes above the score, not the pipeline's number."""
         outputs, size = look.raw
-        detections = above(self.method.finish(outputs, size, nms_thresh=nms_thresh), score_thresh)
-        return [View(self.caption, detections, self.names)]
+        found = self.method.finish(outputs, size, nms_thresh=nms_thresh, max_per_image=ALL)
+        return [View(self.caption, above(found, score_thresh), self.names, len(found["boxes"]))]
 
 
 class ClassifierPanel:

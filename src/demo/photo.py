@@ -1,5 +1,6 @@
 """The photo on the page: a visitor's upload within size limits, or an image of a data set."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from src.demo.figures import data_url
 from src.errors import InputError
-from src.prediction.photos import decode, shrink
+from src.prediction.photos import decode, enlarge, shrink
 
 if TYPE_CHECKING:
     from src.demo.panels import Look  # its module imports torch
@@ -18,6 +19,8 @@ MAX_PIXELS = 40_000_000
 SCENES = "voc"  # the data set of the detectors
 MAX_SIDE = 640  # pixels; larger photos are made smaller before any method runs
 
+Objects = Sequence[tuple[str, np.ndarray]]  # a name and a box [4] in pixels of each true object
+
 
 class Example(NamedTuple):
     """An image of the test split of a data set."""
@@ -25,21 +28,38 @@ class Example(NamedTuple):
     image_id: str
     image: np.ndarray  # RGB uint8 [H, W, 3]
     data: str  # the data set's name
+    objects: Objects = ()
+
+    def photo(self, number: int) -> "Photo":
+        """Return a new photo of the image, on which no method has run; `number` is its place among the examples."""
+        photo = Photo(self.image, self.image_id, self.data, self.objects)
+        photo.number = number
+        return photo
 
 
 class Photo:
-    """A photo and the methods' outputs for it, in memory as long as the visitor's session."""
+    """A photo and the methods' outputs for it, in memory as long as a visitor's session."""
 
-    def __init__(self, image: np.ndarray, image_id: str, data: str | None = None) -> None:
+    def __init__(self, image: np.ndarray, image_id: str, data: str | None = None, objects: Objects = ()) -> None:
         """Keep an RGB image [H, W, 3], made smaller if it is large; `data` is None for a visitor's upload."""
         self.image, self.image_id, self.data = shrink(image, MAX_SIDE), image_id, data
         self.size: tuple[int, int] = self.image.shape[:2]
+        self.objects = [(name, enlarge(box[None], image.shape[:2], self.size)[0]) for name, box in objects]
         self.url = data_url(self.image)
+        self.number: int | None = None  # of the example, from 0
         self.looks: dict[str, Look] = {}
 
     def __deepcopy__(self, memo: Any) -> "Photo":
-        """Return the photo itself: sessions never share a photo, and network outputs need no second copy."""
+        """Return the photo itself: all sessions begin with one photo, which stays as it is."""
         return self
+
+
+class Visit:
+    """Hold the photo that a visitor looks at. Work on it stops when the visitor has chosen another one."""
+
+    def __init__(self, photo: Photo | None) -> None:
+        self.photo = photo
+        self.refusal = ""  # the reason why there is no photo, as HTML
 
 
 def handed_in(path: Path) -> Photo:

@@ -2,11 +2,13 @@
 
 import re
 from html import escape
-from typing import Any
 
 from src.demo.figures import figure
-from src.demo.panels import ClassifierPanel, Panel
+from src.demo.panels import ClassifierPanel, Look, Panel
 from src.demo.photo import SCENES, Photo
+
+BEST = 5  # classes of a classifier that are listed
+EXPECTS = {"mnist": "one digit, light on black", "gesture": "one hand in the middle"}  # by data set
 
 
 class Place:
@@ -21,35 +23,57 @@ class Place:
         if not isinstance(self.panel, str) and self.name not in photo.looks and self.fits(photo):
             photo.looks[self.name] = self.panel.look(photo.image, photo.image_id)
 
-    def fits(self, photo: Photo) -> bool:
-        """Tell whether the method may be run: on its own data set's images, and on every visitor's upload."""
+    def fits(self, photo: Photo | None) -> bool:
+        """Tell whether the page shows the method: on its own data set's images, on uploads, and if it has no model."""
+        if photo is None or isinstance(self.panel, str):
+            return True
         data = self.panel.data if isinstance(self.panel, ClassifierPanel) else SCENES
         return photo.data in (None, data)
 
-    def fill(self, photo: Photo | None, *values: float) -> Any:
-        """Return the place's contents for a photo at the sliders' values: a list, or a single content by itself."""
-        look = photo.looks.get(self.name) if photo else None
-        html = self.line(photo)
-        if isinstance(self.panel, ClassifierPanel):
-            return [html, look.raw if look else None]
-        if photo and look and not isinstance(self.panel, str):
-            views = self.panel.views(look, *values)
-            figures = (figure(photo.url, photo.size, view.record, view.classes, view.caption) for view in views)
-            html += f'<div class="boxes">{"".join(figures)}</div>'
-        return html
-
-    def line(self, photo: Photo | None) -> str:
-        """Return a line of HTML: the seconds that the method took, or the reason why it shows nothing."""
+    def fill(self, photo: Photo | None, *values: float) -> str:
+        """Return the HTML of the place for a photo at the sliders' values."""
         if isinstance(self.panel, str):
             text = re.sub("`(.+?)`", r"<code>\1</code>", escape(self.panel))
             return f'<p class="message">{text}</p>'
-        look = photo.looks.get(self.name) if photo else None
         if photo is None:
-            text = "no photo yet"
-        elif not self.fits(photo):
-            text = "not shown: this method was trained on images of another kind"
-        else:
-            text = look.times() if look else "not run yet"
+            return _line("no photo")
+        look = photo.looks.get(self.name)
+        if look is None:
+            return _line(
+                "is working on the photo" if self.fits(photo) else "not run: trained on images of another kind"
+            )
         if isinstance(self.panel, ClassifierPanel):
-            text += f"; trained on the set {self.panel.data}, always gives one of its classes, whatever the photo shows"
-        return f'<p class="times">{escape(text)}</p>'
+            return _classes(look, self.panel.data, folded=photo.data is None)
+        figures = (
+            figure(
+                photo.url,
+                photo.size,
+                view.record,
+                view.classes,
+                view.caption,
+                total=view.total,
+                objects=photo.objects,
+            )
+            for view in self.panel.views(look, *values)
+        )
+        return f'<div class="boxes">{"".join(figures)}</div>{_line(look.times())}'
+
+
+def _classes(look: Look, data: str, *, folded: bool) -> str:
+    """List the most probable classes; folded for a visitor's photo, which hardly shows what the classifier knows."""
+    best = sorted(look.raw.items(), key=lambda item: -item[1])[:BEST]
+    rows = "".join(
+        f'<li><span>{escape(name)}</span><meter value="{share:.3f}" aria-label="{escape(name, quote=True)}"></meter>'
+        f"<span>{share:.0%}</span></li>"
+        for name, share in best
+    )
+    listed = f'<ol class="classes">{rows}</ol>{_line(look.times())}'
+    known = f"Knows the set {data} alone" + (f" ({EXPECTS[data]})" if data in EXPECTS else "")
+    text = f"{known}, and gives one of its classes whatever the photo shows."
+    if folded:
+        return f"<details><summary>{escape(text)}</summary>{listed}</details>"
+    return f"{listed}{_line(text)}"
+
+
+def _line(text: str) -> str:
+    return f'<p class="times">{escape(text)}</p>'

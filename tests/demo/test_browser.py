@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from commands.write_deps import ROOT
+from src.boxes.overlap import iou
 from src.demo.photo import MAX_BYTES
 from tests.browser import browser
 from tests.trained import encoded, scene
@@ -91,7 +92,7 @@ def page(served: Served, chromium: Any) -> Iterator[Any]:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: None if _near(request.url, served) else wrong.append(request.url))
     page.goto(served.address)
-    page.wait_for_selector("#ssd300")
+    page.wait_for_selector("#ssd300 svg")
     page.wrong = wrong
     yield page
     page.close()
@@ -121,9 +122,17 @@ def boxes(page: Any, place: str) -> int:
     return page.locator(f"#{place} svg rect").count()
 
 
+def marked(page: Any) -> list[int]:
+    """Return the numbers of the test images that are marked as the one shown."""
+    outlines = page.evaluate(
+        "[...document.querySelectorAll('#examples button')].map(one => getComputedStyle(one).outlineColor)"
+    )
+    return [number for number, colour in enumerate(outlines) if colour == "rgb(213, 94, 0)"]
+
+
 def looked(page: Any) -> None:
     """Wait until every method has run on the photo: the classifiers are the last."""
-    wait(lambda: "%" in page.inner_text("#mobilenet_v3"))
+    wait(lambda: page.locator("#mobilenet_v3 meter").count() == 5)
 
 
 def test_a_dropped_photo_shows_boxes_and_sliders_act_at_once_without_a_pass(page: Any, served: Served) -> None:
@@ -145,22 +154,67 @@ def test_a_dropped_photo_shows_boxes_and_sliders_act_at_once_without_a_pass(page
     assert max(min(some) for some in times.values()) < NEAR_MS * busy, times  # the best of four
 
 
+def test_the_page_begins_with_a_scene_that_is_already_computed(page: Any, served: Served) -> None:
+    passes = len(served.lines("pass"))
+    assert boxes(page, "rcnn") > 0
+    assert marked(page) == [0]
+    assert "000001, processed at 120 x 90 pixels; not run: mobilenet_v3, trained on" in page.inner_text("#message")
+    assert page.locator("#mobilenet_v3").count() == 0, "a classifier of digits is not for scenes"
+    assert page.locator("#rcnn .truth path").first.is_visible()
+    page.get_by_label("Draw the true objects").uncheck()
+    page.wait_for_selector("#rcnn g.truth", state="hidden")
+    assert len(served.lines("pass")) == passes
+
+
 def test_a_test_image_is_picked_and_a_method_left_out(page: Any, served: Served) -> None:
     page.get_by_label("RPN", exact=True).uncheck()
     page.wait_for_selector("#rpn", state="hidden")
-    page.locator(".grid-container button, button.thumbnail-item").first.click()
+    page.locator("button.thumbnail-item").nth(1).click()
+    wait(lambda: "000002, processed at 80 x 120 pixels" in page.inner_text("#message"))
     wait(lambda: boxes(page, "rcnn") > 0)
-    assert "000001, processed at 120 x 90 pixels" in page.inner_text("#message")
-    assert "images of another kind" in page.inner_text("#mobilenet_v3")
     page.get_by_label("RPN", exact=True).check()
     wait(lambda: page.locator("#rpn figure").count() == 1)
 
 
-def test_what_is_no_photo_is_said_on_the_page_and_the_next_photo_is_welcome(page: Any) -> None:
-    drop(page, "broken.png", b"no photo")
-    wait(lambda: "broken.png: this is not a readable image" in page.inner_text("#message"))
+def test_the_scene_chosen_last_is_the_one_shown(page: Any) -> None:
+    for number in (1, 0, 1, 0, 1):
+        page.locator("button.thumbnail-item").nth(number).click()
+    wait(lambda: "000002" in page.inner_text("#message") and page.locator("#found figure").count() == 5)
+    page.wait_for_timeout(1000)
+    assert "000002" in page.inner_text("#message")
+    views = page.evaluate("[...document.querySelectorAll('.boxes svg')].map(one => one.getAttribute('viewBox'))")
+    assert set(views) == {"0 0 80 120"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("broken.png", b"no photo"), ("letter.txt", b"Dear"), ("empty.png", b"")]
+)
+def test_what_is_no_photo_is_said_on_the_page_and_the_next_photo_is_welcome(
+    page: Any, name: str, content: bytes
+) -> None:
+    page.locator("button.thumbnail-item").nth(1).click()
+    wait(lambda: marked(page) == [1])
+    drop(page, name, content)
+    wait(lambda: f"{name}: this is not a readable image" in page.inner_text("#message"))
+    wait(lambda: page.locator("#found figure").count() == 0)
+    assert marked(page) == []
+    assert "000002" not in page.inner_text("#message")
     drop(page, "boat.png", encoded(scene(60, 80)))
     looked(page)
+    assert "not a readable image" not in page.inner_text("#message")
+    assert page.locator(".toast-body").count() == 0
+
+
+def test_no_two_names_overlap_as_the_browser_writes_them(page: Any) -> None:
+    page.evaluate(MOVE, ["ssd300", 0, 0.05])
+    places = page.evaluate(
+        """[...document.querySelectorAll('.boxes svg')].map(svg => [...svg.querySelectorAll('text')].map(one => {
+          const box = one.getBBox(); return [box.x, box.y, box.x + box.width, box.y + box.height]; }))"""
+    )
+    assert sum(map(len, places)) > 3
+    for names in map(np.array, places):
+        if len(names):
+            assert np.triu(iou(names, names), 1).max() < 0.02, "but for a font's line height"
 
 
 def test_too_large_a_file_is_refused_with_a_message(page: Any) -> None:
@@ -194,10 +248,24 @@ def test_sliders_are_reached_by_keyboard(page: Any) -> None:
     wait(lambda: "proposals of selective search: 0" in page.inner_text("#rcnn"))
 
 
+@pytest.mark.parametrize("typed", ["9", ""])
+def test_a_number_beyond_the_slider_is_brought_within_and_no_error(page: Any, typed: str) -> None:
+    number = page.locator("#ssd300 input[type=number]").first
+    number.fill("0.1")
+    wait(lambda: boxes(page, "ssd300") > 0)
+    number.fill(typed)
+    page.wait_for_timeout(300)
+    number.press("Tab")
+    wait(lambda: number.input_value() == {"9": "1", "": "0"}[typed])
+    assert page.locator(".toast-body").count() == 0
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_fits_the_screen(page: Any, width: int, tmp_path: Path) -> None:
     """To look at the screenshots: `pytest tests/demo/test_browser.py --basetemp=/tmp/shots`."""
     page.set_viewport_size({"width": width, "height": 900})
+    tops = page.evaluate("[...document.querySelectorAll('.boxes svg')].map(one => one.getBoundingClientRect().top)")
+    assert min(tops) < 600, "results on the first screen"
     drop(page, "boat.png", encoded(scene(180, 240)))
     looked(page)
     page.evaluate(MOVE, ["ssd300", 0, 0.05])

@@ -49,6 +49,17 @@ def test_the_sliders_begin_at_the_pipelines_own_nms(panels: Panels) -> None:
             assert all(np.isfinite(view.record["boxes"]).all() for view in views)
 
 
+def test_the_totals_are_those_before_the_choice_and_not_the_pipelines_limits(panels: Panels) -> None:
+    rcnn, ssd = panels["rcnn"], panels["ssd300"]
+    assert isinstance(rcnn, RcnnPanel)
+    assert isinstance(ssd, DensePanel)
+    look = rcnn.look(IMAGE, "x")
+    totals = [view.total for view in rcnn.views(look, 5, 0.0, 0.3)]
+    assert totals == [len(look.raw.boxes), look.raw.scores.size, (look.raw.scores > 0).sum()]
+    view = ssd.views(ssd.look(IMAGE, "x"), 0.0, 1.0)[0]
+    assert view.total == len(view.record["boxes"]) > ssd.method.section.decode.max_per_image
+
+
 def test_a_classifier_gives_its_classes_by_name(panels: Panels) -> None:
     panel = panels["mobilenet_v3"]
     assert isinstance(panel, ClassifierPanel)

@@ -1,6 +1,7 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from src.demo.photo import MAX_SIDE, Photo, handed_in
@@ -35,4 +36,7 @@ def test_a_bad_upload_is_an_error_and_deleted_too(tmp_path: Path, monkeypatch: p
 def test_a_large_photo_is_made_smaller_and_a_session_keeps_one_copy() -> None:
     photo = Photo(scene(800, 1600), "x")
     assert photo.size == (320, MAX_SIDE)
+    box = np.array([100, 200, 300, 400], np.float32)
+    name, smaller = Photo(scene(800, 1600), "x", "voc", [("boat", box)]).objects[0]
+    assert (name, smaller.tolist()) == ("boat", [40, 80, 120, 160])
     assert copy.deepcopy(photo) is photo
