@@ -5,7 +5,6 @@ from pathlib import Path
 from src.files.boxed_images import BoxedImages
 from src.files.records import write_records
 from src.files.storage import write_npz
-from src.files.weights import read_tensors
 from src.params import Sections
 from src.rcnn.features import Features, read_described, table_of, unit_scale
 from src.rcnn.warp import Warp
@@ -34,9 +33,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path
     data = BoxedImages(images)
     train = data.ids(params.splits.train)
     table = table_of(data, proposals, train, params.features)
-    tensors, facts = read_tensors(model)
-    net = network.build(facts["backbone"], data.num_classes, pool=facts["pool"], hidden=facts["hidden"])
-    net.load_state_dict(tensors)
+    net, _ = network.read(model)
     extract(
         net,
         data,

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from src.files.boxed_images import BoxedImages
 from src.files.records import read_records
-from src.files.weights import read_tensors
 from src.params import Sections
 from src.rcnn.features import Features, unlabelled
 from src.rcnn.score import Scorer
@@ -33,9 +32,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
 
     data, layer = BoxedImages(images), params.features.layer
     proposed = read_records(proposals, data.ids(params.splits.test))
-    tensors, facts = read_tensors(model)
-    net = network.build(facts["backbone"], data.num_classes, pool=facts["pool"], hidden=facts["hidden"])
-    net.load_state_dict(tensors)
+    net, _ = network.read(model)
     scorer = Scorer(svm, bbox, sum(network.widths(net, layer)), layer)
     extract(
         net,

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from src.files.records import Record
-from src.files.weights import read_tensors
 from src.rcnn import network
 from src.rcnn.detect import DetectRcnn, detect
 from src.rcnn.score import Scorer
@@ -48,10 +47,7 @@ class Rcnn:
         rules: DetectRcnn,
         device: torch.device,
     ) -> None:
-        tensors, facts = read_tensors(model)
-        self.classes: list[str] = facts["classes"]
-        net = network.build(facts["backbone"], len(self.classes) + 1, pool=facts["pool"], hidden=facts["hidden"])
-        net.load_state_dict(tensors)
+        net, self.classes = network.read(model)
         self.net = net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.propose, self.settings, self.rules, self.device = propose, settings, rules, device
         self.layer, self.precision = layer, precision

@@ -6,6 +6,7 @@ consists of `features`, `avgpool` and a `classifier` with three linear layers.
 
 import math
 from contextlib import nullcontext
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -13,6 +14,7 @@ import torchvision
 from torch import Tensor, nn
 
 from src.errors import InputError
+from src.files.weights import read_tensors
 
 
 def build(
@@ -59,6 +61,14 @@ def _initialise(layer: nn.Module) -> None:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def read(path: Path) -> tuple[nn.Module, list[str]]:
+    """Read a fine-tuned network from the file that the stage `finetune` wrote, and the names of its classes."""
+    tensors, facts = read_tensors(path)
+    net = build(facts["backbone"], len(facts["classes"]) + 1, pool=facts["pool"], hidden=facts["hidden"])
+    net.load_state_dict(tensors)
+    return net, facts["classes"]
 
 
 def describe(model: nn.Module, crops: Tensor, layer: str, precision: str = "32-true") -> Tensor:

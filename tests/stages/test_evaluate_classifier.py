@@ -95,7 +95,7 @@ def test_confusions_have_a_row_for_each_image(evaluate: Evaluate, tensors: dict[
 
 
 def test_with_flip_the_mirror_image_counts_too(evaluate: Evaluate, tensors: dict[str, Tensor]) -> None:
-    """Which mean it is, tests/classification/test_training.py holds."""
+    """tests/classification/test_training.py checks that the scores are their mean."""
     alone, both = (evaluate(tensors, predict={"flip": flip})["predictions"] for flip in (False, True))
     assert (alone["score"] != both["score"]).all()
 
