@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 from torchvision.models.detection import ssd300_vgg16
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -40,6 +39,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.files.storage import atomic
 from src.networks import starting_weights
+from src.training.loading import Loader
 
 SIZE = 300
 AUGMENT = Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5)
@@ -206,10 +206,10 @@ class Race:
             for stateful, content in zip([*nets, *self.optimizers], saved["states"], strict=True):
                 stateful.load_state_dict(content)
 
-    def run(self, data: DetectionBatches, steps: int, device: torch.device) -> None:
+    def run(self, data: DetectionBatches, steps: int, device: torch.device, workers: int = 0) -> None:
         """Train up to `steps` steps."""
-        for step in range(len(self.losses[0]), steps):
-            batch = move_data_to_device(data[step], device)
+        coming = range(len(self.losses[0]), steps)
+        for step, batch in zip(coming, Loader(data, workers, device).on_device(coming), strict=True):
             for index in range(len(self.nets)) if step % 2 == 0 else reversed(range(len(self.nets))):
                 self._step(index, step, batch)
             if step % 10 == 0:
@@ -275,7 +275,7 @@ def compared(options: argparse.Namespace, data: BoxedImages, seed: int) -> dict[
         image_id for image_id in data.ids(options.train) if without_difficult(data.target(image_id))["labels"].size
     ]
     batches = DetectionBatches(data, with_objects, Size(SIZE), AUGMENT, batch_size=options.batch_size, seed=seed)
-    race.run(batches, options.steps, device)
+    race.run(batches, options.steps, device, options.workers)
     figures = scored(options.detector, data, data.ids(options.test)[: options.test_images], device)
     result: dict[str, Any] = {"seed": seed, "steps": options.steps, "own_start": options.own_start}
     for name, net, losses, seconds in zip(("ours", "torchvision"), nets, race.losses, race.seconds, strict=True):
@@ -304,11 +304,13 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make the batches")
     parser.add_argument("--out", help="a file for the lines; the same command resumes from it")
     options = parser.parse_args()
     data, out = BoxedImages(options.images), Path(options.out) if options.out else None
     done = [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
     keys = {"steps": options.steps, "own_start": options.own_start}
+    torch.backends.cudnn.benchmark = True  # as in the stages; on a CPU it changes nothing
     for seed in options.seeds:
         if any(row.items() >= {**keys, "seed": seed}.items() for row in done):
             continue

@@ -99,7 +99,8 @@ def run_part(command: Sequence[str], folder: Path, name: str, limit: float) -> d
 def _waited(command: Sequence[str], output: TextIO, limit: float) -> str | None:
     """Run a command; return None if it succeeded, the reason if it was killed, and else an empty string."""
     # Without the full speed of the CPUs, the GPU would wait for batches that no user's run would wait for.
-    environment = {"ARITHMETIC": "native", **os.environ, "PYTHONPATH": str(ROOT)}
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])  # packages may lie there
+    environment = {"ARITHMETIC": "native", **os.environ, "PYTHONPATH": paths}
     process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     try:
         return None if process.wait(limit) == 0 else ""

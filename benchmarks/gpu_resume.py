@@ -1,6 +1,5 @@
 """The part of the GPU benchmark that kills a training and resumes it through its stage script."""
 
-import os
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from ruamel.yaml import YAML
 
 from benchmarks import gpu_params
 from benchmarks.gpu_bench import Bench
-from benchmarks.gpu_params import ROOT, section_of
+from benchmarks.gpu_params import section_of
 from src.files.weights import read_tensors
 
 RESUMED_EPOCHS, RESUMED_STEPS = 3, 5
@@ -52,7 +51,7 @@ def _command(bench: Bench, run: str) -> tuple[list[str], Path]:
 
 
 def _place(bench: Bench) -> dict[str, Any]:
-    return {"cwd": bench.folder / "resume", "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
+    return {"cwd": bench.folder / "resume"}  # PYTHONPATH names this repository, as `benchmarks.gpu` sets it
 
 
 def _kill_after_an_epoch(bench: Bench, command: list[str]) -> None:

@@ -49,6 +49,15 @@ def test_a_part_that_fails_keeps_its_rows_and_its_last_words(part: Callable[...,
     assert found["error"].endswith("ValueError: no room")
 
 
+def test_a_part_finds_packages_that_lie_elsewhere(
+    part: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/lying_elsewhere.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    assert part("import lying_elsewhere, benchmarks.gpu_params")["error"] is None
+
+
 def test_a_part_over_its_limit_is_killed_with_its_children_and_keeps_its_rows(
     part: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -6,24 +6,39 @@ installed ones.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = {
-    "torch": "torch",
-    "torchvision": "torchvision",
-    "opencv": "opencv-contrib-python-headless",
-    "scikit-learn": "scikit-learn",
-    "numba": "numba",
+PACKAGES = {  # by library: the distributions that install it; OpenCV has four, and a machine may have any of them
+    "torch": ["torch"],
+    "torchvision": ["torchvision"],
+    "opencv": [
+        "opencv-contrib-python-headless",
+        "opencv-python-headless",
+        "opencv-contrib-python",
+        "opencv-python",
+    ],
+    "scikit-learn": ["scikit-learn"],
+    "numba": ["numba"],
 }
 KEY = "versions"
 
 
 def installed() -> dict[str, str]:
     """Return the installed versions by library, without the part that names a build, such as `+cu130`."""
-    return {name: version(package).partition("+")[0] for name, package in PACKAGES.items()}
+    return {name: _version(packages).partition("+")[0] for name, packages in PACKAGES.items()}
+
+
+def _version(packages: Iterable[str]) -> str:
+    """Return the version of the first distribution that is installed, or `unknown`: a training must not fail for it."""
+    for package in packages:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return "unknown"
 
 
 def made_by(arithmetic: str) -> dict[str, Any]:

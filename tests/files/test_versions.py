@@ -1,6 +1,10 @@
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import pytest
+
+from src.files import versions as module
 from src.files.versions import PACKAGES, differences, installed
 
 NOW = {"torch": "2.15.0", "opencv": "5.0"}
@@ -16,6 +20,17 @@ def test_the_installed_versions_name_no_build() -> None:
     versions = installed()
     assert set(versions) == set(PACKAGES)
     assert all(version[0].isdigit() and "+" not in version for version in versions.values())
+
+
+def test_opencv_is_found_under_any_of_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        if package in ("opencv-python-headless", "torch"):
+            return "5.0.1"
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(module, "version", version)
+    found = installed()
+    assert (found["opencv"], found["torch"], found["numba"]) == ("5.0.1", "5.0.1", "unknown")
 
 
 def test_outputs_of_the_installed_versions_and_files_without_versions_say_nothing(tmp_path: Path) -> None:
