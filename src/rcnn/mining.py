@@ -7,8 +7,8 @@ class holds at most `max_held` negatives, so the memory of a fit does not grow w
 
     4 bytes x (positives + max_held) x features of a region, per process
 
-A fit starts from the duals of the one before it, so it is short if few negatives have changed. Beside the fits there
-are a block of features and 4 bytes per class and region of the pool.
+A fit starts from the duals of the one before it, and new negatives from 0. Beside the fits there are a block of
+features and 4 bytes per class and region of the pool.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
