@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.compiled  ## create .venv with all packages, and compile the selective search
+setup: .venv/.compiled  ## create .venv with all packages, and compile the kernels
 
 # All that can be missing is checked first, because the packages take gigabytes.
 .venv/.installed: requirements.txt
@@ -20,10 +20,11 @@ setup: .venv/.compiled  ## create .venv with all packages, and compile the selec
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# A search in each mode compiles each kernel, and Numba keeps them in __pycache__ (src/selective_search/compiled.py).
-.venv/.compiled: .venv/.installed $(wildcard src/selective_search/*.py)
-	@echo "Compiling the selective search (some 20 seconds, once)"
+# A search in each mode and a fit compile each kernel; Numba keeps them in __pycache__ (src/selective_search/compiled.py).
+.venv/.compiled: .venv/.installed $(wildcard src/selective_search/*.py) src/rcnn/coordinate_descent.py
+	@echo "Compiling selective search and the SVMs (half a minute, once)"
 	@$(BIN)/python -c 'import numpy; from src.selective_search.strategies import MODES, search; [search(numpy.zeros((32, 32, 3), numpy.uint8), mode) for mode in MODES]'
+	@$(BIN)/python -c 'import numpy as np; from src.rcnn.coordinate_descent import fit; fit(np.eye(2, dtype=np.float32), np.float32([1, -1]), np.zeros(2), c=1.0, weight=1.0, bias_multiplier=1.0, seed=0)'
 	@touch $@
 
 repro: setup  ## run the pipeline, then compare the headline metrics with the committed ones

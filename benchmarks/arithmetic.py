@@ -3,8 +3,8 @@
     python -m benchmarks.arithmetic [--batch 4]
     python -m benchmarks.arithmetic --seconds 10 --batch 32     # seconds of a training step, median of ten
 
-Each line is a computation and a hash of its results: operations of NumPy, liblinear and OpenCV, and two training steps
-of every network of params.yaml. In the pinned mode the lines are the same on every x86-64 processor with AVX2
+Each line is a computation and a hash of its results: operations of NumPy, OpenCV and our kernels, and two training
+steps of every network of params.yaml. In the pinned mode the lines are the same on every x86-64 processor with AVX2
 (docs/reproducibility.md lists them).
 """
 
@@ -23,13 +23,12 @@ import cv2  # isort: skip
 import numpy as np
 import torch
 from ruamel.yaml import YAML
-from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 
 from src import plugins
 from src.detection.targets import padded
 from src.proposals import selective_search
-from src.rcnn import network
+from src.rcnn import coordinate_descent, network
 from src.rcnn.warp import warp
 from stages.environment import computed_by
 
@@ -64,13 +63,16 @@ def digest(arrays: list[np.ndarray]) -> str:
 
 
 def operations() -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Run typical operations that the pipeline uses from NumPy, scikit-learn, OpenCV and Numba."""
+    """Run typical operations that the pipeline uses from NumPy, OpenCV and Numba."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(300, 200))
     yield "numpy", [np.exp(numbers), np.log(np.abs(numbers)), np.sin(numbers), numbers.sum(0), numbers.mean(1)]
     yield "blas", [numbers @ numbers.T, np.linalg.solve(numbers.T @ numbers, numbers[:200, :4])]
-    svm = LinearSVC(loss="hinge", C=0.01, random_state=0, dual=True)
-    yield "liblinear", [svm.fit(numbers, rng.random(300) < 0.4).coef_]
+    y = np.where(rng.random(300) < 0.4, 1, -1).astype(np.float32)
+    svm = coordinate_descent.fit(
+        numbers.astype(np.float32), y, np.zeros(300), c=0.01, weight=2.0, bias_multiplier=10.0, seed=0
+    )
+    yield "svm", [svm.plane.weight, np.array(svm.plane.bias), svm.duals]
     image = cv2.GaussianBlur(rng.integers(0, 256, (120, 160, 3), np.uint8), (0, 0), 4)
     jpeg = cv2.imencode(".jpg", image)[1]
     yield "opencv", [cv2.resize(image, (67, 45), interpolation=cv2.INTER_AREA), jpeg, cv2.imdecode(jpeg, 1)]

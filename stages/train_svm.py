@@ -44,6 +44,8 @@ def run(
     for fitted, rows in mine(vectors, factors, classes, solver, rules, seed=params.seed, jobs=jobs()):
         planes, history = fitted, history + rows
         print(f"round {rows[0].round}: {sum(row.newly_hard for row in rows)} newly hard negatives")
+        if unfinished := sum(row.unfinished for row in rows):
+            print(f"{unfinished} fits came to the limit of their sweeps before the best plane: lower train_svm.c")
     weights = np.stack([plane.weight for plane in planes])
     write_npz(out, {"weights": weights, "biases": np.array([p.bias for p in planes]), "scale": factors})
     write_csv(rounds, table(history, data.classes))

@@ -5,17 +5,16 @@ image: one matrix product scores a block for all classes, and a class takes its 
 block in which a class has `retrain_every` new ones, it is fitted again, and its negatives with a low score leave. A
 class holds at most `max_held` negatives, so the memory of a fit does not grow with the pool:
 
-    (12 to 28 bytes) x (positives + max_held) x features of a region, per process
+    4 bytes x (positives + max_held) x features of a region, per process
 
-They are 4 for the features, 8 for liblinear's double precision, and 16 for each number in its sparse format, which
-leaves zeros out; features after a ReLU are mostly zeros. Beside the fits there are a block of features and 4 bytes per
-class and region of the pool.
+A fit starts from the duals of the one before it, and new negatives from 0. Beside the fits there are a block of
+features and 4 bytes per class and region of the pool.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -29,15 +28,15 @@ from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.rcnn import solvers
 from src.rcnn.held import Held
 from src.rcnn.planes import Plane, blocks, release, scores, take
-from src.rcnn.solvers import Objective, Sgd, objective
+from src.rcnn.solvers import Fit, Objective, Sgd, objective
 
-Solver = Callable[[np.ndarray, np.ndarray], Plane]
+Solver = Callable[[np.ndarray, np.ndarray, np.ndarray], Fit]  # rows [N, D], +1 or -1 [N], duals [N] to start from
 
 
 class TrainSvm(Section):
     """The section `train_svm`: linear SVMs with hard-negative mining."""
 
-    solver: Literal["liblinear", "sgd"]
+    solver: Literal["dual_coordinate_descent", "sgd"]
     c: Positive
     bias_multiplier: Positive
     positive_weight: Positive
@@ -82,6 +81,7 @@ class Round:
     evicted: int  # dropped because they became easy
     crowded_out: int  # dropped because `max_held` were harder
     fits: int
+    unfinished: int  # fits that came to the limit of their sweeps
     pool_accuracy: float  # share of the pool that was on the negative side when the pass came to it
     objective: Objective  # of the last fit
 
@@ -140,12 +140,11 @@ def mine(
         features: [R, D], half precision, possibly a memory map.
         scale: [D], by which the features are multiplied.
         classes: candidates of class 1, 2, ...; each has at least one positive and one negative.
-        solver: (positives [P, D], negatives [N, D]) -> plane.
+        solver: the solver, with its settings, as from `solver_of`.
         rules: the section `train_svm`.
         seed: seed of the choice of the first negatives.
         jobs: parallel processes, one class each; the result does not depend on them, in no arithmetic, as each has one
-            thread. Not threads: liblinear's random generator is global to a process. A memory map is passed to the
-            processes by its file name.
+            thread. A memory map is passed to the processes by its file name.
 
     Yields:
         After each pass, the planes of all classes, fitted to all that the pass left, and a `Round` per class. There are
@@ -154,14 +153,22 @@ def mine(
     rng = np.random.default_rng(seed)
     held = [Held(np.sort(rng.permutation(class_rows.pool)[: rules.first_negatives])) for class_rows in classes]
     every = range(len(classes))
+    positive_duals = [np.zeros(len(class_rows.positives)) for class_rows in classes]
     fits: dict[int, tuple[Plane, Objective]] = {}
 
     def fit(due: Sequence[int], place: str) -> None:
-        rows = [(classes[column].positives, held[column].rows) for column in due]
-        made = parallel_map(partial(_fit, features, scale, solver, rules), rows, jobs, f"SVMs, {place}")
-        for column, (plane, value, negative_scores) in zip(due, made, strict=True):
-            fits[column] = plane, value
-            held[column].fit_done(negative_scores, rules.easy_margin)
+        problems = [
+            (classes[column].positives, held[column].rows, np.r_[positive_duals[column], held[column].duals])
+            for column in due
+        ]
+        made = parallel_map(partial(_fit, features, scale, solver), problems, jobs, f"SVMs, {place}")
+        for column, found in zip(due, made, strict=True):
+            count = len(positive_duals[column])
+            scores = found.scores[:count], found.scores[count:]
+            value = objective(found.plane.weight, *scores, c=rules.c, weight=rules.positive_weight)
+            fits[column] = found.plane, value
+            positive_duals[column] = found.duals[:count]
+            held[column].fit_done(scores[1], found.duals[count:], rules.easy_margin, finished=found.finished)
 
     fit(every, "first fit")
     for number in range(1, rules.rounds + 1):
@@ -200,34 +207,40 @@ def _take(
 
 
 def _round(number: int, column: int, rows: Candidates, held: Held, right: float, value: Objective) -> Round:
-    counts = held.fitted, held.newly_hard, held.evicted, held.crowded_out, held.fits
+    counts = held.fitted, held.newly_hard, held.evicted, held.crowded_out, held.fits, held.unfinished
     return Round(number, column + 1, len(rows.positives), *counts, right / len(rows.pool), value)
 
 
 def _fit(
-    features: np.ndarray, scale: np.ndarray, solver: Solver, rules: TrainSvm, rows: tuple[np.ndarray, np.ndarray]
-) -> tuple[Plane, Objective, np.ndarray]:
-    """Fit a plane; return it, its objective, and the scores of the negatives."""
-    x_pos, x_neg = (take(features, index) for index in rows)
-    for x in (x_pos, x_neg):
-        x *= scale
-    plane = solver(x_pos, x_neg)
-    value = objective(plane, x_pos, x_neg, c=rules.c, weight=rules.positive_weight)
-    # Not a BLAS product: it may add the numbers of a row in another order if there are more rows.
-    return plane, value, np.einsum("nd,d->n", x_neg, plane.weight) + np.float32(plane.bias)
+    features: np.ndarray, scale: np.ndarray, solver: Solver, problem: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> Fit:
+    """Fit a plane to the rows of positives and of negatives, from the duals of both."""
+    positives, negatives, duals = problem
+    x = take(features, np.r_[positives, negatives], scale)
+    y = np.repeat(np.array([1, -1], np.float32), [len(positives), len(negatives)])
+    return solver(x, y, duals)
 
 
 def solver_of(rules: TrainSvm, seed: int) -> Solver:
     """Return the solver that the section `train_svm` names, with its settings."""
     if rules.solver == "sgd":
-        return partial(solvers.sgd, c=rules.c, weight=rules.positive_weight, schedule=rules.sgd, seed=seed)
+        return partial(_walk, c=rules.c, weight=rules.positive_weight, schedule=rules.sgd, seed=seed)
+    from src.rcnn import coordinate_descent  # imported here: it imports Numba, which takes 0.3 s
+
     return partial(
-        solvers.liblinear,
+        coordinate_descent.fit,
         c=rules.c,
         weight=rules.positive_weight,
         bias_multiplier=rules.bias_multiplier,
         seed=seed,
     )
+
+
+def _walk(x: np.ndarray, y: np.ndarray, duals: np.ndarray, **settings: Any) -> Fit:
+    """Fit a plane with `sgd`, which has no duals."""
+    plane = solvers.sgd(x, y, **settings)
+    # Not a BLAS product: it may add the numbers of a row in another order if there are more rows.
+    return Fit(plane, np.einsum("nd,d->n", x, plane.weight) + np.float32(plane.bias), duals, True)
 
 
 def check_candidates(rows: Sequence[Candidates], classes: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 BLOCK = 8192  # rows per matrix product
+ONE = np.float32(1)
 PART = 200  # scattered rows to read at a time: each may bring 2 MB of its neighbourhood into memory
 
 
@@ -36,12 +37,15 @@ def scores(features: np.ndarray, planes: Sequence[Plane], scale: np.ndarray) -> 
     return result
 
 
-def take(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Read scattered rows [N] of the features [R, D], which may be a memory map, as float32 [N, D]."""
+def take(features: np.ndarray, rows: np.ndarray, factors: np.ndarray | np.float32 = ONE) -> np.ndarray:
+    """Read scattered rows [N] of the features [R, D], which may be a memory map, as float32 [N, D], times factors [D].
+
+    Conversion and product are one step, so the rows are written to memory once. N may be 0.
+    """
     taken = np.empty((len(rows), features.shape[1]), np.float32)
     for start in range(0, len(rows), PART):
         part = slice(start, start + PART)
-        taken[part] = features[rows[part]]
+        np.multiply(features[rows[part]], factors, out=taken[part], dtype=np.float32)
         release(features)
     return taken
 

@@ -27,9 +27,7 @@ def read_blocks(
     """
     for start in range(0, len(rows), BLOCK):
         block = slice(start, start + BLOCK)
-        x = take(features, rows[block])
-        x *= factors
-        yield x, y[block]
+        yield take(features, rows[block], factors), y[block]
 
 
 def products(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

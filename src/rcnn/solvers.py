@@ -1,4 +1,4 @@
-"""Linear SVMs: the hinge loss with an L2 penalty, and two solvers that minimise it.
+"""Linear SVMs: the hinge loss with an L2 penalty, and the tutorial's solver; ours is `src.rcnn.coordinate_descent`.
 
     objective = |w|^2 / 2 + C * sum_i weight_i * max(0, 1 - y_i (w x_i + b)),   y_i = +1 or -1
 
@@ -25,6 +25,15 @@ class Sgd(Section):
     epochs: Count
 
 
+class Fit(NamedTuple):
+    """The result of a solver for N rows."""
+
+    plane: Plane
+    scores: np.ndarray  # [N], of the rows by the plane
+    duals: np.ndarray  # [N], from which another fit may start
+    finished: bool  # False if the solver came to the limit of its sweeps
+
+
 class Objective(NamedTuple):
     """The parts of the objective, as rcnn's `rcnn_train.m` prints them."""
 
@@ -43,50 +52,23 @@ def hinge(margins: np.ndarray) -> np.ndarray:
     return np.maximum(0, 1 - margins)
 
 
-def objective(plane: Plane, positives: np.ndarray, negatives: np.ndarray, *, c: float, weight: float) -> Objective:
-    """Compute the objective for positives [P, D] and negatives [N, D]; `weight` is the weight of the positives."""
-    return Objective(
-        c * weight * float(hinge(positives @ plane.weight + plane.bias).sum()),
-        c * float(hinge(-(negatives @ plane.weight + plane.bias)).sum()),
-        float(plane.weight @ plane.weight) / 2,
-    )
+def objective(
+    normal: np.ndarray, positive_scores: np.ndarray, negative_scores: np.ndarray, *, c: float, weight: float
+) -> Objective:
+    """Compute the objective of a plane from its normal [D] and the scores of positives [P] and of negatives [N].
 
-
-def liblinear(
-    positives: np.ndarray, negatives: np.ndarray, *, c: float, weight: float, bias_multiplier: float, seed: int
-) -> Plane:
-    """Fit a plane with liblinear's dual solver (Fan et al. 2008); params.yaml has rcnn's settings.
-
-    Args:
-        positives: [P, D], at least one.
-        negatives: [N, D], at least one.
-        c: C of the objective.
-        weight: weight of the positives.
-        bias_multiplier: value of the constant feature that stands for the bias; the larger it is, the less the
-            regulariser shrinks the bias.
-        seed: seed of liblinear's random numbers.
+    `weight` is the weight of the positives. P and N may be 0.
     """
-    from sklearn.svm import LinearSVC  # imported here: it takes a second, and code that only scores does not need it
-
-    solver = LinearSVC(
-        loss="hinge",
-        C=c,
-        class_weight={1: weight},
-        intercept_scaling=bias_multiplier,
-        random_state=seed,
-        max_iter=20_000,
+    return Objective(
+        c * weight * float(hinge(positive_scores).sum()),
+        c * float(hinge(-negative_scores).sum()),
+        float(normal @ normal) / 2,
     )
-    labels = np.r_[np.ones(len(positives)), -np.ones(len(negatives))]
-    x = np.concatenate(
-        [positives, negatives], dtype=np.float64
-    )  # in single precision LinearSVC would copy it once more
-    solver.fit(x, labels)
-    return Plane(solver.coef_[0].astype(np.float32), float(solver.intercept_[0]))
 
 
 def sgd(
-    positives: np.ndarray,
-    negatives: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
     *,
     c: float,
     weight: float,
@@ -100,11 +82,19 @@ def sgd(
     The loss of a batch is its mean hinge loss plus |w|^2 / (2 C n). This is the objective divided by C n, but positives
     and negatives count 1:3 whatever their numbers, as in the tutorial. An epoch takes as many random regions as there
     are regions.
-    """
-    import torch  # imported here: it takes two seconds, and liblinear does not need it
 
-    x = torch.from_numpy(np.concatenate([positives, negatives]).astype(np.float32))
-    sign = torch.cat([torch.ones(len(positives)), -torch.ones(len(negatives))])
+    Args:
+        x: float32 [N, D].
+        y: float32 [N], +1 or -1, at least one of each.
+        c, weight: as in `objective`.
+        schedule: learning rate, its steps, and epochs.
+        seed: seed of the choice of regions.
+        num_objects, num_backgrounds: positives and negatives of a batch.
+    """
+    import torch  # imported here: it takes two seconds, and coordinate descent does not need it
+
+    objects, backgrounds = np.flatnonzero(y > 0), np.flatnonzero(y < 0)
+    features, sign = torch.from_numpy(x), torch.from_numpy(y)
     importance = torch.where(sign > 0, weight, 1.0)
     w, b = torch.zeros(x.shape[1], requires_grad=True), torch.zeros((), requires_grad=True)
     optimizer = torch.optim.SGD([w, b], lr=schedule.lr, momentum=0.9)
@@ -114,10 +104,10 @@ def sgd(
         for _ in range(schedule.epochs):
             for _ in range(-(-len(x) // (num_objects + num_backgrounds))):
                 rows = np.r_[
-                    rng.integers(len(positives), size=num_objects),
-                    len(positives) + rng.integers(len(negatives), size=num_backgrounds),
+                    objects[rng.integers(len(objects), size=num_objects)],
+                    backgrounds[rng.integers(len(backgrounds), size=num_backgrounds)],
                 ]
-                losses = importance[rows] * (1 - sign[rows] * (x[rows] @ w + b)).clamp(min=0)
+                losses = importance[rows] * (1 - sign[rows] * (features[rows] @ w + b)).clamp(min=0)
                 optimizer.zero_grad()
                 (losses.mean() + w @ w / (2 * c * len(x))).backward()
                 optimizer.step()

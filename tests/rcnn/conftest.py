@@ -101,7 +101,7 @@ def tutorial_rules(finetune_rules: Finetune) -> Finetune:
 def svm_rules() -> TrainSvm:
     """The rules of R-CNN Sec. 2.3 and of its released code, for a few regions."""
     return TrainSvm(
-        solver="liblinear",
+        solver="dual_coordinate_descent",
         c=1.0,
         bias_multiplier=10.0,
         positive_weight=2.0,

@@ -10,7 +10,7 @@ from src.rcnn.held import Held
 def held(rows: list[int], scores: list[float]) -> Held:
     """Return what is held after a fit that dropped nothing."""
     found = Held(np.array(rows, int))
-    found.fit_done(np.array(scores, float), -np.inf)
+    found.fit_done(np.array(scores, float), np.zeros(len(scores)), -np.inf)
     found.start_pass()
     return found
 
@@ -41,7 +41,7 @@ def test_what_is_held_is_what_sets_say(seed: int, count: int, max_held: int) -> 
     assert found.newly_hard == found.waiting == len(set(wanted) - set(before.tolist()))
     assert found.crowded_out == len(every) - len(wanted)
     easy = {row for row in wanted if scores[row] < -1.2}
-    found.fit_done(scores[found.rows], -1.2)
+    found.fit_done(scores[found.rows], np.zeros(len(found.rows)), -1.2)
     assert found.rows.tolist() == ([row for row in wanted if row not in easy] or wanted[:1])
     assert found.evicted == len(wanted) - len(found.rows)
     assert (found.fitted, found.waiting, found.fits) == (len(wanted), 0, 1)
@@ -65,9 +65,29 @@ def test_what_finds_no_room_is_not_new_and_what_is_crowded_out_by_later_ones_cou
     assert (found.newly_hard, found.waiting, found.crowded_out) == (2, 2, 7)
 
 
+def test_a_row_keeps_its_dual_until_it_leaves_and_begins_with_zero() -> None:
+    found = held([1, 3, 8], [0.5, 0.1, 0.6])
+    found.fit_done(np.array([0.5, 0.1, 0.6]), np.array([0.1, 0.2, 0.3]), -1.2)
+    found.add(np.array([0, 5]), np.array([0.7, 0.2]), 4)  # crowds row 3 out
+    assert (found.rows.tolist(), found.duals.tolist()) == ([0, 1, 5, 8], [0, 0.1, 0, 0.3])
+    found.fit_done(np.array([0.5, -2.0, 0.5, 0.5]), np.array([0.4, 0.1, 0.0, 0.2]), -1.2)  # row 1 became easy
+    assert (found.rows.tolist(), found.duals.tolist()) == ([0, 5, 8], [0.4, 0.0, 0.2])
+    found.add(np.array([1]), np.array([0.5]), 4)
+    assert found.duals.tolist() == [0.4, 0, 0, 0.2]
+
+
+def test_fits_that_came_to_the_limit_of_their_sweeps_are_counted_per_pass() -> None:
+    found = held([1], [0.5])
+    for finished in (True, False, False):
+        found.fit_done(np.array([0.5]), np.zeros(1), -1.2, finished=finished)
+    assert (found.fits, found.unfinished) == (3, 2)
+    found.start_pass()
+    assert found.unfinished == 0
+
+
 def test_one_is_left_if_all_are_easy() -> None:
     found = held([4, 8], [0.0, 0.0])
-    found.fit_done(np.array([-9.0, -8.0]), -1.2)
+    found.fit_done(np.array([-9.0, -8.0]), np.zeros(2), -1.2)
     assert (found.rows.tolist(), found.evicted) == ([4], 1)
 
 

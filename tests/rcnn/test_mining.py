@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from src.rcnn import mining
+from src.rcnn import coordinate_descent, mining
 from src.rcnn.held import Held
 from src.rcnn.mining import Candidates, TrainSvm, candidates, mine, scores
 from src.rcnn.planes import take
-from src.rcnn.solvers import Plane, liblinear, objective
+from src.rcnn.solvers import Fit, Plane, objective
 from tests.rcnn.regions import record, target
 
 CAR, DOG, FAR = [0.0, 0, 10, 10], [30.0, 30, 50, 50], [80.0, 80, 90, 90]
@@ -126,16 +126,17 @@ def test_scattered_rows_are_read_in_parts(count: int, monkeypatch: pytest.Monkey
         taken = take(stored, rows)
         assert taken.dtype == np.float32
         np.testing.assert_array_equal(taken, features[rows])
+        factors = np.array([0.5, 1, 2, 1 / 3], np.float32)
+        np.testing.assert_array_equal(take(stored, rows, factors), features[rows].astype(np.float32) * factors)
 
 
 def test_classes_are_fitted_side_by_side_as_one_after_the_other(svm_rules: TrainSvm, tmp_path: Path) -> None:
-    """Threads would give other planes: liblinear's random generator is global to a process."""
     rng = np.random.default_rng(0)
     np.save(tmp_path / "features.npy", rng.normal(size=(600, 30)).astype(np.float16))
     stored = np.load(tmp_path / "features.npy", mmap_mode="r")
     classes = [Candidates(np.arange(10 * n, 10 * n + 10), np.arange(40, 600)) for n in range(4)]
     rules = svm_rules.model_copy(update={"first_negatives": 100, "rounds": 1})
-    solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
+    solver = partial(coordinate_descent.fit, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
     alone, together = (
         list(mine(stored, np.ones(30, np.float32), classes, solver, rules, seed=0, jobs=jobs)) for jobs in (1, 2)
     )
@@ -144,18 +145,20 @@ def test_classes_are_fitted_side_by_side_as_one_after_the_other(svm_rules: Train
         np.testing.assert_array_equal(plane.weight, other.weight)
 
 
-def fixed(_: np.ndarray, __: np.ndarray) -> Plane:
-    """Return a plane whose scores are the features themselves."""
-    return Plane(np.ones(1, np.float32), 0.0)
+def shifted(x: np.ndarray, duals: np.ndarray, bias: float) -> Fit:
+    """Return a plane whose scores are the features themselves plus the bias."""
+    return Fit(Plane(np.ones(1, np.float32), bias), x[:, 0] + np.float32(bias), duals, True)
+
+
+def fixed(x: np.ndarray, _: np.ndarray, duals: np.ndarray) -> Fit:
+    return shifted(x, duals, 0.0)
 
 
 def line(values: list[float]) -> np.ndarray:
     return np.array(values, np.float16)[:, None]
 
 
-def run(
-    values: list[float], pool: range, rules: TrainSvm, solver: Callable[[np.ndarray, np.ndarray], Plane] = fixed
-) -> list[mining.Round]:
+def run(values: list[float], pool: range, rules: TrainSvm, solver: mining.Solver = fixed) -> list[mining.Round]:
     """Mine one class whose only positive is row 0, and return its rounds."""
     kind = Candidates(np.array([0]), np.array(pool))
     return [table[0] for _, table in mine(line(values), np.ones(1, np.float32), [kind], solver, rules, seed=0)]
@@ -185,20 +188,23 @@ def test_mining_stops_when_nothing_is_new(svm_rules: TrainSvm) -> None:
     assert [row.newly_hard for row in rounds] == [1, 0]
 
 
-def drifting() -> Callable[[np.ndarray, np.ndarray], Plane]:
+def with_biases(biases: Iterable[float]) -> mining.Solver:
+    """Return a solver whose plane has the next bias at each fit."""
+    each = iter(biases)
+    return lambda x, _, duals: shifted(x, duals, float(next(each)))
+
+
+def drifting() -> mining.Solver:
     """Return a solver whose plane moves by one at each fit, so that every pass finds something."""
-    biases = iter(np.arange(100.0))
-    return lambda *_: Plane(np.ones(1, np.float32), float(next(biases)))
+    return with_biases(np.arange(100.0))
 
 
-def counted(
-    solver: Callable[[np.ndarray, np.ndarray], Plane], seen: list[list[float]]
-) -> Callable[[np.ndarray, np.ndarray], Plane]:
+def counted(solver: mining.Solver, seen: list[list[float]]) -> mining.Solver:
     """Return the solver; `seen` takes the negatives of each fit."""
 
-    def fit(positives: np.ndarray, negatives: np.ndarray) -> Plane:
-        seen.append(negatives[:, 0].tolist())
-        return solver(positives, negatives)
+    def fit(x: np.ndarray, y: np.ndarray, duals: np.ndarray) -> Fit:
+        seen.append(x[y < 0, 0].tolist())
+        return solver(x, y, duals)
 
     return fit
 
@@ -236,8 +242,8 @@ def test_negatives_that_a_fit_makes_easy_leave_before_the_pass_is_over(
     monkeypatch.setattr("src.rcnn.planes.BLOCK", 5)
     values = [9.0, *[0.5] * 9, *[2.5] * 10]
     seen: list[list[float]] = []
-    biases = iter([0.0, -3.0, -3.0, -3.0, -3.0])  # from the second fit on, 0.5 has a score of -2.5 and 2.5 one of -0.5
-    solver = counted(lambda *_: Plane(np.ones(1, np.float32), next(biases)), seen)
+    biases = [0.0, -3.0, -3.0, -3.0, -3.0]  # from the second fit on, 0.5 has a score of -2.5 and 2.5 one of -0.5
+    solver = counted(with_biases(biases), seen)
     rules = svm_rules.model_copy(update={"rounds": 1, "first_negatives": 1, "retrain_every": 3})
     (only,) = run(values, range(1, 20), rules, solver)
     assert seen[-1].count(2.5) == 10
@@ -279,7 +285,7 @@ def test_rows_of_the_table_are_those_of_the_fit(svm_rules: TrainSvm) -> None:
     row = run([3.0, *[-0.5] * 4], range(1, 5), svm_rules)[0]
     assert (row.round, row.label, row.positives, row.negatives, row.evicted) == (1, 1, 1, 4, 0)
     assert row.objective == pytest.approx(
-        objective(fixed(*[np.zeros(0)] * 2), line([3.0]), line([-0.5] * 4), c=svm_rules.c, weight=2.0)
+        objective(np.ones(1), np.array([3.0]), np.full(4, -0.5), c=svm_rules.c, weight=2.0)
     )
 
 
@@ -297,7 +303,7 @@ def two_classes(count: int = 400) -> tuple[np.ndarray, list[Candidates]]:
 
 def test_classes_are_mined_together_as_they_would_be_alone(svm_rules: TrainSvm) -> None:
     features, classes = two_classes()
-    solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
+    solver = partial(coordinate_descent.fit, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
     together = list(mine(features, HALF, classes, solver, svm_rules, seed=0))
     first = list(mine(features, HALF, classes[:1], solver, svm_rules, seed=0))
     assert [table[0] for _, table in together][: len(first)] == [table[0] for _, table in first]
@@ -306,15 +312,43 @@ def test_classes_are_mined_together_as_they_would_be_alone(svm_rules: TrainSvm) 
 
 def test_mining_makes_the_plane_that_all_negatives_at_once_would(svm_rules: TrainSvm) -> None:
     features, classes = two_classes()
-    solver = partial(liblinear, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
+    solver = partial(coordinate_descent.fit, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
     rules = svm_rules.model_copy(update={"rounds": 8})
     *_, (planes, table) = mine(features, HALF, classes, solver, rules, seed=0)
     x = 0.5 * features.astype(np.float32)
     for kind, plane, row in zip(classes, planes, table, strict=True):
         assert row.newly_hard == 0
         assert row.negatives < len(kind.pool)
-        whole = solver(x[kind.positives], x[kind.pool])
+        rows = x[np.r_[kind.positives, kind.pool]]
+        y = np.repeat(np.array([1, -1], np.float32), [len(kind.positives), len(kind.pool)])
+        whole = solver(rows, y, np.zeros(len(y))).plane
         mined, best = (
-            objective(found, x[kind.positives], x[kind.pool], c=1.0, weight=2.0).total for found in (plane, whole)
+            objective(
+                found.weight,
+                *(x[index] @ found.weight + found.bias for index in (kind.positives, kind.pool)),
+                c=1.0,
+                weight=2.0,
+            ).total
+            for found in (plane, whole)
         )
         assert mined == pytest.approx(best, rel=0.01)
+
+
+def test_a_fit_starts_from_the_duals_of_the_one_before_it_and_new_rows_from_zero(svm_rules: TrainSvm) -> None:
+    features, classes = two_classes()
+    starts: list[dict[float, float]] = []
+    ends: list[dict[float, float]] = []
+    features[:, 5] = np.arange(len(features)) / 1000  # tells the rows apart
+
+    def solver(x: np.ndarray, y: np.ndarray, duals: np.ndarray) -> Fit:
+        starts.append(dict(zip(x[:, 5].tolist(), duals.tolist(), strict=True)))
+        found = coordinate_descent.fit(x, y, duals, c=1.0, weight=2.0, bias_multiplier=10.0, seed=0)
+        ends.append(dict(zip(x[:, 5].tolist(), found.duals.tolist(), strict=True)))
+        return found
+
+    list(mine(features, HALF, classes[:1], solver, svm_rules, seed=0))
+    assert len(starts) > 1
+    assert set(starts[0].values()) == {0.0}
+    for before, start in zip(ends, starts[1:], strict=False):
+        assert start == {row: before.get(row, 0.0) for row in start}
+        assert any(start.values())

@@ -26,9 +26,10 @@ kinds = [
     for n in range(classes)
 ]
 rules = TrainSvm(
-    solver="liblinear", c=0.001, bias_multiplier=10.0, positive_weight=2.0, neg_iou_thresh=0.3, neg_iou_zero=True,
-    neg_min_area=0.0, only_images_with_objects=False, first_negatives=2000, rounds=1, hard_margin=-1.0,
-    easy_margin=-1.2, retrain_every=2000, max_held=20_000, sgd=Sgd(lr=1e-4, lr_step=4, lr_gamma=0.1, epochs=1),
+    solver="dual_coordinate_descent", c=0.001, bias_multiplier=10.0, positive_weight=2.0, neg_iou_thresh=0.3,
+    neg_iou_zero=True, neg_min_area=0.0, only_images_with_objects=False, first_negatives=2000, rounds=1,
+    hard_margin=-1.0, easy_margin=-1.2, retrain_every=2000, max_held=20_000,
+    sgd=Sgd(lr=1e-4, lr_step=4, lr_gamma=0.1, epochs=1),
 )
 scale = np.full(features.shape[1], 20 / features.shape[1] ** 0.5, np.float32)
 for _, table in mine(features, scale, kinds, solver_of(rules, 0), rules, seed=0):

@@ -62,7 +62,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, Pa
     return trained
 
 
-@pytest.mark.parametrize("solver", ["liblinear", "sgd"])
+@pytest.mark.parametrize("solver", ["dual_coordinate_descent", "sgd"])
 def test_a_plane_has_its_class_on_the_positive_side_and_what_is_far_from_it_on_the_other(
     trained: Trained, params: Params, files: dict[str, Path], solver: str
 ) -> None:
