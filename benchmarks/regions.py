@@ -22,7 +22,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.networks.imagenet import MEAN, STD
 from src.rcnn import network
-from src.rcnn.extract import extract
+from src.rcnn.extract import CHUNK, extract
 from src.rcnn.features import unlabelled
 from src.rcnn.warp import Warp
 from stages.environment import jobs
@@ -35,8 +35,8 @@ def rows(setting: Setting) -> Iterator[Row]:
     """Yield the rows of `make bench`, on the CPU and on a GPU."""
     torch.manual_seed(0)
     net = network.build("alexnet", 21).eval()
-    count = setting.size(20, 4)
-    with photos(setting, setting.size(8, 2)) as (data, ids), tempfile.TemporaryDirectory() as folder:
+    count = setting.size(15, 4)
+    with photos(setting, setting.size(CHUNK * jobs(), 2)) as (data, ids), tempfile.TemporaryDirectory() as folder:
         table = {image_id: unlabelled(spread_boxes(data.size(image_id), count)) for image_id in ids}
         for kind in ("cpu", "cuda"):
             task = f"{len(ids) * count} regions to fc7, {SIZE} pixels{'' if kind == 'cpu' else ', GPU'}"
