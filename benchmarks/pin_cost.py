@@ -41,11 +41,11 @@ def main() -> None:
 def rows(setting: Setting) -> Iterator[Row]:
     """Yield the rows of `make bench`: processor seconds of a step in both modes, one row per network."""
     found: dict[str, list[dict[str, float]]] = {"native": [], "pinned": []}
-    batch = setting.size(16, 2)
+    batch = setting.size(8, 2)
 
     def measure(mode: str) -> float:
         variables = NATIVE if mode == "native" else PINNED
-        found[mode].append(run(variables, ["--seconds", str(setting.size(5, 1)), "--batch", str(batch)]))
+        found[mode].append(run(variables, ["--seconds", str(setting.size(3, 1)), "--batch", str(batch)]))
         return 0.0
 
     in_turns({mode: lambda mode=mode: measure(mode) for mode in found}, setting.rounds)  # type: ignore[misc]

@@ -45,7 +45,7 @@ def main() -> None:
 def rows(setting: Setting) -> Iterator[Row]:
     """Yield the rows of `make bench`: both modes on all photos one after the other."""
     cv2.setNumThreads(1)
-    for mode, full in (("fast", 8), ("quality", 3)):
+    for mode, full in (("fast", 6), ("quality", 2)):
         with photos(setting, setting.size(full, 1)) as (data, ids):
             images = [data.image(image_id) for image_id in ids]
         found = {engine: [boxes_of(image, engine, mode) for image in images] for engine in ENGINES}  # compiles, too

@@ -39,7 +39,7 @@ def _of(detector: str, device: torch.device, setting: Setting) -> Iterator[Row]:
     works: dict[str, tuple[int, Callable[[nn.Module, Any], Callable[[], object]]]] = {
         f"inference, batch {small}": (small, inference),
         f"inference, batch {large}": (large, inference),
-        f"training step, batch {setting.size(4, 1)}": (setting.size(4, 1), training),
+        f"training step, batch {setting.size(2, 1)}": (setting.size(2, 1), training),
     }
     for words, (size, work) in works.items():
         batches = {name: batch(size, device, last=name != PEERS[0]) for name in nets}
