@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup repro compare plots demo test slow times
+.PHONY: help setup repro compare plots demo test slow times bench
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,3 +52,7 @@ slow: setup  ## the tests that take minutes
 
 times: setup  ## as repro, with the seconds of each stage in report/with_times.html
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m commands.timed_repro
+
+# The machine's full speed on both sides of each pair, not the pinned arithmetic.
+bench: setup  ## all pairs of ours and a peer, into docs/bench.json and docs/performance.md (15 minutes)
+	ARITHMETIC=native $(BIN)/python -m benchmarks.all

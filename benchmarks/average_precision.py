@@ -14,12 +14,15 @@ import contextlib
 import importlib
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.pairs import OURS, Row, Setting, in_turns, missing, raced
+from benchmarks.pairs import row as pair_row
+from benchmarks.usual_voc_ap import usual_voc_ap
 from src.boxes.target import Targets
 from src.evaluation.average_precision import coco_ap, voc07, voc12, voc_curves
 from src.evaluation.outcomes import COCO_MAX_PER_IMAGE, Detections, coco_outcomes
@@ -57,22 +60,53 @@ def main() -> None:
         except ImportError:
             print(f"| {peer} is not installed | | | | | | |")
             continue
-        pairs = in_turns(
+        pairs = timed_in_turns(
             partial(coco, detections, targets, classes), partial(theirs, peer, truth, results), options.pairs
         )
         print(row(peer, pairs), flush=True)
 
 
-def in_turns(ours: Callable[[], Timed], peers: Callable[[], Timed], pairs: int) -> list[tuple[Timed, Timed]]:
-    """Run both several times, and return (ours, theirs) of each pair."""
-    found = []
-    for number in range(pairs):
-        if number % 2 == 0:
-            our, their = ours(), peers()
-        else:
-            their, our = peers(), ours()
-        found.append((our, their))
-    return found
+def timed_in_turns(ours: Callable[[], Timed], peers: Callable[[], Timed], rounds: int) -> list[tuple[Timed, Timed]]:
+    """Run both in turns, and return (ours, theirs) of each round."""
+    found: dict[str, list[Timed]] = {"ours": [], "theirs": []}
+
+    def run(side: str) -> float:
+        found[side].append(ours() if side == "ours" else peers())
+        return found[side][-1].seconds
+
+    in_turns({side: partial(run, side) for side in found}, rounds)
+    return list(zip(*found.values(), strict=True))
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Yield the rows of `make bench`: VOC AP beside the usual loop, COCO AP beside each peer that is installed."""
+    images = setting.size(5000, 200)
+    detections, targets = draw(images, 100, 20)
+    classes = [str(label) for label in range(1, 21)]
+    sides = {
+        OURS: lambda: voc07_aps(detections, targets, classes),
+        "the usual loop": lambda: usual_voc_ap(detections, targets, len(classes)),
+    }
+    ours, usual = (side() for side in sides.values())
+    note = f"largest difference {np.nanmax(np.abs(np.array(ours) - np.array(usual))):.1g}"
+    yield from raced(f"VOC AP of 2007, {images} images", sides, setting.rounds, note)
+    truth, results = as_coco(detections, targets, classes)
+    for peer in PEERS:
+        try:
+            name = f"{peer} {importlib.import_module(peer).__version__}"
+        except ImportError:
+            yield missing(f"COCO AP, {images} images", peer, "not installed")
+            continue
+        except AttributeError:
+            name = peer
+        pairs = timed_in_turns(
+            partial(coco, detections, targets, classes), partial(theirs, peer, truth, results), setting.rounds
+        )
+        note = f"largest difference {np.nanmax(np.abs(pairs[0][0].aps - pairs[0][1].aps)):.1g}"
+        ours_seconds = np.array([ours.seconds for ours, _ in pairs])
+        for words, part in (("", "seconds"), (", without reading its list", "evaluation")):
+            their_seconds = np.array([getattr(peers, part) for _, peers in pairs])
+            yield pair_row(f"COCO AP, {images} images{words}", name, ours_seconds, their_seconds, note)
 
 
 def row(peer: str, pairs: Sequence[tuple[Timed, Timed]]) -> str:
@@ -137,6 +171,11 @@ def voc(detections: Detections, targets: Targets, classes: Sequence[str]) -> flo
     for curve in voc_curves(detections, targets, classes).values():
         voc07(curve), voc12(curve)
     return time.perf_counter() - start
+
+
+def voc07_aps(detections: Detections, targets: Targets, classes: Sequence[str]) -> list[float]:
+    """Compute the AP of VOC 2007 of each class with this project's code."""
+    return [voc07(curve) for curve in voc_curves(detections, targets, classes).values()]
 
 
 def coco(detections: Detections, targets: Targets, classes: Sequence[str]) -> Timed:

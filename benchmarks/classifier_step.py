@@ -10,7 +10,7 @@ first. The printed ratio is the median of the ratios of all pairs. If both compu
 import argparse
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from lightning_fabric import Fabric
 from ruamel.yaml import YAML
 from torch import Tensor, nn
 
+from benchmarks.pairs import Row, Setting, row
 from src import plugins
 from src.classification.loss import loss
 from src.classification.params import Loss
@@ -83,6 +84,51 @@ class InTurns:
                 self.theirs.append(next(self.other))
 
 
+class Raced(NamedTuple):
+    """Both sides of a race: seconds of each step, and how far the first losses differ."""
+
+    ours: np.ndarray
+    theirs: np.ndarray
+    difference: float
+
+
+def race(name: str, steps: int, batch_size: int, size: int) -> Raced:
+    """Train a classifier and its peer in turns on images of random numbers; the first two pairs are left out."""
+    with open("params.yaml") as file:
+        params = YAML(typ="safe").load(file)
+    settings = Train.model_validate({**params["train"], "optimizer": "adamw", "schedule": "constant", "epochs": 1})
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        {
+            "images": torch.randn(batch_size, 3, size, size, generator=generator).to(memory_format=torch.channels_last),
+            "labels": torch.randint(CLASSES, (batch_size,), generator=generator),
+        }
+        for _ in range(steps)
+    ]
+    ours, theirs = networks(name, params)
+    turns = InTurns(batches, by_hand(theirs, batches, settings))
+    losses: list[Tensor] = []
+
+    def step(net: nn.Module, batch: Any) -> dict[str, Tensor]:
+        losses.append(loss(net(batch["images"]), batch["labels"], PLAIN))
+        return {"loss": losses[-1]}
+
+    fit(Run(Fabric(accelerator="cpu", devices=1), settings), ours, lambda _: turns, step)
+    their_losses = [value for _, value in turns.theirs[:3]]
+    difference = max(abs(float(our) - their) for our, their in zip(losses[:3], their_losses, strict=True))
+    # The first pairs allocate memory.
+    return Raced(np.array(turns.ours)[2:], np.array([taken for taken, _ in turns.theirs])[2:], difference)
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Yield the rows of `make bench`: one per classifier."""
+    size = setting.size(96, 64)
+    for name in plugins.names("classifiers"):
+        raced = race(name, setting.size(22, 4), 16, size)
+        note = f"first losses differ by {raced.difference:.1g}"
+        yield row(f"{name}, training step, 16 images of {size} pixels", "plain torch", raced.ours, raced.theirs, note)
+
+
 def main() -> None:
     """Print the times of both and their ratio, for each classifier."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -90,38 +136,12 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--size", type=int, default=96)
     options = parser.parse_args()
-    with open("params.yaml") as file:
-        params = YAML(typ="safe").load(file)
-    settings = Train.model_validate({**params["train"], "optimizer": "adamw", "schedule": "constant", "epochs": 1})
-    generator = torch.Generator().manual_seed(0)
-    batches = [
-        {
-            "images": torch.randn(options.batch_size, 3, options.size, options.size, generator=generator).to(
-                memory_format=torch.channels_last
-            ),
-            "labels": torch.randint(CLASSES, (options.batch_size,), generator=generator),
-        }
-        for _ in range(options.steps)
-    ]
-    fabric = Fabric(accelerator="cpu", devices=1)
     for name in plugins.names("classifiers"):
-        ours, theirs = networks(name, params)
-        turns = InTurns(batches, by_hand(theirs, batches, settings))
-        losses: list[Tensor] = []
-
-        def step(net: nn.Module, batch: Any, losses: list[Tensor] = losses) -> dict[str, Tensor]:
-            losses.append(loss(net(batch["images"]), batch["labels"], PLAIN))
-            return {"loss": losses[-1]}
-
-        fit(Run(fabric, settings), ours, lambda _, turns=turns: turns, step)
-        their_seconds = np.array([seconds for seconds, _ in turns.theirs])[2:]  # the first pairs allocate memory
-        our_seconds = np.array(turns.ours)[2:]
-        their_losses = [value for _, value in turns.theirs[:3]]
-        difference = max(abs(float(our) - their) for our, their in zip(losses[:3], their_losses, strict=True))
+        raced = race(name, options.steps, options.batch_size, options.size)
         print(
-            f"{name}: ours {np.median(our_seconds) * 1e3:.1f} ms per step, "
-            f"by hand {np.median(their_seconds) * 1e3:.1f} ms; median of the pairs' ratios "
-            f"{np.median(our_seconds / their_seconds):.3f}; first losses differ by {difference:.1e}"
+            f"{name}: ours {np.median(raced.ours) * 1e3:.1f} ms per step, "
+            f"by hand {np.median(raced.theirs) * 1e3:.1f} ms; median of the pairs' ratios "
+            f"{np.median(raced.ours / raced.theirs):.3f}; first losses differ by {raced.difference:.1e}"
         )
 
 

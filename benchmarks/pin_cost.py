@@ -10,6 +10,11 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.pairs import Row, Setting, in_turns, row
 
 NATIVE = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "2"}
 PINNED = {"ARITHMETIC": "pinned"}
@@ -31,6 +36,23 @@ def main() -> None:
         native, pinned = (statistics.median(pair[mode][name] for pair in pairs) for mode in (0, 1))
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         print(f"| {name} | {native:.3f} s | {pinned:.3f} s | {statistics.median(ratios):.2f} ({spread}) |")
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Yield the rows of `make bench`: processor seconds of a step in both modes, one row per network."""
+    found: dict[str, list[dict[str, float]]] = {"native": [], "pinned": []}
+    batch = setting.size(8, 2)
+
+    def measure(mode: str) -> float:
+        variables = NATIVE if mode == "native" else PINNED
+        found[mode].append(run(variables, ["--seconds", str(setting.size(3, 1)), "--batch", str(batch)]))
+        return 0.0
+
+    in_turns({mode: lambda mode=mode: measure(mode) for mode in found}, setting.rounds)  # type: ignore[misc]
+    for name in found["pinned"][0]:
+        pinned, native = (np.array([times[name] for times in found[mode]]) for mode in ("pinned", "native"))
+        task = f"{name}, training step, {batch} images, processor time, pinned arithmetic"
+        yield row(task, "native arithmetic", pinned, native)
 
 
 def run(variables: dict[str, str], words: list[str]) -> dict[str, float]:

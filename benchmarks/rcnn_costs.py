@@ -12,19 +12,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
+from benchmarks.pairs import PHOTO, draw, seconds
+from benchmarks.svm_fit import sparse
 from src.files.boxed_images import BoxedImages
-from src.files.prepared import write_prepared
-from src.ingest.drawn.painting import jpeg
-from src.ingest.drawn.scenes import scene
 from src.rcnn import coordinate_descent, network
 from src.rcnn.detect import DetectRcnn, detect
 from src.rcnn.extract import CHUNK, extract
@@ -35,7 +31,6 @@ from src.rcnn.planes import BLOCK, Plane, scores
 from src.rcnn.warp import Warp
 from stages.environment import jobs
 
-PHOTO = (375, 500)  # height, width
 REGIONS = (10, 60)  # per image, in the two measurements whose difference is the time of a region
 FIT_ROWS = 6000  # of the larger measured fit; the other has a quarter
 
@@ -114,21 +109,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def seconds(action: Callable[[], object]) -> float:
-    """Return the wall-clock seconds of an action."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
-
-
 def describing(options: argparse.Namespace, folder: Path) -> tuple[float, float, int]:
     """Measure extraction in `jobs` processes: seconds of a process per image and per region, and D."""
-    ids = [f"{number:06}" for number in range(CHUNK * options.jobs)]
-    entry = {"height": PHOTO[0], "width": PHOTO[1], "boxes": [], "labels": [], "difficult": []}
-    pictures = (jpeg(cv2.resize(scene(0, number)[0], PHOTO[::-1])) for number in range(len(ids)))
-    images = {name: {**entry, "file": f"{name}.jpg"} for name in ids}
-    contents = ((f"{name}.jpg", picture) for name, picture in zip(ids, pictures, strict=True))
-    write_prepared(folder / "voc.zip", ["thing"], {"test": ids}, images, contents)
+    draw(folder / "voc.zip", CHUNK * options.jobs)
+    data = BoxedImages(folder / "voc.zip")
+    ids = data.ids("test")
     net = network.build(options.backbone, options.classes + 1, hidden=options.hidden)
     rng = np.random.default_rng(0)
 
@@ -136,7 +121,6 @@ def describing(options: argparse.Namespace, folder: Path) -> tuple[float, float,
         records = {name: unlabelled(boxes(rng, count)) for name in ids}
         settings = Warp(size=options.size, context=options.context)
         where = {"batch_size": 128, "device": torch.device("cpu"), "jobs": options.jobs}
-        data = BoxedImages(folder / "voc.zip")
         run = partial(extract, net, data, records, folder / "f.npy", layer=options.layer, settings=settings, **where)
         return seconds(run) * options.jobs / len(ids)  # of a process, per image
 
@@ -151,13 +135,6 @@ def boxes(rng: np.random.Generator, count: int) -> np.ndarray:
     sides = rng.uniform(20, np.array(PHOTO[::-1]) / 2, (count, 2))
     corners = rng.uniform(0, np.array(PHOTO[::-1]) - sides)
     return np.concatenate([corners, corners + sides], axis=1).astype(np.float32)
-
-
-def sparse(count: int, width: int, shift: float) -> np.ndarray:
-    """Draw features [N, D] like those after a ReLU: a quarter of them is above 0, and the mean norm is about 20."""
-    rng = np.random.default_rng(count)
-    x = np.maximum(rng.standard_normal((count, width), np.float32) - 0.7 + shift * (np.arange(width) % 8 == 0), 0)
-    return x * np.float32(20 / np.linalg.norm(x, axis=1).mean())
 
 
 def looking(width: int, num_classes: int, folder: Path) -> float:

@@ -8,10 +8,12 @@ all boxes that both find.
 
 import argparse
 import time
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
+from benchmarks.pairs import OURS, Row, Setting, photos, raced
 from src.files.boxed_images import BoxedImages
 from src.proposals.selective_search import propose
 
@@ -40,6 +42,29 @@ def main() -> None:
     )
 
 
+def rows(setting: Setting) -> Iterator[Row]:
+    """Yield the rows of `make bench`: both modes on all photos one after the other."""
+    cv2.setNumThreads(1)
+    for mode, full in (("fast", 6), ("quality", 2)):
+        with photos(setting, setting.size(full, 1)) as (data, ids):
+            images = [data.image(image_id) for image_id in ids]
+        found = {engine: [boxes_of(image, engine, mode) for image in images] for engine in ENGINES}  # compiles, too
+        both = [len(own & other) / len(own | other) for own, other in zip(*found.values(), strict=True)]
+        sides = {
+            OURS: lambda images=images, mode=mode: [boxes_of(image, "own", mode) for image in images],
+            f"OpenCV {cv2.__version__}": lambda images=images, mode=mode: [
+                boxes_of(image, "opencv", mode) for image in images
+            ],
+        }
+        note = f"boxes of both: {np.mean(both):.3f} of all, at least {min(both):.3f} per image"
+        yield from raced(f"selective search, {mode}, one thread, images: {len(images)}", sides, setting.rounds, note)
+
+
+def boxes_of(image: np.ndarray, engine: str, mode: str) -> set[tuple[float, ...]]:
+    """Return all boxes that an engine finds."""
+    return {tuple(box) for box in propose(image, engine=engine, mode=mode, min_side=1).tolist()}
+
+
 def row(image_id: str, image: np.ndarray, mode: str) -> tuple[float, float, float, float]:
     """Print an image's row and return its median seconds, the ratio and the share of boxes that both find."""
     seconds: dict[str, list[float]] = {engine: [] for engine in ENGINES}
@@ -47,9 +72,8 @@ def row(image_id: str, image: np.ndarray, mode: str) -> tuple[float, float, floa
     for number in range(PAIRS):
         for engine in ENGINES if number % 2 == 0 else reversed(ENGINES):
             start = time.perf_counter()
-            proposals = propose(image, engine=engine, mode=mode, min_side=1)
+            boxes[engine] = boxes_of(image, engine, mode)
             seconds[engine].append(time.perf_counter() - start)
-            boxes[engine] = {tuple(box) for box in proposals.tolist()}
     own, opencv = (np.array(seconds[engine]) for engine in ENGINES)
     ratios = opencv / own
     share = len(boxes["own"] & boxes["opencv"]) / len(boxes["own"] | boxes["opencv"])

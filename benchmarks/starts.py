@@ -10,8 +10,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.pairs import Row, Setting, alone, missing
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("stages", "commands")
@@ -39,6 +44,27 @@ def main() -> None:
     print("|---|---|---|")
     for name, median in sorted(medians.items(), key=lambda item: -item[1].processor):
         print(f"| {name} | {median.clock:.2f} s | {median.processor:.2f} s |")
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Yield the rows of `make bench`: the help of some stages and commands, and `dvc repro` with nothing to do."""
+    for name in ("commands.predict", "commands.demo", "stages.check", "stages.propose", "stages.train_detector"):
+        starts = [start(name) for _ in range(setting.rounds)]
+        note = f"processor time {statistics.median(taken.processor for taken in starts):.2f} s"
+        yield alone(f"python -m {name} --help", np.array([taken.clock for taken in starts]), note)
+    task, dvc = "dvc repro with nothing to do", str(Path(sys.executable).with_name("dvc"))
+    status = subprocess.run([dvc, "status", "--quiet"], cwd=ROOT, capture_output=True)
+    if status.returncode:
+        yield missing(task, "", "the pipeline has not run here: `make repro`")
+        return
+    yield alone(task, np.array([idle(dvc) for _ in range(setting.rounds)]))
+
+
+def idle(dvc: str) -> float:
+    """Return the seconds of `dvc repro` in this folder, whose pipeline has run."""
+    begin = time.perf_counter()
+    subprocess.run([dvc, "repro"], cwd=ROOT, capture_output=True, check=True)
+    return time.perf_counter() - begin
 
 
 def scripts(root: Path) -> list[str]:

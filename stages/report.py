@@ -13,11 +13,18 @@ NOTHING = Path()
 MOST_BYTES = 5_000_000
 
 
+class Ranking(Sections):
+    """The parameter that decides if the proposals of selective search are in random order."""
+
+    ranked: bool
+
+
 class Params(Sections):
     """The sections that this stage reads."""
 
     profile: str
     splits: Splits
+    selective_search: Ranking
     classifiers: dict[str, Any]
 
 
@@ -36,7 +43,7 @@ def run(
     `results` holds recorded runs on real photos. `times` is a table of seconds per stage. The pipeline gives none,
     because with it the page would differ between machines.
     """
-    from src.report.inputs import Inputs
+    from src.report.inputs import RANDOM_ORDER, Inputs
     from src.report.page import page
     from src.report.stages import read_pipeline
 
@@ -51,6 +58,7 @@ def run(
         classifiers=params.classifiers,
         results=results,
         times=None if times == NOTHING else times,
+        unranked=() if params.selective_search.ranked else RANDOM_ORDER,
     )
     text = page(inputs)
     with atomic(out) as temporary:

@@ -39,7 +39,8 @@ train:
   patience: null
 """
 SEARCH = (
-    "selective_search:\n  engine: own\n  mode: fast\n  width: null\n  min_side: 20\n  nms_thresh: null\n"
+    "selective_search:\n  engine: own\n  mode: fast\n  texture: true\n  ranked: false\n  width: null\n"
+    "  min_side: 20\n  nms_thresh: null\n"
     "  max_proposals: null\n"
 )
 

@@ -2,7 +2,7 @@
 
 from src.report.blocks import Block, Grid, Paragraph, Picture, Section
 from src.report.gallery import objects, picture
-from src.report.inputs import RANDOM_ORDER, Inputs, title
+from src.report.inputs import Inputs, title
 from src.report.pictures import PLAIN, TRUE, Drawn, with_boxes
 
 IMAGES = 3  # number of images, those with the most objects
@@ -41,7 +41,7 @@ def _proposals(inputs: Inputs, image_id: str) -> list[Picture]:
         drawn = [Drawn(box, PLAIN) for box in boxes[:PROPOSALS]]
         uri, size = with_boxes(inputs.images.image(image_id), drawn)
         chosen = f"{len(drawn)} of {len(boxes)} proposals"
-        kind = f"any {chosen}, which have no ranks" if name in RANDOM_ORDER else f"the first {chosen}"
+        kind = f"any {chosen}, which have no ranks" if name in inputs.unranked else f"the first {chosen}"
         caption = f"{title(name)}: {kind}"
         pictures.append(Picture(uri, f"Test image {image_id}. {caption}.", caption, size))
     return pictures

@@ -27,7 +27,7 @@ TITLES = {  # for readers; any other method has the name of its file
     "resnet50": "ResNet-50",
 }
 UNTRAINED = "_untrained"  # suffix for the state of a method before its training, a baseline
-RANDOM_ORDER = ("selective_search",)  # its proposals have no scores and no ranks
+RANDOM_ORDER = ("selective_search",)  # its proposals have no scores, and no ranks unless `ranked` is set
 MAIN = "detections.npz"  # in a detector's folder; the other files there are variants to compare with
 
 
@@ -53,6 +53,7 @@ class Inputs:
     classifiers: Mapping[str, Any]  # the section `classifiers` of the parameters
     results: Path  # docs/results
     times: Path | None  # table of stage and seconds; None if the page must be the same each time
+    unranked: tuple[str, ...] = RANDOM_ORDER  # methods whose proposals are in random order
 
     def named(self, pattern: str) -> dict[str, Path]:
         """Return the outputs that match a pattern with one `*`, by the text in place of the star, in their order.

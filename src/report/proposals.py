@@ -1,10 +1,12 @@
 """The recall of the region proposals, by IoU threshold and by number of proposals."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from src.report.blocks import Block, Chart, Grid, Paragraph, Section
 from src.report.charts import SHARE, Line, line_chart
-from src.report.inputs import RANDOM_ORDER, UNTRAINED, Inputs, title
+from src.report.inputs import UNTRAINED, Inputs, title
 
 UNRANKED = (
     "Not ranked: {names}. Its proposals are in random order, so its first 10 are any 10 of them, and its line over the "
@@ -24,26 +26,32 @@ def section(inputs: Inputs) -> Section:
         ("proposals", "recall_50", "sliding_window_50"),
         "first proposals per image",
         "recall at IoU 0.5",
+        unranked=inputs.unranked,
     )
     text = (
         "Share of the test images' objects that a proposal covers. The sliding window has as many boxes as the method "
         "and does not look at the image: a method must be above its line."
     )
     blocks: list[Block] = [Paragraph(text), Grid([by_iou, by_count], "Recall of proposals")]
-    if unranked := [title(name) for name in counts if name in RANDOM_ORDER]:
+    if unranked := [title(name) for name in counts if name in inputs.unranked]:
         blocks.append(Paragraph(UNRANKED.format(names=", ".join(unranked))))
     return Section("Region proposals", "proposals", blocks)
 
 
 def _chart(
-    name: str, tables: dict[str, pd.DataFrame], columns: tuple[str, str, str], x_label: str, y_label: str
+    name: str,
+    tables: dict[str, pd.DataFrame],
+    columns: tuple[str, str, str],
+    x_label: str,
+    y_label: str,
+    unranked: Sequence[str] = (),
 ) -> Chart:
     x, recall, windows = columns
     lines, ends = [], []
     for colour, (method, table) in enumerate(tables.items()):
         points = table[x].tolist()
-        unranked = ", random order" if method in RANDOM_ORDER and x == "proposals" else ""
-        lines.append(Line(f"{title(method)}{unranked}", points, table[recall].tolist(), colour))
+        order = ", random order" if method in unranked else ""
+        lines.append(Line(f"{title(method)}{order}", points, table[recall].tolist(), colour))
         if not method.endswith(UNTRAINED):
             lines.append(Line("... sliding window", points, table[windows].tolist(), colour, 1))
         first, last = table.iloc[0], table.iloc[-1]

@@ -25,22 +25,24 @@ class Regions(NamedTuple):
     boxes: np.ndarray  # int32 [R, 4], x1, y1, x2, y2, half-open
     neighbours: np.ndarray  # int64 [N, 2], each pair once, the lower number first
     colours: np.ndarray  # uint32 [R, C * 25], pixels in each bin
-    textures: np.ndarray  # uint32 [R, 8 * C * 10]
+    textures: np.ndarray  # uint32 [R, 8 * C * 10], or [R, 0] without texture
 
 
-def describe(labels: np.ndarray, colour: np.ndarray, texture: np.ndarray) -> Regions:
+def describe(labels: np.ndarray, colour: np.ndarray, texture: np.ndarray | None) -> Regions:
     """Describe the regions of a segmentation.
 
     Args:
         labels: int32 [H, W], the region of each pixel; every number from 0 to the largest occurs.
         colour: uint8 [1, H, W, C], bins of the values, from `colour_bins`.
-        texture: uint8 [4, H, W, C], bins of the derivatives, from `texture_bins`.
+        texture: uint8 [4, H, W, C], bins of the derivatives, from `texture_bins`; None if no similarity uses them.
     """
     count = int(labels.max()) + 1
     sizes, boxes = _extents(labels, count)
     channels = colour.shape[3]
     colours = _histograms(labels, count, colour, channels * COLOUR_BINS)
-    textures = both_signs(_histograms(labels, count, texture, channels * TEXTURE_BINS))
+    textures = np.zeros((count, 0), np.uint32)
+    if texture is not None:
+        textures = both_signs(_histograms(labels, count, texture, channels * TEXTURE_BINS))
     return Regions(sizes, boxes, neighbours(labels), colours, textures)
 
 

@@ -36,25 +36,36 @@ MODES = {
 }
 
 
-def search(image: np.ndarray, mode: str) -> np.ndarray:
-    """Search an image for regions that may be objects.
+def search(image: np.ndarray, mode: str, *, texture: bool = True) -> np.ndarray:
+    """Search an image for regions that may be objects: the boxes [N, 4] of all `hierarchies`, int32."""
+    return np.concatenate(hierarchies(image, mode, texture=texture))
+
+
+def hierarchies(image: np.ndarray, mode: str, *, texture: bool = True) -> list[np.ndarray]:
+    """Group the regions of an image by each strategy of a mode.
 
     Args:
         image: RGB, uint8 [H, W, 3].
         mode: `fast` or `quality`.
+        texture: False leaves the texture measure out of every similarity, and computes no texture.
 
     Returns:
-        int32 [N, 4], the boxes of all regions of all groupings; many boxes occur more than once.
+        for each strategy int32 [N, 4], the boxes of its regions in the order in which they were made; the last is the
+        whole image. Many boxes occur more than once, in one strategy and in several.
     """
     strategies = MODES[mode]
     boxes = []
     for name in strategies.spaces:
         space = converted(image, name)
-        graph, colour, texture = pixel_graph(space), colour_bins(space), texture_bins(space)
+        graph, colour = pixel_graph(space), colour_bins(space)
+        bins = texture_bins(space) if texture else None
         for k in strategies.scales:
-            regions = describe(segment(graph, k), colour, texture)
-            boxes += [group(regions, measures) for measures in strategies.measures]
-    return np.concatenate(boxes)
+            regions = describe(segment(graph, k), colour, bins)
+            boxes += [
+                group(regions, measures._replace(texture=measures.texture and texture))
+                for measures in strategies.measures
+            ]
+    return boxes
 
 
 def converted(image: np.ndarray, space: str) -> np.ndarray:

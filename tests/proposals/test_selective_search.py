@@ -55,7 +55,8 @@ def test_boxes_that_an_engine_repeats_are_returned_once(
     image: np.ndarray, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     once = np.array([[0, 0, 5, 5], [3, 3, 9, 9]], np.float32)
-    monkeypatch.setattr(selective_search, f"_{engine}", lambda *_: once[[1, 0, 1, 1]])
+    repeated = once[[1, 0, 1, 1]]
+    monkeypatch.setattr(selective_search, f"_{engine}", lambda *_: [repeated] if engine == "own" else repeated)
     np.testing.assert_array_equal(sorted(propose(image, engine=engine, min_side=1).tolist()), once)
 
 
@@ -144,6 +145,64 @@ def test_boxes_scaled_back_lie_inside_the_image(size: tuple[int, int], width: in
     assert (boxes <= [own, height, own, height]).all()
     assert (boxes[:, 2:] > boxes[:, :2]).all()
     assert (boxes == [0, 0, own, height]).all(axis=1).any()  # the whole image comes back whole
+
+
+def test_the_ranking_changes_the_order_and_not_the_boxes(image: np.ndarray) -> None:
+    shuffled, ranked = (propose(image, min_side=5, image_id="a", ranked=ranked) for ranked in (False, True))
+    assert as_set(ranked) == as_set(shuffled)
+    assert len(ranked) == len(shuffled)
+    assert not np.array_equal(ranked, shuffled)
+    np.testing.assert_array_equal(ranked, propose(image, min_side=5, image_id="a", ranked=True))
+    np.testing.assert_array_equal(
+        propose(image, min_side=5, image_id="a", ranked=True, max_proposals=7), ranked[:7]
+    )  # the cap takes the first
+    for other in ({"seed": 1, "image_id": "a"}, {"image_id": "b"}):
+        again = propose(image, min_side=5, ranked=True, **other)  # type: ignore[arg-type]
+        assert as_set(again) == as_set(ranked)
+        assert not np.array_equal(again, ranked)
+
+
+def test_late_merges_come_before_early_ones_but_not_all_of_them() -> None:
+    """A hierarchy of 101 boxes: box k was made at place k, so the last is the whole image."""
+    boxes = np.array([[0, 0, k + 1, k + 1] for k in range(101)], np.float32)
+    places = np.array([selective_search.ranking([boxes], np.random.default_rng(seed))[:, 2] - 1 for seed in range(20)])
+    first, last = places[:, :10], places[:, -10:]
+    assert first.mean() > 70 > 30 > last.mean()
+    assert (first < 50).any()  # the random number brings some early merges to the front
+    assert not (np.sort(places[0])[::-1] == places[0]).all()
+
+
+def test_a_box_of_several_hierarchies_keeps_its_best_place_and_comes_once() -> None:
+    whole, part, other = ([0, 0, 9, 9], [0, 0, 5, 5], [5, 5, 9, 9])
+    hierarchies = [np.array([part, whole], np.float32), np.array([other, part, whole], np.float32)]
+
+    class Ones:
+        def random(self, count: int) -> np.ndarray:
+            return np.ones(count)
+
+    ranked = selective_search.ranking(hierarchies, Ones())  # type: ignore[arg-type]
+    assert ranked.tolist() == [whole, part, other]  # places 1, 2 and 3
+    assert selective_search.ranking([np.zeros((0, 4), np.float32)], np.random.default_rng(0)).shape == (0, 4)
+
+
+def test_the_number_of_workers_has_no_influence_on_the_ranking(image: np.ndarray) -> None:
+    images = [np.roll(image, shift, axis=1) for shift in (0, 10)]
+    function = partial(propose, ranked=True, min_side=5)
+    for alone, shared in zip(parallel_map(function, images, 1, ""), parallel_map(function, images, 2, ""), strict=True):
+        np.testing.assert_array_equal(alone, shared)
+
+
+def test_without_texture_some_boxes_differ(image: np.ndarray) -> None:
+    with_texture, without = (propose(image, min_side=1, texture=texture) for texture in (True, False))
+    assert len(without) > 20
+    assert as_set(without) != as_set(with_texture)
+
+
+@pytest.mark.parametrize("options", [{"texture": False}, {"ranked": True}])
+def test_opencv_refuses_what_it_does_not_have(image: np.ndarray, options: dict[str, bool]) -> None:
+    (name,) = options
+    with pytest.raises(ValueError, match=f"opencv has no {name}: .*; set engine to own, or {name} to "):
+        propose(image, engine="opencv", **options)  # type: ignore[arg-type]
 
 
 class Recorder:

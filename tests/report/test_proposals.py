@@ -1,6 +1,5 @@
 from collections.abc import Sequence
-
-import pytest
+from dataclasses import replace
 
 from src.report.blocks import Chart, Grid, Paragraph, Picture
 from src.report.inputs import Inputs
@@ -26,10 +25,11 @@ def test_the_words_say_where_the_curves_begin_and_end(inputs: Inputs) -> None:
     assert f"RPN {table['recall'].iloc[0]:.3f} at 0.5 to" in charts(inputs)[0].alt
 
 
-def test_a_random_order_is_said_and_only_where_there_is_one(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    def said() -> list[str]:
+def test_a_random_order_is_said_and_only_where_there_is_one(inputs: Inputs) -> None:
+    def said(inputs: Inputs) -> list[str]:
         return [block.text for block in section(inputs).blocks if isinstance(block, Paragraph)]
 
-    assert said()[-1].startswith("Not ranked: selective search.")
-    monkeypatch.setattr("src.report.proposals.RANDOM_ORDER", ())
-    assert len(said()) == 1
+    assert said(inputs)[-1].startswith("Not ranked: selective search.")
+    ranked = replace(inputs, unranked=())  # with selective_search.ranked
+    assert len(said(ranked)) == 1
+    assert "random order" not in charts(ranked)[1].svg

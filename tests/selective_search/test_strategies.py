@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from src.selective_search.strategies import MODES, converted, search
+from src.selective_search.strategies import MODES, converted, hierarchies, search
 from tests.conftest import ROOT
 from tests.selective_search.pictures import SHAPES, jaccard, noise, photos, scenes
 
 PARTS = ("Color", "Fill", "Texture", "Size")
 
 
-def opencv(image: np.ndarray, mode: str) -> np.ndarray:
+def opencv(image: np.ndarray, mode: str, *, texture: bool = True) -> np.ndarray:
     """Search with OpenCV in our colour spaces and scales, and return the boxes [N, 4].
 
     OpenCV's quality mode uses the blue channel as the hue: it keeps the hue in a buffer, and then splits the image into
@@ -29,6 +29,8 @@ def opencv(image: np.ndarray, mode: str) -> np.ndarray:
         search.addGraphSegmentation(part.createGraphSegmentation(0.8, float(k), 100))
     for measures in MODES[mode].measures:
         names = [name for name in PARTS if getattr(measures, name.lower().replace("color", "colour"))]
+        if not texture and "Texture" in names:
+            names.remove("Texture")
         chosen = [getattr(part, f"createSelectiveSearchSegmentationStrategy{name}")() for name in names]
         search.addStrategy(part.createSelectiveSearchSegmentationStrategyMultiple(*chosen))
     x, y, width, height = search.process().T
@@ -48,6 +50,24 @@ def test_fast_is_opencvs_own_fast_mode() -> None:
 def test_boxes_of_drawn_scenes_are_opencvs_but_for_ties(mode: str, least: float) -> None:
     for image in scenes(3 if mode == "fast" else 1):
         assert jaccard(search(image, mode), opencv(image, mode)) >= least
+
+
+def test_boxes_without_texture_are_opencvs_but_for_ties() -> None:
+    image = scenes(1)[0]
+    assert jaccard(search(image, "fast", texture=False), opencv(image, "fast", texture=False)) >= 0.98
+
+
+def test_no_texture_is_computed_without_the_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.selective_search.strategies.texture_bins", None)
+    assert len(search(noise(20, 30), "quality", texture=False))
+
+
+def test_each_hierarchy_ends_with_the_whole_image() -> None:
+    found = hierarchies(scenes(1)[0], "fast")
+    height, width = scenes(1)[0].shape[:2]
+    assert len(found) == 12  # 2 colour spaces, 3 scales, 2 measures
+    for boxes in found:
+        assert boxes[-1].tolist() == [0, 0, width, height]
 
 
 @pytest.mark.real

@@ -10,7 +10,7 @@ from src.errors import InputError
 from src.report import page as whole
 from src.report import results, sizes
 from src.splits import Splits
-from stages.report import NOTHING, Params, run
+from stages.report import NOTHING, Params, Ranking, run
 from tests.report.conftest import outputs  # noqa: F401 (a fixture)
 from tests.report.outputs import SPLITS, Outputs
 
@@ -31,7 +31,12 @@ def page(
 ) -> str:
     """Run the stage on the outputs; return the text of the page."""
     run(
-        Params(profile=profile, splits=splits, classifiers=outputs.params["classifiers"]),
+        Params(
+            profile=profile,
+            splits=splits,
+            selective_search=Ranking(ranked=False),
+            classifiers=outputs.params["classifiers"],
+        ),
         pipeline=outputs.root / "dvc.yaml",
         parameters=outputs.root / "params.yaml",
         images=outputs.images.path,
