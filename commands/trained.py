@@ -88,6 +88,7 @@ def rcnn(params: Params, device: "torch.device") -> "Rcnn":
         existing(MODELS / "bbox.npz", "train_bbox"),
         propose=proposer(params, device),
         settings=params.warp,
+        map_side=params.features.side,
         layer=params.features.layer,
         precision=params.features.precision,
         rules=params.detect_rcnn,

@@ -42,6 +42,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path
         layer=params.features.layer,
         precision=params.features.precision,
         settings=params.warp,
+        map_side=params.features.side,
         batch_size=BATCH_SIZE,
         device=torch.device(device()),
         jobs=jobs(),

@@ -43,6 +43,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
         layer=layer,
         precision=params.features.precision,
         settings=params.warp,
+        map_side=params.features.side,
         batch_size=BATCH_SIZE,
         device=torch.device(device()),
         jobs=jobs(),

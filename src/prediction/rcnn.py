@@ -1,8 +1,9 @@
 """R-CNN for one image: proposals, warped regions, features, SVMs, box regression, non-maximum suppression.
 
 The model files give the network's backbone, width and classes, the planes, the regression and the factors of the
-features. params.yaml gives `selective_search` and `seed` (through `propose`), `warp`, `features.layer`,
-`features.precision` and `detect_rcnn`. N proposals, C classes without background, D numbers per region.
+features. params.yaml gives `selective_search` and `seed` (through `propose`), `warp`, `features.from`,
+`features.map_side`, `features.layer`, `features.precision` and `detect_rcnn`. N proposals, C classes without
+background, D numbers per region.
 """
 
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 
 from src.files.records import Record
-from src.rcnn import network
+from src.rcnn import maps, network
 from src.rcnn.detect import DetectRcnn, detect
 from src.rcnn.score import Scorer
 from src.rcnn.warp import Warp, normalize, warp
@@ -42,6 +44,7 @@ class Rcnn:
         *,
         propose: Propose,
         settings: Warp,
+        map_side: int | None = None,
         layer: str,
         precision: str = "32-true",
         rules: DetectRcnn,
@@ -50,13 +53,19 @@ class Rcnn:
         net, self.classes = network.read(model)
         self.net = net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.propose, self.settings, self.rules, self.device = propose, settings, rules, device
-        self.layer, self.precision = layer, precision
+        self.map_side, self.layer, self.precision = map_side, layer, precision
         self.scorer = Scorer(svm, bbox, sum(network.widths(net, layer)), layer)
 
     def describe(self, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Return features [N, D] of regions [N, 4] of an image [H, W, 3], in half precision as the stage saves them."""
         features = [np.zeros((0, len(self.scorer.scale)), np.float16)]
         with torch.inference_mode():
+            if self.map_side is not None:
+                scene = maps.scene(image, boxes, np.zeros(len(boxes), bool), self.map_side)
+                on_device = move_data_to_device(scene, self.device)
+                return (
+                    maps.describe(self.net, on_device, self.settings, self.layer, self.precision).half().cpu().numpy()
+                )
             for first in range(0, len(boxes), BATCH_SIZE):
                 regions = boxes[first : first + BATCH_SIZE]
                 crops = warp(image, regions, size=self.settings.size, context=self.settings.context)

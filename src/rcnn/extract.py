@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from src.errors import InputError
@@ -21,9 +22,10 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.files.storage import atomic
 from src.parallel import parallel_map
-from src.rcnn import network
+from src.rcnn import maps, network
 from src.rcnn.crops import Crops
 from src.rcnn.features import rows
+from src.rcnn.maps import Maps, Scene
 from src.rcnn.warp import Warp, normalize
 
 CHUNK = 8  # images per process at a time
@@ -60,6 +62,7 @@ def extract(
     layer: str,
     precision: str = "32-true",
     settings: Warp,
+    map_side: int | None = None,
     batch_size: int,
     device: torch.device,
     jobs: int = 1,
@@ -80,7 +83,9 @@ def extract(
         result: numbers to write in place of the features; None writes the features.
         layer, precision: as for `src.rcnn.network.describe`.
         settings: the section `warp`.
-        batch_size: regions per batch; a batch may hold crops of several images.
+        map_side: pixels of the shorter side of an image whose regions share one map (src/rcnn/maps.py); None warps each
+            region.
+        batch_size: regions per batch; a batch may hold crops of several images. Regions on one map come by image.
         device: the network's device.
         jobs: processes on a CPU.
         workers: processes that prepare batches. On a CPU leave 0: there the jobs prepare their own.
@@ -100,8 +105,15 @@ def extract(
             (slices[part[0]].start, {image_id: regions[image_id] for image_id in part})
             for part in (ids[first : first + size] for first in range(0, len(ids), size))
         ]
-        crops = partial(Crops, data, settings=settings, batch_size=batch_size)
-        describe = partial(_describe, of, model, crops, temporary, layer, precision, device, workers)
+        if map_side is None:
+            batches: Callable[[Mapping[str, Record]], Dataset[Any]] = partial(
+                Crops, data, settings=settings, batch_size=batch_size
+            )
+            features = partial(_of_crops, model, layer, precision, device)
+        else:
+            batches = partial(Maps, data, side=map_side)
+            features = partial(_of_map, model, settings, layer, precision, device)
+        describe = partial(_describe, of, features, batches, temporary, device, workers)
         parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {size} images at a time")
 
 
@@ -111,11 +123,9 @@ def _unchanged(features: np.ndarray) -> np.ndarray:
 
 def _describe(
     of: Callable[[np.ndarray], np.ndarray],
-    model: nn.Module,
-    crops: Callable[[Mapping[str, Record]], Crops],
+    features: Callable[[Any], Tensor],
+    batches: Callable[[Mapping[str, Record]], Dataset[Any]],
     path: Path,
-    layer: str,
-    precision: str,
     device: torch.device,
     workers: int,
     chunk: tuple[int, Mapping[str, Record]],
@@ -123,22 +133,28 @@ def _describe(
     """Fill in the rows of a chunk, which is (first row, regions by image)."""
     row, regions = chunk
     array = np.load(path, mmap_mode="r+")
-    loader = DataLoader(crops(regions), batch_size=None, num_workers=workers)
-    batches = tqdm(loader, desc="batches", mininterval=1.0, disable=device.type == "cpu")  # there the chunks have a bar
+    loader = DataLoader(batches(regions), batch_size=None, num_workers=workers)
+    bar = tqdm(loader, desc="batches", mininterval=1.0, disable=device.type == "cpu")  # there the chunks have a bar
     with torch.inference_mode():
-        for described in _ahead(model, batches, layer, precision, device):
+        for described in _ahead(features, bar):
             array[row : row + len(described)] = of(described)
             row += len(described)
 
 
-def _ahead(
-    model: nn.Module, batches: Iterable[Tensor], layer: str, precision: str, device: torch.device
-) -> Iterator[np.ndarray]:
+def _ahead(features: Callable[[Any], Tensor], batches: Iterable[Any]) -> Iterator[np.ndarray]:
     """Yield the features of each batch after the next batch was prepared, because a GPU computes meanwhile."""
     waiting: Tensor | None = None
-    for crops in batches:
+    for batch in batches:
         if waiting is not None:
             yield waiting.cpu().numpy()
-        waiting = network.describe(model, normalize(crops.to(device)), layer, precision).half()
+        waiting = features(batch).half()
     if waiting is not None:
         yield waiting.cpu().numpy()
+
+
+def _of_crops(model: nn.Module, layer: str, precision: str, device: torch.device, crops: Tensor) -> Tensor:
+    return network.describe(model, normalize(crops.to(device)), layer, precision)
+
+
+def _of_map(model: nn.Module, settings: Warp, layer: str, precision: str, device: torch.device, image: Scene) -> Tensor:
+    return maps.describe(model, move_data_to_device(image, device), settings, layer, precision)

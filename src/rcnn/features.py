@@ -7,10 +7,10 @@ memory map, so memory stays bounded for any number of images. It imports no netw
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from src.boxes.matching import best_match, without_difficult
 from src.boxes.target import Target
@@ -27,11 +27,20 @@ SCALE_ROWS = 10_000
 class Features(Section):
     """The section `features`: the regions to describe, and the layer that describes them."""
 
+    model_config = ConfigDict(serialize_by_alias=True)  # `from` is a keyword of Python
+
     proposals: str
+    source: Annotated[Literal["warp", "map"], Field(alias="from")]
+    map_side: Annotated[int, Field(ge=64, le=4096)]
     layer: str
     precision: Literal["32-true", "bf16-mixed"]
     flip_iou_thresh: Fraction | None
     norm: Positive
+
+    @property
+    def side(self) -> int | None:
+        """Pixels of the shorter side of an image whose regions share one map; None: each region is warped."""
+        return self.map_side if self.source == "map" else None
 
     @field_validator("layer")
     @classmethod

@@ -5,7 +5,7 @@ consists of `features`, `avgpool` and a `classifier` with three linear layers.
 """
 
 import math
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -83,10 +83,19 @@ def describe(model: nn.Module, crops: Tensor, layer: str, precision: str = "32-t
     Returns:
         [N, D]; the features of several layers are concatenated.
     """
-    mixed = torch.autocast(crops.device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
-    with mixed:
-        features = model.avgpool(model.features(crops)).flatten(1)  # type: ignore[operator]
-        return torch.cat([head(model, name)(features) for name in layer.split("+")], dim=1)
+    with mixed(crops.device, precision):
+        return layers_of(model, model.features(crops), layer)  # type: ignore[operator]
+
+
+def mixed(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context in which products have a precision: `32-true`, or `bf16-mixed`."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()
+
+
+def layers_of(model: nn.Module, maps: Tensor, layer: str) -> Tensor:
+    """Compute the features [N, D] behind the last pooling of the convolutions [N, C, H, W]; N may be 0."""
+    features = model.avgpool(maps).flatten(1)  # type: ignore[operator]
+    return torch.cat([head(model, name)(features) for name in layer.split("+")], dim=1)
 
 
 def head(model: nn.Module, layer: str) -> nn.Sequential:

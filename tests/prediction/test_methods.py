@@ -14,6 +14,7 @@ from src.params import read_params
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
 from src.prediction.rcnn import Rcnn
+from src.rcnn import maps
 from src.rcnn.detect import DetectRcnn
 from tests.stages.test_extract_features import precisions
 from tests.trained import CLASSES, scene
@@ -57,6 +58,19 @@ def test_rcnn_describes_regions_in_the_precision_of_the_features(
     assert isinstance(method, Rcnn)
     method.score(scene(60, 60), np.array([[5, 5, 40, 40]], np.float32))
     assert seen == {precision}
+
+
+def test_rcnn_takes_regions_from_a_map_where_the_stages_do(params: Params) -> None:
+    section = params.features.model_copy(update={"source": "map", "map_side": 128})
+    method = load(params.model_copy(update={"features": section}), "rcnn", CPU)
+    assert isinstance(method, Rcnn)
+    image, boxes = scene(60, 60), np.array([[5, 5, 40, 40], [0, 0, 60, 60]], np.float32)
+    with torch.inference_mode():
+        item = maps.scene(image, boxes, np.zeros(2, bool), 128)
+        expected = maps.describe(method.net, item, params.warp, params.features.layer).half().numpy()
+    np.testing.assert_array_equal(method.describe(image, boxes), expected)
+    assert not np.array_equal(load(params, "rcnn", CPU).describe(image, boxes), expected)  # type: ignore[union-attr]
+    assert len(method.detect(image, "x")["boxes"]) >= 0
 
 
 def test_other_thresholds_take_no_other_pass(params: Params) -> None:

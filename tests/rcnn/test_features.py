@@ -12,7 +12,7 @@ from torch import nn
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
-from src.rcnn import network
+from src.rcnn import maps, network
 from src.rcnn.extract import Result, check_space, extract
 from src.rcnn.features import Features, read_described, rows, to_describe, unit_scale, unlabelled
 from src.rcnn.warp import Warp, normalize, warp
@@ -21,6 +21,15 @@ from tests.rcnn.regions import target
 
 SETTINGS = Warp(size=63, context=8)
 CPU = torch.device("cpu")
+RULES: dict[str, Any] = {
+    "proposals": "selective_search",
+    "from": "warp",
+    "map_side": 600,
+    "layer": "fc7",
+    "precision": "32-true",
+    "flip_iou_thresh": None,
+    "norm": 20.0,
+}
 
 
 @pytest.fixture
@@ -288,8 +297,35 @@ def test_the_scale_lets_go_of_the_pages_that_it_read(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("layer", ["pool6", "", "pool5+", "fc6 + fc7"])
 def test_an_unknown_layer_is_refused_with_those_there_are(layer: str) -> None:
     with pytest.raises(ValidationError, match=r"must be one of pool5, fc6, fc7, or some of them joined by \+"):
-        Features(proposals="selective_search", layer=layer, precision="32-true", flip_iou_thresh=None, norm=20.0)
-    Features(proposals="selective_search", layer="fc6+pool5", precision="32-true", flip_iou_thresh=0.6, norm=20.0)
+        Features(**{**RULES, "layer": layer})
+    assert Features(**{**RULES, "layer": "fc6+pool5"}).side is None
+
+
+def test_regions_on_a_map_have_the_side_of_its_image() -> None:
+    rules = Features(**{**RULES, "from": "map"})
+    assert rules.side == 600
+    assert rules.model_dump()["from"] == "map"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_regions_on_one_map_are_in_the_order_of_the_images(
+    images: BoxedImages,
+    regions: dict[str, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: int,
+) -> None:
+    monkeypatch.setattr("src.rcnn.extract.CHUNK", 1)
+    net = network.build("alexnet", 3, hidden=8).eval()
+    options: Any = {"layer": "fc7", "settings": SETTINGS, "batch_size": 2, "device": CPU, "jobs": jobs}
+    extract(net, images, regions, tmp_path / "f.npy", map_side=64, **options)
+    found = np.load(tmp_path / "f.npy")
+    with torch.inference_mode():
+        expected = [
+            maps.describe(net, maps.scene(images.image(name), record["boxes"], record["flipped"], 64), SETTINGS, "fc7")
+            for name, record in regions.items()
+        ]
+    np.testing.assert_allclose(found, torch.cat(expected).numpy(), atol=2e-3)
 
 
 def test_features_are_read_as_a_view_of_the_file(

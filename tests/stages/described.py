@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,16 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.files.storage import write_npz
 from src.rcnn.features import to_describe
+
+RULES: dict[str, Any] = {  # the section `features`
+    "proposals": "x",
+    "from": "warp",
+    "map_side": 600,
+    "layer": "fc7",
+    "precision": "32-true",
+    "flip_iou_thresh": None,
+    "norm": 20.0,
+}
 
 
 def write_described(

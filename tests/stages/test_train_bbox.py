@@ -20,12 +20,12 @@ from src.rcnn.features import Features
 from src.rcnn.score import corrections
 from src.splits import Splits
 from stages.train_bbox import Params, run
-from tests.stages.described import write_described
+from tests.stages.described import RULES, write_described
 
 PER_OBJECT = 20
 PARAMS = Params(
     splits=Splits(finetune="x", detectors="x", validation=None, train="train", test="x"),
-    features=Features(proposals="x", layer="fc7", precision="32-true", flip_iou_thresh=None, norm=20.0),
+    features=Features(**RULES),
     train_bbox=TrainBbox(iou_thresh=0.6, ridge_lambda=[1e-3]),
 )
 Trained = Callable[..., dict[str, Any]]

@@ -18,7 +18,7 @@ from src.rcnn.features import Features
 from src.rcnn.mining import TrainSvm, solver_of
 from src.splits import Splits
 from stages.train_svm import Params, run
-from tests.stages.described import write_described
+from tests.stages.described import RULES, write_described
 
 CIRCLES, SQUARES = [0, 14], [1]  # rows of the ground-truth boxes that are not difficult; six proposals follow per image
 REGIONS = 21
@@ -37,7 +37,7 @@ def params(svm_rules: TrainSvm) -> Params:
     return Params(
         seed=0,
         splits=Splits(finetune="x", detectors="x", validation=None, train="train", test="x"),
-        features=Features(proposals="x", layer="fc7", precision="32-true", flip_iou_thresh=None, norm=20.0),
+        features=Features(**RULES),
         train_svm=svm_rules,
     )
 
