@@ -52,9 +52,10 @@ def untaught(params: "Params") -> list[str]:
     names = [name for name, section in params.detectors if section.weights == "none"]
     if params.data.voc.source != "local" or not names:
         return []
+    keys = ", ".join(f"detectors.{name}.weights" for name in names)
     return [
-        f"params.yaml: {', '.join(f'detectors.{name}.weights' for name in names)} = 'none': from a few photos, networks "
-        "that start at random learn little; `python -m commands.own PATH` starts from ImageNet's weights"
+        f"params.yaml: {keys} = 'none': networks that start at random "
+        "learn little from a few photos; `python -m commands.own PATH` starts from ImageNet's weights"
     ]
 
 

@@ -39,7 +39,7 @@ def test_networks_that_start_at_random_with_own_photos_are_mentioned(tmp_path: P
     check(tmp_path / "out", {})
     assert "start at random" not in capsys.readouterr().out
     check(tmp_path / "out", {"data.voc.path": str(tmp_path), "detectors.rpn.weights": "imagenet", **MOBILENET})
-    assert "detectors.ssd300.weights = 'none': from a few photos" in capsys.readouterr().out
+    assert "detectors.ssd300.weights = 'none': networks that start at random" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ def run(raw: Path, out: Path, *, splits: dict[str, str] | None = None, **changes
         "classes": ["car", "dog"],
         "other_classes": "drop",
         "limit": None,
+        "tolerance": 2.0,
+        "bad": "error",
         "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
     }
     named = {"finetune": "train", "detectors": "train", "validation": None, "train": "train", "test": "test"}
