@@ -20,6 +20,7 @@ from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
 from src.files.records import read_records
+from src.ingest.source import resolved
 from src.splits import Splits
 from stages.command import command
 from stages.environment import device
@@ -89,7 +90,7 @@ def about(params: Params, panels: "dict[str, Panel | str]") -> str:
     named += [panel.method.classes for panel in panels.values() if isinstance(panel, RcnnPanel)]
     if not named:
         return ""
-    is_drawn = params.data[SCENES]["source"] == "sample"
+    is_drawn = resolved(params.data[SCENES]["source"], params.data[SCENES]["path"]) == "sample"
     learnt = " They learnt from drawn scenes, and find little in photos of the real world." if is_drawn else ""
     return f"The detectors know {', '.join(named[0])}.{learnt}"
 

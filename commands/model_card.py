@@ -173,7 +173,7 @@ def classifier(params: Params, name: str) -> Card:
         parameters={"seed": params.seed, "classifiers": {name: resolved}, "data": _shown(params, section.data)},
         limits=[
             *limits.of_data(
-                settings["source"], splits[-1].images, same_people=data.same_people(section.data, settings)
+                data.source(settings), splits[-1].images, same_people=data.same_people(section.data, settings)
             ),
             *limits.of_classifier(classes, metrics["by_class"], flip=section.predict.flip),
         ],
@@ -187,7 +187,7 @@ def _objects(params: Params, training: list[tuple[str, str]], train: dict[str, A
     settings, names = params.data["voc"], params.splits
     validation = [(names.validation, _validation(train))] if names.validation else []
     uses = [*training, *validation, (names.test, "the figures below")]
-    return data.of_objects(BoxedImages(_prepared("voc")), uses), data.origin("voc", settings), settings["source"]
+    return data.of_objects(BoxedImages(_prepared("voc")), uses), data.origin("voc", settings), data.source(settings)
 
 
 def _validation(train: dict[str, Any]) -> str:
@@ -196,7 +196,8 @@ def _validation(train: dict[str, Any]) -> str:
 
 def _shown(params: Params, name: str) -> dict[str, Any]:
     """Return a data set's section without its path, which is private to the user."""
-    return {name: {key: value for key, value in params.data[name].items() if key != "path"}}
+    settings = {**params.data[name], "source": data.source(params.data[name])}
+    return {name: {key: value for key, value in settings.items() if key != "path"}}
 
 
 def _prepared(name: str) -> Path:

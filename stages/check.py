@@ -32,7 +32,7 @@ def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
     with atomic(out) as path:
         path.write_text("passed\n")
     print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {device()}, arithmetic {computed_by()}")
-    for sentence in [*differences(metrics, installed()), *slow(params)]:
+    for sentence in [*differences(metrics, installed()), *slow(params), *untaught(params)]:
         print(sentence)
 
 
@@ -44,6 +44,18 @@ def slow(params: "Params") -> list[str]:
     return [
         "params.yaml: features.precision = 'bf16-mixed' is several times slower than 32-true in pinned arithmetic on a "
         "CPU: set ARITHMETIC=native, or 32-true"
+    ]
+
+
+def untaught(params: "Params") -> list[str]:
+    """Return a warning if detectors start at random with a user's own photos, from which they then learn little."""
+    names = [name for name, section in params.detectors if section.weights == "none"]
+    if params.data.voc.source != "local" or not names:
+        return []
+    keys = ", ".join(f"detectors.{name}.weights" for name in names)
+    return [
+        f"params.yaml: {keys} = 'none': networks that start at random "
+        "learn little from a few photos; `python -m commands.own PATH` starts from ImageNet's weights"
     ]
 
 

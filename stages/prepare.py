@@ -6,7 +6,7 @@ from typing import Any
 from src import plugins
 from src.errors import InputError
 from src.ingest.problems import ProblemsError, write_problems
-from src.ingest.split_checks import check_splits
+from src.ingest.split_checks import check_splits, with_extra
 from src.params import Sections
 from src.splits import Splits
 from stages.command import command
@@ -27,15 +27,15 @@ def run(params: Params, *, dataset: str, raw: Path, out: Path) -> None:
     module, section = plugins.section("datasets", params.data, dataset)
     try:
         data = module.prepare(raw, section, jobs())
-    except InputError as error:
-        if isinstance(error, ProblemsError) and len(error.problems) > 1:
-            write_problems(PROBLEMS, error.problems)
-            error = InputError(f"{error}; all {len(error.problems)} are in {PROBLEMS}")
-        remedy = f"; if you change the data, fetch them again with `dvc repro -f download@{dataset}`"
-        raise InputError(f"{error}{remedy if section.source == 'local' else ''}") from None
+    except ProblemsError as error:
+        if len(error.problems) == 1:
+            raise
+        write_problems(PROBLEMS, error.problems)
+        raise InputError(f"{error}; all {len(error.problems)} are in {PROBLEMS}") from None
     notes: list[str] = []
     if module.TASK == "boxes":  # a labelled set always has the splits train, val and test
-        notes = check_splits(params.splits, data)
+        data, notes = with_extra(params.splits, data)
+        notes += check_splits(params.splits, data)
     data.write(out)
     print("\n".join([data.summary(), *notes]))
 

@@ -83,15 +83,15 @@ class Repository:
     def stale(self) -> set[str]:
         """Return the stages that `dvc repro` would run at once; later stages follow if an output's bytes change.
 
-        The report is left out, because it depends on all parameters and outputs, and so follows every change. DVC is
-        called in this process, because a separate process would take twice as long.
+        The report is left out, because it depends on all parameters and outputs, and so follows every change, and
+        `watch`, which always runs. DVC is called in this process, because a separate process would take twice as long.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # DVC warns about its own libraries
             from dvc.repo import Repo
 
             with Repo(str(self.path)) as repo:
-                return {name.rpartition(":")[2] for name in repo.status()} - {"report"}  # without dvc.yaml's path
+                return {name.rpartition(":")[2] for name in repo.status()} - {"report", "watch"}  # no path
 
 
 def small(path: Path, commands: Path | None = None) -> Repository:

@@ -33,7 +33,7 @@ def test_a_run_ends_with_metrics_and_the_next_finds_all_up_to_date(repository: R
     assert all(metric.name in shown for metric in LISTED)
     assert "by_class" not in shown
     assert repository("python", "-m", "commands.compare").endswith(f"0 noise, {len(LISTED)} same.\n")
-    assert "up to date" in repository("dvc", "repro")
+    assert re.findall(r"Running stage '(.+)'", repository("dvc", "repro")) == ["watch"]
     assert repository("git", "status", "--porcelain") == ""
 
 

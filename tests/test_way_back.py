@@ -48,7 +48,7 @@ def test_after_a_change_and_after_a_failure_all_is_as_it_was_and_nothing_is_trai
     foreign(*save)
     assert contents(foreign.path) == before
     ran = re.findall(r"Running stage '(.+)'", foreign(*change))
-    assert ran == ["check", "detect_rcnn", "evaluate_detections@rcnn", "summary", "report"]
+    assert ran == ["check", "watch", "detect_rcnn", "evaluate_detections@rcnn", "summary", "report"]
     assert "metrics/rcnn.json" in changed(before, contents(foreign.path))
     foreign(*back)
     assert contents(foreign.path) == before

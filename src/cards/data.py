@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from src.files.boxed_images import BoxedImages
 from src.files.labelled_images import LabelledImages
+from src.ingest.source import resolved
 
 SOURCES = {
     ("voc", "sample"): "scenes that the project draws itself, in the layout of Pascal VOC",
@@ -26,6 +27,11 @@ class Split(NamedTuple):
     classes: Mapping[str, int]  # objects per class without difficult ones; for a classifier, images per class
 
 
+def source(settings: Mapping[str, Any]) -> str:
+    """Return the `source` of a section below `data` in params.yaml, in place of `auto` the one that it means."""
+    return resolved(settings["source"], settings.get("path"))
+
+
 def origin(name: str, settings: Mapping[str, Any]) -> str:
     """Describe the origin of a data set in words; for a user's own set, only its file name is given.
 
@@ -33,10 +39,9 @@ def origin(name: str, settings: Mapping[str, Any]) -> str:
         name: of the section below `data` in params.yaml.
         settings: that section.
     """
-    source = settings["source"]
-    if source == "local" and settings.get("path"):
+    if source(settings) == "local" and settings.get("path"):
         return f"the user's own data set, `{Path(settings['path']).name}`"
-    return SOURCES.get((name, source), f"`data.{name}.source: {source}`")
+    return SOURCES.get((name, source(settings)), f"`data.{name}.source: {source(settings)}`")
 
 
 def same_people(name: str, settings: Mapping[str, Any]) -> bool:
@@ -46,7 +51,7 @@ def same_people(name: str, settings: Mapping[str, Any]) -> bool:
     """
     if "pattern" in settings.get("split", {}):
         return bool(settings["split"]["rule"] != "pattern")
-    return (name, settings["source"]) == ("mnist", "sample")
+    return (name, source(settings)) == ("mnist", "sample")
 
 
 def of_objects(data: BoxedImages, uses: Iterable[tuple[str, str]]) -> list[Split]:

@@ -49,10 +49,11 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
 
 
 def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
-    """Read the images of the one archive in `raw`, and split them by their paths in it."""
+    """Read the images of the one archive in `raw`, and split them by their paths in it; print what was passed over."""
     (path,) = raw.iterdir()
     archive = open_archive(path, section.shown(path))
     folders = class_folders.read(archive)
+    print("".join(f"{note}\n" for note in folders.notes), end="")
     splits = cut(folders.labels, section.split, "data.gesture.split")
     seed = section.split.seed
     splits["train"] = limited(splits["train"], folders.labels, section.limit, seed, "data.gesture.limit")

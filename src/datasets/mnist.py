@@ -101,13 +101,15 @@ def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
 
     `jobs` is not used: one process writes 60,000 images in seconds.
     """
-    parts = read_set(_archive(raw, section))
+    archive = _archive(raw, section)
+    parts = read_set(archive)
     numbers = sorted({int(label) for label in parts["train"].labels})
     place = {number: label for label, number in enumerate(numbers)}
     for label in parts["test"].labels:
         if label not in place:
             raise InputError(
-                f"{raw}: label {label} is in the t10k files and not in the train files: use four files of one set"
+                f"{archive.path}: label {label} is in the t10k files and not in the train files: use four files of one "
+                "set"
             )
     labels = {
         part: {f"{part}/{number:05d}": place[int(label)] for number, label in enumerate(examples.labels, 1)}
@@ -142,14 +144,20 @@ def _encoded(ids: list[str], parts: dict[str, Examples]) -> Iterator[tuple[str, 
 def read_set(archive: Archive) -> dict[str, Examples]:
     """Read the parts `train` and `test` of the set whose four files are in an archive or folder.
 
+    Two files of the same content are one: torchvision leaves each file raw and gzipped. EMNIST (Cohen et al. 2017,
+    arXiv:1702.05373) stores an image column by column, so the images of files named after it are transposed.
+
     Raises:
-        InputError: a file is missing, occurs twice or is damaged, or the numbers of images and labels differ.
+        InputError: a file is missing, occurs twice with other content or is damaged, or the numbers of images and
+            labels differ.
     """
     names: dict[tuple[str, str], str] = {}
     for name in archive.names():
         if match := NAME.fullmatch(name):
             role = ("train" if match[1] == "train" else "test", match[2])
             if role in names:
+                if len({gunzipped(archive.read(file), f"{archive.path}: {file}") for file in (names[role], name)}) == 1:
+                    continue
                 raise InputError(f"{archive.path}: {names[role]} and {name} are both {role[0]} {role[1]}: keep one")
             names[role] = name
     return {part: _read_part(archive, part, names) for part in ("train", "test")}
@@ -166,6 +174,8 @@ def _read_part(archive: Archive, part: str, names: dict[tuple[str, str], str]) -
             )
         name = names[part, kind]
         arrays[kind] = parse(archive.read(name), dimensions, f"{archive.path}: {name}")
+        if dimensions == 3 and "emnist" in name.lower():
+            arrays[kind] = arrays[kind].transpose(0, 2, 1)
     if len(arrays["images"]) != len(arrays["labels"]):
         raise InputError(
             f"{archive.path}: {names[part, 'images']} has {len(arrays['images'])} images and {names[part, 'labels']} "
@@ -185,11 +195,7 @@ def parse(content: bytes, dimensions: int, name: str) -> np.ndarray:
     Raises:
         InputError: the content is not such a file, is truncated, or is longer than its header says.
     """
-    if content.startswith(GZIP_MAGIC):
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(f"{name} is truncated or damaged ({error}): download it again") from None
+    content = gunzipped(content, name)
     magic, header = bytes([0, 0, UNSIGNED_BYTE, dimensions]), 4 + 4 * dimensions
     if content[:4] != magic:
         raise InputError(
@@ -203,6 +209,14 @@ def parse(content: bytes, dimensions: int, name: str) -> np.ndarray:
             "it is truncated or damaged, so download it again"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)
+
+
+def gunzipped(content: bytes, name: str) -> bytes:
+    """Return the content of a file, gzipped or not; one that is damaged is an `InputError` that names it."""
+    try:
+        return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{name} is truncated or damaged ({error}): download it again") from None
 
 
 def serialise(array: np.ndarray) -> bytes:

@@ -7,12 +7,13 @@ from pydantic import model_validator
 
 from src.files.prepared import DataSet
 from src.ingest.archives import open_archive
+from src.ingest.boxed import Bad
 from src.ingest.download import download
 from src.ingest.drawn import voc as drawn
 from src.ingest.formats import Format, load
 from src.ingest.own_splits import OwnSplit
 from src.ingest.source import Source, remedy
-from src.params import Count, Section
+from src.params import Count, NonNegative, Section
 
 TASK = "boxes"
 OFFICIAL = {  # year -> file -> checksum, as the organisers publish them
@@ -51,6 +52,8 @@ class Params(Source):
     classes: list[str] | None
     other_classes: Literal["drop", "error"]
     limit: Count | None
+    tolerance: NonNegative
+    bad: Bad
     sample: SampleSizes
 
     @model_validator(mode="after")
@@ -80,7 +83,7 @@ def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
     Of a user's own data, one line tells the format that was found and the origin of the splits.
     """
     archives = [open_archive(path, section.shown(path)) for path in sorted(raw.iterdir())]
-    options = section.model_dump(include={"classes", "other_classes", "limit"})
+    options = section.model_dump(include={"classes", "other_classes", "limit", "tolerance", "bad"})
     if section.source != "local":
         return load(archives, **options, format="voc", split=None, jobs=jobs)[0]
     data, note = load(archives, **options, format=section.format, split=section.split, jobs=jobs)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from src.boxes.target import Targets
-from src.evaluation.outcomes import IGNORED, TRUE, Detections, Outcomes, voc_outcomes
+from src.evaluation.outcomes import COCO_AREAS, IGNORED, TRUE, Detections, Outcomes, coco_outcomes, voc_outcomes
 
 VOC07_RECALLS = np.arange(11) / 10  # linspace(0, 1, 11)[3] is above 3 / 10: it would miss a recall of exactly 0.3
 COCO_RECALLS = np.linspace(0, 1, 101)  # as in pycocotools, including its rounding errors
@@ -56,6 +56,51 @@ def coco_ap(outcomes: Mapping[str, Outcomes]) -> dict[str, float]:
     return {
         name: float(np.mean([_interpolated(curve, COCO_RECALLS) for curve in precision_recall(of_class)]))
         for name, of_class in outcomes.items()
+    }
+
+
+def coco_ar(outcomes: Mapping[str, Outcomes], most: int) -> float:
+    """Compute COCO's average recall: the mean over classes and IoU thresholds of the share of objects found.
+
+    Args:
+        outcomes: the result of `coco_outcomes`.
+        most: number of detections that count per image and class, those with the highest scores.
+
+    Returns:
+        nan if no class has an object that counts.
+    """
+    recalls = []
+    for of_class in outcomes.values():
+        order = np.argsort(of_class.images, kind="stable")  # within an image by falling score
+        counts = np.bincount(of_class.images[order])
+        first = np.repeat(counts.cumsum() - counts, counts)
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order)) - first
+        objects = of_class.objects.sum()
+        found = (of_class.outcomes[:, rank < most] == TRUE).sum(axis=1)
+        recalls.append(float(np.mean(found / objects)) if objects else float("nan"))
+    return mean_ap(recalls)
+
+
+def coco_figures(detections: Detections, targets: Targets, classes: Sequence[str]) -> dict[str, float]:
+    """Compute the twelve figures that COCO's evaluation code prints, by size and by number of detections.
+
+    The size of an object is the area of its box, as the data have no masks: small up to 32^2 pixels, large from 96^2.
+    Recall counts 1, 10 or 100 detections per image and class. A figure is nan if there is no object of its size.
+    Arguments as for `coco_outcomes`.
+    """
+    every = coco_outcomes(detections, targets, classes)
+    sizes = {name: coco_outcomes(detections, targets, classes, areas) for name, areas in COCO_AREAS.items()}
+    single = {
+        name: {label: outcomes._replace(outcomes=outcomes.outcomes[row : row + 1]) for label, outcomes in every.items()}
+        for name, row in (("ap_50", 0), ("ap_75", 5))  # rows of COCO_IOU_THRESHS
+    }
+    return {
+        "ap": mean_ap(coco_ap(every).values()),
+        **{name: mean_ap(coco_ap(outcomes).values()) for name, outcomes in single.items()},
+        **{f"ap_{name}": mean_ap(coco_ap(outcomes).values()) for name, outcomes in sizes.items()},
+        **{f"ar_{most}": coco_ar(every, most) for most in (1, 10, 100)},
+        **{f"ar_{name}": coco_ar(outcomes, 100) for name, outcomes in sizes.items()},
     }
 
 

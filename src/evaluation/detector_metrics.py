@@ -8,9 +8,19 @@ from typing import Any
 import pandas as pd
 
 from src.boxes.target import Targets
-from src.evaluation.average_precision import Curve, coco_ap, mean_ap, precision_recall, thinned, voc07, voc12
+from src.evaluation.average_precision import (
+    Curve,
+    coco_ap,
+    coco_figures,
+    mean_ap,
+    precision_recall,
+    thinned,
+    voc07,
+    voc12,
+)
 from src.evaluation.bootstrap import draws, standard_errors
-from src.evaluation.resampled_detections import COCO, VOC07, match, of_detections
+from src.evaluation.resampled_detections import COCO, MAIN, VOC07, match, of_detections
+from src.files.records import read_records
 
 
 def measure(files: Mapping[str, Path], targets: Targets, classes: Sequence[str]) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -23,8 +33,9 @@ def measure(files: Mapping[str, Path], targets: Targets, classes: Sequence[str])
 
     Returns:
         (content of the metrics file, table of the curves). The content has `map_voc07`, `map_voc12`, `map_coco`,
-        `map_voc07_NAME` of each variant, their standard errors over test images, `ap` per class, and counts; a figure
-        is None if there are no objects. The table has the columns `class`, `recall` and `precision`.
+        `map_voc07_NAME` of each variant, their standard errors over test images, `ap` per class, the figures of COCO's
+        code (`coco`), and counts; a figure is None if there are no objects. The table has the columns `class`, `recall`
+        and `precision`.
     """
     matched = match(files, targets, classes)
     curves = {
@@ -44,6 +55,7 @@ def measure(files: Mapping[str, Path], targets: Targets, classes: Sequence[str])
         **with_null(metrics),
         "standard_error": standard_errors(of_detections(matched, draws(len(targets)))),
         "ap": with_null(ap),
+        "coco": with_null(coco_figures(read_records(files[MAIN], list(targets)), targets, classes)),
         "images": len(targets),
         "objects": sum(curve.objects for curve in by_class.values()),
         "classes": len(classes),

@@ -23,6 +23,9 @@ from src.errors import InputError
 FALSE, TRUE, IGNORED = 0, 1, -1  # outcomes of a detection
 COCO_IOU_THRESHS = np.linspace(0.5, 0.95, 10)  # as in pycocotools, including its rounding errors
 COCO_MAX_PER_IMAGE = 100
+Areas = tuple[float, float]  # smallest and largest area in square pixels, both included as in pycocotools
+ALL_AREAS: Areas = (0.0, np.inf)
+COCO_AREAS: Mapping[str, Areas] = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
 PAIRS_AT_ONCE = 2**20  # a pair takes some 200 bytes while it is measured; crowded images have many pairs
 
 Detections = Mapping[str, Mapping[str, np.ndarray]]  # image id -> boxes [*, 4], labels [*] from 1, scores [*]
@@ -35,7 +38,7 @@ class Outcomes(NamedTuple):
     outcomes: np.ndarray  # int8 [T, A] of TRUE, FALSE and IGNORED
     images: np.ndarray  # [A], the image of each detection: an index into the sorted image ids
     rows: np.ndarray  # [A], the row of each detection in the record of its image
-    objects: np.ndarray  # [I], the number of objects in each image, without difficult ones
+    objects: np.ndarray  # [I], the number of objects in each image, without ignored ones
 
 
 class Pairs(NamedTuple):
@@ -68,7 +71,9 @@ def voc_outcomes(
     return _by_class(_joined_detections(detections, targets, classes), targets, classes, match)
 
 
-def coco_outcomes(detections: Detections, targets: Targets, classes: Sequence[str]) -> dict[str, Outcomes]:
+def coco_outcomes(
+    detections: Detections, targets: Targets, classes: Sequence[str], areas: Areas = ALL_AREAS
+) -> dict[str, Outcomes]:
     """Find the outcome of every detection, class by class, as pycocotools does; T is 10: IoU 0.50, 0.55, ..., 0.95.
 
     In each image, only the 100 detections with the highest scores count, over all classes (as COCO's rules say; its
@@ -77,9 +82,16 @@ def coco_outcomes(detections: Detections, targets: Targets, classes: Sequence[st
     threshold's share of *its own* area lies in a difficult object, and false otherwise. So difficult objects are
     treated as COCO's crowds: a COCO evaluator finds the same outcomes if it gets these detections, and `iscrowd` for
     difficult objects. Arguments as for `voc_outcomes`.
+
+    With `areas`, an object of another area is ignored: a detection that finds no other one is ignored if it finds this
+    one, which it then takes. A detection of another area that finds none is ignored, too.
     """
+
+    def match(ranked: Columns, objects: Columns) -> np.ndarray:
+        return _match_coco(ranked, objects, areas)
+
     best = _best_of_each_image(_joined_detections(detections, targets, classes))
-    return _by_class(best, targets, classes, _match_coco)
+    return _by_class(best, targets, classes, match, areas)
 
 
 def check_labels(detections: Detections, num_labels: int, source: str = "the detections") -> None:
@@ -119,7 +131,11 @@ def _best_of_each_image(detections: Columns) -> Columns:
 
 
 def _by_class(
-    detections: Columns, targets: Targets, classes: Sequence[str], match: Callable[[Columns, Columns], np.ndarray]
+    detections: Columns,
+    targets: Targets,
+    classes: Sequence[str],
+    match: Callable[[Columns, Columns], np.ndarray],
+    areas: Areas = ALL_AREAS,
 ) -> dict[str, Outcomes]:
     """Rank the detections of each class by falling score, and let `match` find their outcomes [T, A]."""
     truth = _joined(targets, targets, ("boxes", "labels", "difficult"))
@@ -128,7 +144,8 @@ def _by_class(
     for name, rows, gt_rows in zip(classes, by_label, gt_by_label, strict=True):
         ranked = _chosen(detections, rows[np.argsort(-detections["scores"][rows], kind="stable")])
         objects = _chosen(truth, gt_rows)
-        counted = np.bincount(objects["images"][~objects["difficult"]], minlength=len(targets))
+        counts = ~objects["difficult"] & _has_area(objects, areas)
+        counted = np.bincount(objects["images"][counts], minlength=len(targets))
         found[name] = Outcomes(match(ranked, objects), ranked["images"], ranked["rows"], counted)
     return found
 
@@ -154,8 +171,11 @@ def _match_voc(ranked: Columns, objects: Columns, iou_thresh: float) -> np.ndarr
     return outcomes
 
 
-def _match_coco(ranked: Columns, objects: Columns) -> np.ndarray:
+def _match_coco(ranked: Columns, objects: Columns, areas: Areas) -> np.ndarray:
     threshs = COCO_IOU_THRESHS
+    kept = objects["difficult"] | _has_area(objects, areas)
+    others = _chosen(objects, np.flatnonzero(~kept | objects["difficult"]))
+    objects = _chosen(objects, np.flatnonzero(kept))
     crowds, objects = (_chosen(objects, np.flatnonzero(objects["difficult"] == value)) for value in (True, False))
     covered = np.zeros(len(ranked["images"]))
     inside = _pairs(ranked, crowds, _coverage, threshs[0])
@@ -166,7 +186,35 @@ def _match_coco(ranked: Columns, objects: Columns) -> np.ndarray:
         hit = (overlaps[:, None] >= threshs) & free[wanted] & (outcomes[detections] != TRUE)
         outcomes[detections] = np.where(hit, TRUE, outcomes[detections])
         free[wanted] &= ~hit
+    if areas != ALL_AREAS:
+        _ignore_others(outcomes, ranked, others, areas)
     return np.ascontiguousarray(outcomes.T)
+
+
+def _ignore_others(outcomes: np.ndarray, ranked: Columns, others: Columns, areas: Areas) -> None:
+    """Change outcomes [A, T] that are not true to ignored, for detections of other areas or of objects of other areas.
+
+    `others` holds these objects and the crowds. A crowd may be taken many times, any other object once.
+    """
+    crowd = others["difficult"]
+    outcomes[outcomes == IGNORED] = FALSE  # a detection in a crowd may take another object instead
+    free = np.ones((len(crowd), len(COCO_IOU_THRESHS)), bool)
+    pairs = _pairs(ranked, others, _iou, COCO_IOU_THRESHS[0])
+    inside = _pairs(ranked, others, _coverage, COCO_IOU_THRESHS[0])
+    alone, of_crowd = ~crowd[pairs.objects], crowd[inside.objects]
+    both = Pairs(*(np.concatenate([a[alone], b[of_crowd]]) for a, b in zip(pairs, inside, strict=True)))
+    for detections, wanted, overlaps in _turns(both, ranked["images"]):
+        hit = (overlaps[:, None] >= COCO_IOU_THRESHS) & free[wanted] & (outcomes[detections] == FALSE)
+        outcomes[detections] = np.where(hit, IGNORED, outcomes[detections])
+        free[wanted] &= ~hit | crowd[wanted][:, None]
+    outcomes[(outcomes == FALSE) & ~_has_area(ranked, areas)[:, None]] = IGNORED
+
+
+def _has_area(columns: Columns, areas: Areas) -> np.ndarray:
+    boxes = columns["boxes"].astype(np.float64)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    has: np.ndarray = (area >= areas[0]) & (area <= areas[1])
+    return has
 
 
 def _turns(pairs: Pairs, images: np.ndarray) -> Iterator[Pairs]:

@@ -140,6 +140,7 @@ def _folder_members(folder: Path) -> Iterator[tuple[str, Read]]:
         name = path.relative_to(folder).as_posix()
         if _is_hidden(name):
             continue
+        name = _utf8(folder, name)
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             yield name, _Link(folder, name)
         elif path.is_file():
@@ -209,7 +210,17 @@ def _inside(archive: Path, name: str) -> str:
     # a Windows path recognises both kinds of slash, and drive letters
     if PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
         raise InputError(f"{archive}: member '{name}' points outside the archive: pack it again with relative paths")
-    return str(PurePosixPath(name))
+    return _utf8(archive, str(PurePosixPath(name)))
+
+
+def _utf8(archive: Path, name: str) -> str:
+    """Refuse a name with bytes that are not UTF-8, which Python reads as letters that no file can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode(errors="surrogateescape").decode(errors="replace")
+        raise InputError(f"{archive}: the name '{shown}' is not in UTF-8: rename it, or pack it again") from None
+    return name
 
 
 def _is_hidden(name: str) -> bool:

@@ -2,8 +2,8 @@
 
 A reader (`src/ingest/voc`, `src/ingest/coco.py`, `src/ingest/yolo.py`) opens no image: it returns a `Found`. `checked`
 then decodes each image that a split names, and compares each box with its image. Boxes are 0-based and half-open. Some
-tools count from 0 and round: a box is clipped if it is outside by at most `BORDER` pixels, and is an error if it is
-further outside.
+tools count from 0 and round: a box is clipped if it is outside by at most some pixels (`BORDER`), and is an error if it
+is further outside.
 """
 
 import io
@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from PIL import Image
 
@@ -26,6 +26,7 @@ DARK = 16  # of 255; larger values than this are missing if a 12-bit image is in
 ORIENTATION = 0x0112  # the tag of EXIF
 IMAGES_PER_JOB = 1000  # a worker takes seconds to start, and checks about 250 images per second
 
+Bad = Literal["error", "skip"]
 Box = tuple[float, float, float, float]
 Size = tuple[int, int]  # (height, width)
 Splits = dict[str, list[str]]  # name of a split -> image ids
@@ -113,7 +114,15 @@ class Checked(NamedTuple):
     dark: bool  # no value is above `DARK`
 
 
-def checked(found: Found, *, classes: Sequence[str] | None, other_classes: str, jobs: int) -> tuple[DataSet, list[str]]:
+def checked(
+    found: Found,
+    *,
+    classes: Sequence[str] | None,
+    other_classes: str,
+    jobs: int,
+    tolerance: float = BORDER,
+    bad: Bad = "error",
+) -> tuple[DataSet, list[str]]:
     """Decode every image that a split names, and compare every box with its image.
 
     Args:
@@ -121,6 +130,8 @@ def checked(found: Found, *, classes: Sequence[str] | None, other_classes: str, 
         classes: names to keep, in the order of their labels; None keeps all classes of the images in use, sorted.
         other_classes: for objects of other classes: `drop` ignores them and keeps their images, `error` refuses them.
         jobs: number of processes that decode, at most.
+        tolerance: pixels by which a box may be outside its image and is clipped.
+        bad: for files with an error: `error` refuses the set, `skip` leaves these images out and names them.
 
     Returns:
         the data set to be written, and sentences on what a user may not expect.
@@ -128,26 +139,39 @@ def checked(found: Found, *, classes: Sequence[str] | None, other_classes: str, 
     Raises:
         InputError: the set has an error; the message names the first bad files in the order of ids, and the remedies.
     """
-    ids = sorted({image_id for split in found.splits.values() for image_id in split})
+    splits = found.splits
+    ids = sorted({image_id for split in splits.values() for image_id in split})
     items = _Items(found, ids)
     useful_jobs = min(jobs, 1 + len(ids) // IMAGES_PER_JOB)
-    results = parallel_map(partial(_check, found.form), items, useful_jobs, "check images")
-    known = dict(zip(ids, _valid(results), strict=True))
+    results = parallel_map(partial(_check, found.form, tolerance), items, useful_jobs, "check images")
+    problems = [result for result in results if isinstance(result, str)]
+    if problems and bad == "error":
+        raise ProblemsError(problems)
+    known = {image_id: image for image_id, image in zip(ids, results, strict=True) if isinstance(image, Checked)}
+    ids = list(known)
+    splits = {name: [image_id for image_id in split if image_id in known] for name, split in splits.items()}
     names = _class_names([image.objects for image in known.values()], classes, found.paths)
     if classes is not None and other_classes == "error":
         _refuse_others(names, {found.annotation(image_id)[0]: known[image_id].objects for image_id in ids})
     files = {image_id: f"images/{image_id}{PurePosixPath(found.images[image_id].name).suffix}" for image_id in ids}
     entries = {image_id: _entry(files[image_id], known[image_id], names) for image_id in ids}
     contents = ((files[image_id], found.images[image_id].read()) for image_id in ids)
-    return DataSet(names, found.splits, entries, contents), _notes(list(known.values()), names)
+    notes = [left_out(problems)] if problems else []
+    return DataSet(names, splits, entries, contents), notes + _notes(list(known.values()), names, tolerance)
 
 
-def _notes(images: Sequence[Checked], names: Sequence[str]) -> list[str]:
+def left_out(problems: Sequence[str]) -> str:
+    """Return a sentence on bad files that the policy `skip` leaves out; at least one."""
+    files = "1 bad file is" if len(problems) == 1 else f"{len(problems)} bad files are"
+    return f"{files} left out, because data.voc.bad is skip: {ProblemsError(problems)}"
+
+
+def _notes(images: Sequence[Checked], names: Sequence[str], tolerance: float) -> list[str]:
     cut, rotated, dark = (sum(getattr(image, key) for image in images) for key in ("cut", "rotated", "dark"))
     plain = {name: "".join(name.lower().split()) for name in names}
     alike = [sorted(name for name in names if plain[name] == key) for key in sorted(set(plain.values()))]
     notes = [
-        (cut, f"{cut} boxes reached up to {BORDER:g} pixels over the border and were cut"),
+        (cut, f"{cut} boxes reached up to {tolerance:g} pixels over the border and were cut"),
         (rotated, f"{rotated} images have a rotation in EXIF, which is ignored: boxes refer to the stored pixels"),
         (dark, f"{dark} images are nearly black, as if 12 bits were stored in files of 16"),
     ]
@@ -164,13 +188,18 @@ class _Items(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, index: Any) -> tuple[str, Any, str, bytes]:
+    def __getitem__(self, index: Any) -> tuple[str, Any, str, bytes] | str:
         image = self.found.images[self.ids[index]]
-        return *self.found.annotation(self.ids[index]), str(image), image.read()
+        try:
+            return *self.found.annotation(self.ids[index]), str(image), image.read()
+        except InputError as error:
+            return str(error)
 
 
-def _check(form: Form, item: tuple[str, Any, str, bytes]) -> Checked | str:
+def _check(form: Form, tolerance: float, item: tuple[str, Any, str, bytes] | str) -> Checked | str:
     """Check an image and its annotation; an error is returned, not raised, so that always the same one comes first."""
+    if isinstance(item, str):
+        return item
     name, content, image_name, encoded = item
     image = decode_image(encoded)
     try:
@@ -183,7 +212,7 @@ def _check(form: Form, item: tuple[str, Any, str, bytes]) -> Checked | str:
                 f"{name}: {form.size} gives (height, width) = {annotation.size}, but {image_name} is stored as {size} "
                 "(a rotation in its EXIF data is ignored): correct the one that is wrong"
             )
-        objects = [inside(item, size, name, form.written) for item in annotation.objects]
+        objects = [inside(item, size, name, form.written, tolerance) for item in annotation.objects]
         cut = sum(one != other for one, other in zip(objects, annotation.objects, strict=True))
         return Checked(size, objects, cut, _is_rotated(encoded), bool(image.max() <= DARK))
     except InputError as error:
@@ -200,7 +229,7 @@ def _is_rotated(encoded: bytes) -> bool:
         return False
 
 
-def inside(item: Object, size: Size, name: str, written: Callable[[Box], str]) -> Object:
+def inside(item: Object, size: Size, name: str, written: Callable[[Box], str], tolerance: float = BORDER) -> Object:
     """Clip an object's box to an image.
 
     Args:
@@ -208,26 +237,20 @@ def inside(item: Object, size: Size, name: str, written: Callable[[Box], str]) -
         size: (height, width) of the image.
         name: the name of the annotation, for the error messages.
         written: the box in the notation of the annotation, for the error messages.
+        tolerance: pixels by which the box may be outside.
 
     Raises:
-        InputError: the box is outside the image by more than `BORDER` pixels, or has no area.
+        InputError: the box is outside the image by more than `tolerance` pixels, or has no area.
     """
     x1, y1, x2, y2 = item.box
     height, width = size
     shown = f"{name}: the box of '{item.name}' ({written(item.box)})"
-    if min(x1, y1) < -BORDER or x2 > width + BORDER or y2 > height + BORDER:
+    if min(x1, y1) < -tolerance or x2 > width + tolerance or y2 > height + tolerance:
         raise InputError(f"{shown} lies outside its image of {width} x {height} pixels: correct or remove it")
     box = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
     if box[0] >= box[2] or box[1] >= box[3]:
         raise InputError(f"{shown} has no area: correct or remove it")
     return item._replace(box=box)
-
-
-def _valid(results: Sequence[Checked | str]) -> list[Checked]:
-    problems = [result for result in results if isinstance(result, str)]
-    if problems:
-        raise ProblemsError(problems)
-    return [result for result in results if not isinstance(result, str)]
 
 
 def _class_names(objects: Sequence[Sequence[Object]], wanted: Sequence[str] | None, paths: str) -> list[str]:

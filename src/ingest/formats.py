@@ -7,8 +7,9 @@ from src.errors import InputError
 from src.files.prepared import DataSet
 from src.ingest import coco, yolo
 from src.ingest.archives import Archive
-from src.ingest.boxed import Found, checked
+from src.ingest.boxed import BORDER, Bad, Found, Splits, checked, left_out
 from src.ingest.own_splits import OwnSplit, completed, limited, with_trainval
+from src.ingest.problems import ProblemsError
 from src.ingest.voc import reader as voc
 
 Format = Literal["auto", "voc", "coco", "yolo"]
@@ -29,6 +30,8 @@ def load(
     format: Format,  # noqa: A002
     split: OwnSplit | None,
     jobs: int,
+    tolerance: float = BORDER,
+    bad: Bad = "error",
 ) -> tuple[DataSet, str]:
     """Read and check a data set: decode every image that a split names, and compare every box with its image.
 
@@ -41,6 +44,9 @@ def load(
         format: the format; `auto` takes the first that the set has.
         split: the rule that makes missing splits; None makes none.
         jobs: number of processes that decode, at most.
+        tolerance: pixels by which a box may be outside its image and is clipped.
+        bad: for bad files, and for images that a list names and the set lacks: `error` refuses the set, `skip` leaves
+            them out and names them.
 
     Returns:
         the data set to be written, and lines for the user: the format that was found and the origin
@@ -59,9 +65,22 @@ def load(
             "with one image id per line"
         )
     splits = limited(with_trainval(splits), limit)
-    found.check(splits)
-    data, notes = checked(found._replace(splits=splits), classes=classes, other_classes=other_classes, jobs=jobs)
-    return data, "\n".join(["; ".join(filter(None, (found.note, made))), *notes])
+    missing = _missing(found, splits, bad)
+    splits = {name: [image_id for image_id in ids if image_id in found.images] for name, ids in splits.items()}
+    options = {"classes": classes, "other_classes": other_classes, "jobs": jobs, "tolerance": tolerance, "bad": bad}
+    data, notes = checked(found._replace(splits=splits), **options)  # type: ignore[arg-type]
+    return data, "\n".join(["; ".join(filter(None, (found.note, made))), *missing, *notes])
+
+
+def _missing(found: Found, splits: Splits, bad: Bad) -> list[str]:
+    """Refuse images that lists name and the set lacks, or return a sentence on them."""
+    try:
+        found.check(splits)
+    except ProblemsError as error:
+        if bad == "error":
+            raise
+        return [left_out(error.problems)]
+    return []
 
 
 def _found(archives: Sequence[Archive], format: Format) -> Found:  # noqa: A002

@@ -1,9 +1,11 @@
 """The origin of a data set: the keys that every section under `data` in params.yaml has."""
 
+import hashlib
+import os
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from src.errors import InputError
 from src.params import Section
@@ -16,8 +18,13 @@ class Source(Section):
 
     LAYOUT: ClassVar[str]
 
-    source: Literal["sample", "official", "local"]
     path: str | None
+    source: Literal["auto", "sample", "official", "local"]  # `auto` becomes what it means here
+
+    @field_validator("source")
+    @classmethod
+    def _without_auto(cls, source: str, info: ValidationInfo) -> str:
+        return resolved(source, info.data.get("path"))
 
     @model_validator(mode="after")
     def _names_a_path(self) -> "Source":
@@ -28,6 +35,27 @@ class Source(Section):
     def shown(self, path: Path) -> Path:
         """Return the path that error messages name instead of `path`: of a user's own data not our copy, but theirs."""
         return Path(self.path) if self.source == "local" and self.path is not None else path
+
+
+def resolved(source: str, path: str | None) -> str:
+    """Return the source that `auto` means: `local` if a path is set, otherwise `sample`; any other source stays."""
+    return ("sample" if path is None else "local") if source == "auto" else source
+
+
+def state(path: str | Path) -> str:
+    """Return a hash of the names, sizes and times of change of a file, or of the files of a folder.
+
+    It is another one after a change of the user's data, which it does not read. As in `src.ingest.archives`, hidden
+    files and folders do not count. A path that does not exist has a hash, too.
+    """
+    path, digest = Path(path), hashlib.sha256()
+    folders = os.walk(path) if path.is_dir() else [(str(path.parent), [], [path.name])]
+    for folder, below, names in folders:
+        below[:] = sorted(name for name in below if not name.startswith("."))  # os.walk goes only into these
+        for file in (Path(folder, name) for name in sorted(names) if path.is_file() or not name.startswith(".")):
+            found = file.lstat() if file.is_symlink() or file.exists() else None
+            digest.update(f"{file} {found and (found.st_size, found.st_mtime_ns)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def remedy(name: str) -> str:

@@ -16,7 +16,24 @@ from src.splits import Splits
 
 TRAINING = ("finetune", "detectors", "train")  # keys of `splits` whose images teach
 EPOCHS = ("finetune", "detectors")  # of these, the keys whose trainings may choose their epoch by `validation`
+EXTRA = "train_extra"  # train, and images that the sample draws for the networks alone
+FEW_IN_ALL = 50  # images with which a detector can hardly be trained and measured
 FEW = 30  # images; with fewer, one image moves a share by more than 0.03
+
+
+def with_extra(wanted: Splits, data: DataSet) -> tuple[DataSet, list[str]]:
+    """Add `train_extra`, if it is wanted and lacks: train, as only the sample has more images for the networks alone.
+
+    So the splits of params.yaml fit any set with train, val and test.
+
+    Returns:
+        the data set, and a sentence that says so, if it was added.
+    """
+    keys = _keys(wanted, *EPOCHS).get(EXTRA, [])
+    if not keys or EXTRA in data.splits or "train" not in data.splits:
+        return data, []
+    note = f"{_named(keys, EXTRA)}: the data have no extra images, so it is train"
+    return data._replace(splits={**data.splits, EXTRA: data.splits["train"]}), [note]
 
 
 def check_splits(wanted: Splits, data: DataSet) -> list[str]:
@@ -44,7 +61,12 @@ def check_splits(wanted: Splits, data: DataSet) -> list[str]:
     chosen = [
         f"{words}, so figures of the test are too good" for words in _shared(wanted, data, "test", ("validation",))
     ]
-    return [*chosen, *_unmeasured(wanted, data), *_small(wanted, data)]
+    return [*chosen, *_unmeasured(wanted, data), *_small(wanted, data), *_few(data)]
+
+
+def _few(data: DataSet) -> Iterator[str]:
+    if len(data.images) < FEW_IN_ALL:
+        yield f"{len(data.images)} images are few to train and to measure a detector: label {FEW_IN_ALL} or more"
 
 
 def _absent(name: str | None, data: DataSet) -> bool:

@@ -50,10 +50,21 @@ def test_any_set_in_the_format_gzipped_or_not(tmp_path: Path, write, rename) -> 
         for name, content in FILES.items()
     }
     parts = read_set(open_archive(write(tmp_path / "set", {**files, "readme.txt": b"", "train-images.part": b""})))
-    np.testing.assert_array_equal(parts["train"].images, IMAGES)
+    upright = (0, 2, 1) if "emnist" in rename("") else (0, 1, 2)  # EMNIST stores columns
+    np.testing.assert_array_equal(parts["train"].images, IMAGES.transpose(upright))
     np.testing.assert_array_equal(parts["train"].labels, LABELS)
-    np.testing.assert_array_equal(parts["test"].images, IMAGES[:2])
+    np.testing.assert_array_equal(parts["test"].images, IMAGES[:2].transpose(upright))
     np.testing.assert_array_equal(parts["test"].labels, LABELS[:2])
+
+
+def test_what_torchvision_leaves_raw_and_gzipped_is_one_set(tmp_path: Path) -> None:
+    both = {f"MNIST/raw/{name}": content for name, content in FILES.items()}
+    both |= {f"{name}.gz": gzip.compress(content) for name, content in both.items()}
+    parts = read_set(open_archive(write_zip(tmp_path / "set.zip", both)))
+    np.testing.assert_array_equal(parts["train"].images, IMAGES)
+    other = {**both, "MNIST/raw/train-labels-idx1-ubyte.gz": gzip.compress(serialise(LABELS[::-1]))}
+    with pytest.raises(InputError, match=r"set\.zip: .*ubyte and .*\.gz are both train labels: keep one"):
+        read_set(open_archive(write_zip(tmp_path / "set.zip", other)))
 
 
 TRAIN, TEST = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

@@ -17,6 +17,8 @@ SECTION = {
     "classes": None,
     "other_classes": "drop",
     "limit": None,
+    "tolerance": 2.0,
+    "bad": "error",
     "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
 }
 

@@ -7,7 +7,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.evaluation.average_precision import Curve, coco_ap, mean_ap, thinned, voc07, voc12, voc_curves
+from src.evaluation.average_precision import Curve, coco_ap, coco_figures, mean_ap, thinned, voc07, voc12, voc_curves
 from src.evaluation.outcomes import coco_outcomes
 
 SQUARE = [0, 0, 10, 10]
@@ -244,6 +244,11 @@ def slow_iou(a, b):
 
 def coco_evaluator(detections, targets, label_count):
     """AP by class of a COCO evaluator, with difficult objects as crowds; nan if it has no AP."""
+    precision = coco_evaluation(detections, targets, label_count).eval["precision"][:, :, :, 0, -1]
+    return [np.nan if (p == -1).all() else p.mean() for p in np.moveaxis(precision, 2, 0)]  # [T, recalls, classes]
+
+
+def coco_evaluation(detections, targets, label_count):
     numbers = {image_id: k for k, image_id in enumerate(sorted(targets), start=1)}
     annotations = [
         {"image_id": numbers[image_id], "category_id": int(label), "bbox": [x1, y1, x2 - x1, y2 - y1],
@@ -265,8 +270,8 @@ def coco_evaluator(detections, targets, label_count):
         evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [T, recalls, classes]
-    return [np.nan if (p == -1).all() else p.mean() for p in np.moveaxis(precision, 2, 0)]
+        evaluation.summarize()
+    return evaluation
 
 
 @settings(max_examples=150, deadline=None)
@@ -285,6 +290,30 @@ def test_coco_ap_is_that_of_a_coco_evaluator(data_set):
         return  # the evaluator refuses an empty list
     ours = coco_of(detections, targets, ["car", "cat"])
     np.testing.assert_allclose(list(ours.values()), coco_evaluator(detections, targets, 2), atol=1e-12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data_sets(), st.sampled_from([3, 6, 12, 20]))
+def test_the_twelve_figures_are_those_of_a_coco_evaluator(data_set, scale):
+    """Boxes are 1 to 9 pixels wide before they are scaled, so areas lie on both sides of 32^2 and 96^2 and on them."""
+    detections, targets = (
+        {image_id: {**record, "boxes": record["boxes"] * np.float32(scale)} for image_id, record in records.items()}
+        for records in data_set
+    )
+    if not any(len(record["scores"]) for record in detections.values()):
+        return  # the evaluator refuses an empty list
+    figures = coco_figures(detections, targets, ["car", "cat"])
+    assert list(figures)[:6] == ["ap", "ap_50", "ap_75", "ap_small", "ap_medium", "ap_large"]
+    assert list(figures)[6:] == ["ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"]
+    wanted = np.array(coco_evaluation(detections, targets, 2).stats[:12], float)
+    np.testing.assert_allclose(list(figures.values()), np.where(wanted == -1, np.nan, wanted), atol=1e-12)
+
+
+def test_the_figures_of_a_size_without_an_object_are_undefined():
+    figures = coco_figures({"a": detected(SQUARE)}, {"a": target(SQUARE)}, ["car"])
+    assert [name for name, value in figures.items() if np.isnan(value)] == [
+        *("ap_medium", "ap_large", "ar_medium", "ar_large")
+    ]
 
 
 def test_equal_scores_of_many_images_go_by_image_id():

@@ -278,3 +278,16 @@ def test_a_link_in_a_hidden_folder_does_not_matter(tmp_path) -> None:
     folder = write_folder(tmp_path / "set", {**MEMBERS, ".venv/pyvenv.cfg": b"?"})
     (folder / ".venv" / "python").symlink_to("/usr/bin/python3")
     assert contents(folder) == MEMBERS
+
+
+def test_a_name_in_another_encoding_than_utf8_is_told(tmp_path) -> None:
+    """Python reads its bytes as letters that no file can hold, and writing the prepared set would fail."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    name = "照片.jpg".encode("gbk")
+    (Path(os.fsdecode(os.fsencode(folder) + b"/" + name))).write_bytes(b"a")
+    with tarfile.open(tmp_path / "set.tar", "w", encoding="gbk", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo("照片.jpg"))
+    for path in (folder, tmp_path / "set.tar"):
+        with pytest.raises(InputError, match=r"set.*: the name '.*\.jpg' is not in UTF-8: rename it, or pack it again"):
+            open_archive(path)

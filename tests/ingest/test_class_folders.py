@@ -29,6 +29,10 @@ MEMBERS = {
 FORMS = {"folder": write_folder, "set.tar": write_tar, "set.zip": write_zip}
 
 
+SEGMENTED = {f"s/seg_{part}/seg_{part}/{name}/a.png": b"" for part in ("train", "test") for name in ("cat", "dog")}
+SEGMENTED["s/seg_pred/seg_pred/a.png"] = b""
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("above", ["", "gesture14/", "my set/version 2/"])
 def test_folders_are_classes_whatever_lies_above_them(tmp_path: Path, form: str, above: str) -> None:
@@ -71,6 +75,7 @@ def test_classes_and_labels_are_those_of_torchvisions_image_folder(tmp_path: Pat
         ({"a.png": b"", "b.png": b""}, "has no image in a folder"),
         ({"fist/a.png": b"", "ok/a.png": b"", "b.png": b""}, r"b\.png is in no class folder: move it into one"),
         ({"s/train/fist/a.png": b"", "s/val/fist/b.png": b""}, "has the folders train, val above the class folders"),
+        (SEGMENTED, "has the folders seg_pred, seg_test, seg_train above the class folders"),
     ],
 )
 def test_another_layout_is_one_error_that_names_the_remedy(tmp_path: Path, members, message) -> None:
@@ -78,6 +83,21 @@ def test_another_layout_is_one_error_that_names_the_remedy(tmp_path: Path, membe
         read(open_archive(write_zip(tmp_path / "mine.zip", members)))
     assert "mine.zip" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_folders_of_persons_below_each_class_are_no_splits(tmp_path: Path) -> None:
+    members = {f"{name}/p{person}/a.png": b"" for name in ("training", "fist") for person in range(2)}
+    assert read(open_archive(write_zip(tmp_path / "mine.zip", members))).classes == ["fist", "training"]
+
+
+def test_files_and_folders_that_are_passed_over_are_told(tmp_path: Path) -> None:
+    assert read(open_archive(write_zip(tmp_path / "mine.zip", MEMBERS))).notes == []
+    others = {"fox/a.heic": b"", "owl/a.GIF": b"", "owl/b.gif": b"", "fist/readme": b"", ".git/config": b""}
+    folders = read(open_archive(write_zip(tmp_path / "other.zip", {**MEMBERS, **others})))
+    passed, silent = folders.notes
+    assert passed.startswith("4 files were passed over (2 .gif, 1 .heic, 1 without suffix), because only .bmp, ")
+    assert silent == "no class, because they have no image that is read: fox, owl"
+    assert folders.classes == ["fist", "ok"]
 
 
 def made(path: Path, members: dict[str, bytes], **splits: list[str]) -> LabelledImages:

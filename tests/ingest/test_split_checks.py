@@ -2,7 +2,7 @@ import pytest
 
 from src.errors import InputError
 from src.files.prepared import DataSet
-from src.ingest.split_checks import FEW, check_splits
+from src.ingest.split_checks import EXTRA, FEW, FEW_IN_ALL, check_splits, with_extra
 from src.splits import Splits
 
 CLASSES = ["car", "dog", "person"]
@@ -67,7 +67,7 @@ def test_every_split_without_images_is_named_at_once() -> None:
 
 
 def test_classes_without_a_test_object_and_small_splits_are_mentioned_in_a_line_each() -> None:
-    data = data_of(train=[[1, 2, 3]] * FEW, val=[[1]], test=[[1], [-2]])
+    data = data_of(train=[[1, 2, 3]] * FEW_IN_ALL, val=[[1]], test=[[1], [-2]])
     unmeasured, small = check_splits(wanted(validation="val"), data)
     assert unmeasured.startswith("splits.test = 'test' has no object of dog, person that is not difficult: the average")
     assert small.endswith(": splits.validation = 'val' (1); splits.test = 'test' (2)")
@@ -98,6 +98,17 @@ def test_a_missing_split_names_the_flag_to_add(splits, changes, flags) -> None:
     assert str(caught.value).endswith(f": {flags}")
 
 
+def test_extra_images_that_only_the_sample_has_are_the_training_images_of_another_set() -> None:
+    data = data_of(train=[[1]], test=[[1]])
+    assert with_extra(wanted(), data) == (data, [])  # nobody asks for them
+    added, (note,) = with_extra(wanted(finetune=EXTRA), data)
+    assert added.splits[EXTRA] == data.splits["train"]
+    assert note == "splits.finetune = 'train_extra': the data have no extra images, so it is train"
+    assert with_extra(wanted(finetune=EXTRA), added) == (added, [])
+    other = data_of(mine=[[1]])
+    assert with_extra(wanted(finetune=EXTRA), other) == (other, [])  # then `check_splits` names the flags
+
+
 def overlapping(**splits: str) -> DataSet:
     """Make a data set from the letters of each split's images; each image has every class."""
     images = {
@@ -124,12 +135,13 @@ def test_a_test_image_that_trains_is_refused_with_count_example_and_remedy() -> 
 
 def test_svms_and_boxes_choose_no_epoch_so_they_may_train_on_the_validation_images() -> None:
     data = overlapping(train="abc", val="d", test="x", trainval="abcd")
-    (small,) = check_splits(wanted(validation="val", train="trainval"), data)
+    small, few = check_splits(wanted(validation="val", train="trainval"), data)
     assert small.startswith("fewer than")
+    assert few == "5 images are few to train and to measure a detector: label 50 or more"
 
 
 def test_test_images_that_choose_the_epoch_are_mentioned() -> None:
-    shared, _ = check_splits(wanted(validation="val"), overlapping(train="abc", val="de", test="ex"))
+    shared, *_ = check_splits(wanted(validation="val"), overlapping(train="abc", val="de", test="ex"))
     assert shared == (
         "1 of the 2 images of splits.test = 'test' are also in splits.validation = 'val', such as 'e', so figures of "
         "the test are too good"

@@ -10,6 +10,7 @@ from src.errors import InputError
 from stages.check import run
 
 ABSENT = object()
+MOBILENET = {"detectors.rpn.model.backbone": "mobilenet_v2"}  # torchvision has weights of it
 
 
 def check(out: Path, changes: dict[str, object]) -> None:
@@ -32,6 +33,13 @@ def test_the_committed_parameters_pass_and_the_output_is_always_the_same(tmp_pat
     check(tmp_path / "one", {})
     check(tmp_path / "two", {"train.lr": 0.5})  # or every change would make all stages stale
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_networks_that_start_at_random_with_own_photos_are_mentioned(tmp_path: Path, capsys) -> None:
+    check(tmp_path / "out", {})
+    assert "start at random" not in capsys.readouterr().out
+    check(tmp_path / "out", {"data.voc.path": str(tmp_path), "detectors.rpn.weights": "imagenet", **MOBILENET})
+    assert "detectors.ssd300.weights = 'none': networks that start at random" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

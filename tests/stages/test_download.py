@@ -26,6 +26,8 @@ def params(**changes: object) -> download.Params:
         "classes": None,
         "other_classes": "drop",
         "limit": None,
+        "tolerance": 2.0,
+        "bad": "error",
         "sample": {"train": 1, "val": 1, "test": 1, "extra": 1},
     }
     return download.Params.model_validate({"sample_seed": 3, "data": {"voc": {**section, **changes}}})

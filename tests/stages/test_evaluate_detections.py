@@ -80,12 +80,17 @@ def test_metrics_of_perfect_detections(evaluate):
         "map_voc07_no_bbox": 0.5,
         "map_voc07_random": 1.0,
         "ap": {"car": 1.0, "cat": 1.0, "cow": None},
+        "coco": {
+            **dict.fromkeys(["ap", "ap_50", "ap_75", "ap_small"], 1.0),
+            **dict.fromkeys(["ap_medium", "ap_large", "ar_medium", "ar_large"]),  # all objects are small
+            **dict.fromkeys(["ar_1", "ar_10", "ar_100", "ar_small"], 1.0),
+        },
         "images": 3,
         "objects": 3,
         "classes": 3,
         "detections": 4,
     }
-    order = ["map_voc07", "map_voc12", "map_coco", "map_voc07_no_bbox", "map_voc07_random", "ap", "images", "objects"]
+    order = ["map_voc07", "map_voc12", "map_coco", "map_voc07_no_bbox", "map_voc07_random", "ap", "coco", "images"]
     assert list(metrics)[:8] == order
     assert list(errors) == ["map_voc07", "map_coco", "map_voc07_no_bbox", "map_voc07_random"]
     assert errors["map_voc07"] == errors["map_coco"] == 0  # perfect in every resample

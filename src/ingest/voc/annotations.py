@@ -44,12 +44,23 @@ def parse_annotation(content: bytes, name: str) -> Annotation:
     try:
         root = _root(content)
     except (ET.ParseError, LookupError, ValueError) as error:
+        if isinstance(error, ET.ParseError) and not _is_utf8(content):
+            problem = "has letters that are not in UTF-8, and its first line declares no other encoding"
+            raise InputError(f"{name} {problem}: save it as UTF-8") from None
         raise InputError(f"{name} is not valid XML ({error}): correct or replace it") from None
     for element in root.iter():
         element.tag = element.tag.lower()
     sides = [int(_number(root, f"size/{side}", name, default=0)) for side in ("height", "width")]
     size = (sides[0], sides[1]) if all(sides) else None
     return Annotation(size, [_parse_object(element, name) for element in root.findall("object")])
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _root(content: bytes) -> ET.Element:

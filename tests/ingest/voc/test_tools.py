@@ -152,6 +152,39 @@ def test_an_encoding_that_is_declared_is_read() -> None:
         parse_annotation(text.encode("utf-8"), "a.xml")
 
 
+@pytest.mark.parametrize("head", [b"", b'<?xml version="1.0" encoding="utf-8"?>'])
+def test_an_encoding_that_is_not_declared_is_told_with_the_remedy(head: bytes) -> None:
+    content = head + xml(thing("安全帽")).decode().encode("gbk")
+    with pytest.raises(InputError, match=r"a\.xml has letters that are not in UTF-8, .*: save it as UTF-8$"):
+        parse_annotation(content, "a.xml")
+
+
+def test_a_box_may_reach_over_the_border_by_the_tolerance(tmp_path) -> None:
+    files = made("a", annotation=xml(thing(box=(1, 1, WIDTH + 3, HEIGHT))))
+    data, note = load(tmp_path, files, tolerance=3.0)
+    assert data.images["a"]["boxes"] == [[0, 0, WIDTH, HEIGHT]]
+    assert "1 boxes reached up to 3 pixels over the border and were cut" in note
+    for tolerance in (2.0, 0.0):
+        with pytest.raises(InputError, match="lies outside its image"):
+            load(tmp_path, files, tolerance=tolerance)
+
+
+def test_bad_files_are_left_out_only_if_the_user_says_so_and_are_named_and_counted(tmp_path) -> None:
+    files = {**made("a", "b", "c", "d"), "JPEGImages/b.jpg": b"", "Annotations/c.xml": b"<annotation>"}
+    files[LIST.format("test")] = b"a\nc\n"
+    del files["JPEGImages/d.jpg"]
+    with pytest.raises(ProblemsError):
+        load(tmp_path, files)
+    data, note = load(tmp_path, files, bad="skip")
+    assert data.splits == {"test": ["a"], "train": ["a"], "trainval": ["a"]}
+    assert list(data.images) == ["a"]
+    assert "1 bad file is left out, because data.voc.bad is skip: " in note
+    assert "names 'd', which JPEGImages/ does not have" in note
+    assert "2 bad files are left out, because data.voc.bad is skip: " in note
+    assert "JPEGImages/b.jpg does not decode" in note
+    assert "Annotations/c.xml is not valid XML" in note
+
+
 def test_tags_in_capitals() -> None:
     found = parse_annotation(xml(thing(extra="<Difficult>1</Difficult>").replace("name>", "Name>")), "a.xml").objects[0]
     assert found.difficult
