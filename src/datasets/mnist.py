@@ -6,6 +6,7 @@ out from its training images. N images of H x W pixels.
 """
 
 import gzip
+import io
 import math
 import re
 import struct
@@ -20,6 +21,7 @@ import numpy as np
 from src.errors import InputError
 from src.files.prepared import DataSet
 from src.files.storage import atomic
+from src.ingest import limits
 from src.ingest.archives import GZIP_MAGIC, Archive, open_archive
 from src.ingest.download import download
 from src.ingest.source import Source, remedy
@@ -187,7 +189,10 @@ def parse(content: bytes, dimensions: int, name: str) -> np.ndarray:
     """
     if content.startswith(GZIP_MAGIC):
         try:
-            content = gzip.decompress(content)
+            unpacked = io.BytesIO()
+            with gzip.open(io.BytesIO(content)) as packed:
+                limits.copy(packed, unpacked, Path(name), len(content))
+            content = unpacked.getvalue()
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise InputError(f"{name} is truncated or damaged ({error}): download it again") from None
     magic, header = bytes([0, 0, UNSIGNED_BYTE, dimensions]), 4 + 4 * dimensions

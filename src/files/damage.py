@@ -1,5 +1,6 @@
 """Sentences about files that cannot be read: damaged, of another kind, or no files at all."""
 
+import errno
 import json
 import lzma
 import os
@@ -31,7 +32,9 @@ def told(path: str | Path, kind: str, remedy: str = REMEDY) -> Iterator[None]:
     regular(path)
     try:
         yield
-    except ERRORS as error:
+    except (*ERRORS, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # an offset before the file's beginning
+            raise
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path} is no whole {kind} ({why}): {remedy}") from None
 
