@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.pairs import PHOTO, draw, seconds
-from benchmarks.svm_fit import sparse
+from benchmarks.pairs import PHOTO, draw, seconds, sparse
 from src.files.boxed_images import BoxedImages
 from src.rcnn import coordinate_descent, network
 from src.rcnn.detect import DetectRcnn, detect

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.rcnn_costs import sparse
+from benchmarks.pairs import sparse
 from src.parallel import one_thread
 from src.rcnn.coordinate_descent import fit
 from src.rcnn.planes import Plane

@@ -1,6 +1,9 @@
 """A function applied to many items in several processes, with the results in order."""
 
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +16,7 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+PAUSE = 0.5  # seconds between two looks for the parent
 
 
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs: int, label: str) -> list[Result]:
@@ -24,13 +28,27 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs
     Send ids rather than images: to send an image to a process takes longer than to read it there.
     """
     bar = tqdm(items, desc=label, mininterval=1.0)  # counts items when they start, not when they are done
-    return list(Parallel(n_jobs=jobs)(delayed(_on_one_thread)(function, item) for item in bar))
+    return list(Parallel(n_jobs=jobs)(delayed(_on_one_thread)(function, os.getpid(), item) for item in bar))
 
 
-def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
+def _on_one_thread(function: Callable[[Item], Result], parent: int, item: Item) -> Result:
+    if parent != os.getpid():
+        _end_with(parent)
     cv2.setNumThreads(1)  # one thread per process is faster than processes that each use all CPUs
     with one_thread():
         return function(item)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """Let this process end within a second of its parent, which may be killed: nobody waits for the results then."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PAUSE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

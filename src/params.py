@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from src.errors import InputError
+from src.files import plain_yaml
 
-Count = Annotated[int, Field(ge=1)]
+SHOWN = 200  # characters of a wrong value in a message
+MOST = 10_000_000  # nothing here has more steps, pixels or images; a number above it is a slip of the keyboard
+Count = Annotated[int, Field(ge=1, le=MOST)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the range that NumPy, PyTorch and liblinear all accept
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -43,11 +45,11 @@ class ParamsError(InputError):
 def read_params(path: str | Path, model: type[Chosen]) -> Chosen:
     """Read the sections of a file that `model` names; `ParamsError` if it is not YAML or has a wrong key or value."""
     try:
-        content: Any = YAML(typ="safe").load(Path(path).read_text())
+        content: Any = plain_yaml.load(plain_yaml.read_text(Path(path)))
     except YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ParamsError(f"{path} must hold sections, such as `train:`, but it holds {content!r}")
+        raise ParamsError(f"{path} must hold sections, such as `train:`, but it holds {_short(content)}")
     return validated(content, model, f"{path}: ")
 
 
@@ -64,6 +66,11 @@ def _line(prefix: str, item: Any) -> str:
     if item["type"] == "missing":
         return f"{key} is missing"
     if item["type"] == "extra_forbidden":
-        return f"{key} = {item['input']!r}: there is no such parameter"
-    value = "" if isinstance(item["input"], dict | BaseModel) else f" = {item['input']!r}"
+        return f"{key} = {_short(item['input'])}: there is no such parameter"
+    value = "" if isinstance(item["input"], dict | BaseModel) else f" = {_short(item['input'])}"
     return f"{key}{value}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.files.storage import atomic
+from src.files.unfinished import sweep
 from src.files.versions import differences, installed
 from src.params import read_params
 from stages import arithmetic
@@ -16,6 +17,8 @@ from stages.environment import computed_by, device, jobs, workers
 
 if TYPE_CHECKING:
     from src.schema import Params
+
+WRITTEN = ("data", "models", "metrics", "report", ".checkpoints")  # the folders to which stages write
 
 
 def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
@@ -29,6 +32,8 @@ def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
 
     params = read_params(parameters, Params)
     check(params)
+    if rests := [rest for folder in WRITTEN for rest in sweep(Path(folder), "**/*")]:
+        print(f"removed {len(rests)} unfinished files of runs that were killed")
     with atomic(out) as path:
         path.write_text("passed\n")
     print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {device()}, arithmetic {computed_by()}")

@@ -6,7 +6,10 @@ the stages.
 
 import argparse
 import inspect
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
@@ -31,15 +34,19 @@ def command(run: Callable[..., int | None], words: Sequence[str] | None = None, 
             choice, and a list or a `Sequence` takes several words. The words of `Annotated[..., "words"]` are the help.
             The process exits with the status that `run` returns, if it is not 0.
         words: the command line; None is that of the process.
-        status: exit status after an `InputError`, whose message alone is printed. Any other error is a fault of ours
-            and keeps its traceback.
+        status: exit status after an `InputError`, whose message alone is printed. Ctrl-C and SIGTERM end with a
+            sentence too, and with 130 and 143, after the child processes. Any other error is a fault of ours and keeps
+            its traceback.
     """
     arguments = list(inspect.signature(run, eval_str=True).parameters.values())
     model = arguments.pop(0).annotation if arguments and _is_model(arguments[0].annotation) else None
     name = Path(inspect.getfile(run)).stem
     options = vars(_parser(run, arguments).parse_args(words))
     positional = [options.pop(argument.name) for argument in arguments if _is_positional(argument)]
+    received: list[int] = []
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        _like_ctrl_c(received)
         arithmetic.mode()  # refuses a word that it does not know, before hours of work
         sections = [] if model is None else [read_params(PARAMS, model)]
         if code := run(*sections, *positional, **options):
@@ -49,6 +56,28 @@ def command(run: Callable[..., int | None], words: Sequence[str] | None = None, 
             sys.exit(f"{name}: {error}")
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(status)
+    except KeyboardInterrupt:
+        why, code = ("SIGTERM", 143) if received else ("Ctrl-C", 130)
+        print(f"{name}: stopped by {why}; no file is half-written, and the same command goes on", file=sys.stderr)
+        sys.exit(code)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _like_ctrl_c(received: list[int]) -> None:
+    """Let SIGTERM interrupt this process as Ctrl-C does, so that its temporary files and its children go too."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    process = os.getpid()
+
+    def interrupt(number: int, _: Any) -> None:
+        if os.getpid() != process:  # a forked worker that is to end has nothing to tell
+            os._exit(128 + number)
+        received.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _parser(run: Callable[..., Any], arguments: Sequence[inspect.Parameter]) -> argparse.ArgumentParser:

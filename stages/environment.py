@@ -4,8 +4,10 @@ docs/running.md lists the variables.
 """
 
 import os
+import re
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -23,6 +25,8 @@ MAX_WORKERS = 8
 SHARED_MEMORY = Path("/dev/shm")  # through which workers hand over their batches
 SHARED_BYTES = 2 << 30  # that workers need: 8 of them hold up to 24 batches, of 35 MB each for SSD300
 CHECKPOINTS = Path(".checkpoints")  # outside DVC's outputs, which DVC removes before a stage runs
+OTHERS = 3  # checkpoints of other inputs that stay, for each training
+MONTH = 30 * 86_400  # seconds
 
 
 def jobs() -> int:
@@ -114,13 +118,32 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
     The file's name is a hash of all that decides what the training computes: its parameters, the content of its input
     files, the arithmetic, and the code, because half a training by another arithmetic or by other code would be a
     result that nobody can repeat. The code is that which this process has imported from `src/` and `stages/`. Files of
-    the same training with other inputs stay, and a line tells how many there are.
+    the same training with other inputs stay for a month, at most the `OTHERS` newest of them, so that a change that is
+    taken back resumes; older ones are removed, and a line tells how many stay.
     """
     inputs = [*files, *_sources()]
     path = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, inputs)}.pt"
-    if older := [file for file in CHECKPOINTS.glob(f"{name}-*.pt") if file != path]:
-        print(f"{len(older)} older checkpoints of this training, of other code, data or parameters, in {CHECKPOINTS}")
+    if others := _pruned(name, path):
+        print(f"{others} older checkpoints of this training, of other code, data or parameters, in {CHECKPOINTS}")
     return path
+
+
+def _pruned(name: str, path: Path) -> int:
+    """Remove the old checkpoints of other inputs; return the number of those that stay."""
+    ages: dict[str, float] = {}  # by hash of the inputs: the time of the last epoch
+    files = [(file, match[1]) for file in CHECKPOINTS.glob("*.pt") if (match := _file_of(name).fullmatch(file.name))]
+    for file, key in files:
+        ages[key] = max(ages.get(key, 0), file.lstat().st_mtime)
+    others = [key for key in sorted(ages, key=lambda key: ages[key], reverse=True) if key not in path.name]
+    kept = [key for key in others[:OTHERS] if time.time() - ages[key] < MONTH]
+    for file, key in files:
+        if key in others and key not in kept:
+            file.unlink(missing_ok=True)
+    return len(kept)
+
+
+def _file_of(name: str) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(name)}-([0-9a-f]{{16}})(\.before|\.damaged)?\.pt")
 
 
 def _sources() -> list[Path]:

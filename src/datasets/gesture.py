@@ -1,9 +1,9 @@
 """Hand gestures in the form of handpose_x_gesture_v1, or any set of images with one folder per class."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from src.files.prepared import DataSet
 from src.ingest import class_folders
@@ -19,7 +19,7 @@ TASK = "labels"
 class Sample(Section):
     """The size of the drawn sample."""
 
-    per_class: Count
+    per_class: Annotated[Count, Field(le=100_000)]
     people: Count
 
 

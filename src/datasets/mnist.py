@@ -6,6 +6,7 @@ out from its training images. N images of H x W pixels.
 """
 
 import gzip
+import io
 import math
 import re
 import struct
@@ -20,6 +21,7 @@ import numpy as np
 from src.errors import InputError
 from src.files.prepared import DataSet
 from src.files.storage import atomic
+from src.ingest import limits
 from src.ingest.archives import GZIP_MAGIC, Archive, open_archive
 from src.ingest.download import download
 from src.ingest.source import Source, remedy
@@ -212,11 +214,16 @@ def parse(content: bytes, dimensions: int, name: str) -> np.ndarray:
 
 
 def gunzipped(content: bytes, name: str) -> bytes:
-    """Return the content of a file, gzipped or not; one that is damaged is an `InputError` that names it."""
+    """Return the content of a file, gzipped or not; one that is damaged or a bomb is an `InputError` that names it."""
+    if not content.startswith(GZIP_MAGIC):
+        return content
+    unpacked = io.BytesIO()
     try:
-        return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+        with gzip.open(io.BytesIO(content)) as packed:
+            limits.copy(packed, unpacked, Path(name), len(content))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{name} is truncated or damaged ({error}): download it again") from None
+    return unpacked.getvalue()
 
 
 def serialise(array: np.ndarray) -> bytes:

@@ -1,9 +1,9 @@
 """Pascal VOC (Everingham et al. 2010, IJCV 88), or any other set of images with boxes, as VOC, COCO or YOLO."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from src.files.prepared import DataSet
 from src.ingest.archives import open_archive
@@ -32,13 +32,16 @@ MIRRORS = (  # the first two are the organisers'; the last has only 2012
 )
 
 
+Drawn = Annotated[Count, Field(le=100_000)]  # images; 100,000 take some hours and 10 GB
+
+
 class SampleSizes(Section):
     """The number of images that are drawn for each split of the sample."""
 
-    train: Count
-    val: Count
-    test: Count
-    extra: Count
+    train: Drawn
+    val: Drawn
+    test: Drawn
+    extra: Drawn
 
 
 class Params(Source):

@@ -16,19 +16,25 @@ import cv2
 import numpy as np
 
 from src.errors import InputError
+from src.files.damage import told
 from src.files.storage import write_zip
 
 INDEX = "index.json"
 
 
 def decode_image(content: bytes) -> np.ndarray | None:
-    """Decode bytes to an RGB image, uint8 [H, W, 3]; None if they are not an image.
+    """Decode bytes to an RGB image, uint8 [H, W, 3]; None if they are not an image, or one of too many pixels.
+
+    The limit is 200 million pixels (`pin` in stages/arithmetic.py): OpenCV reads it when it is loaded.
 
     Only this function converts from OpenCV's BGR. The EXIF rotation is ignored: boxes refer to the stored pixels.
     """
     if not content:  # OpenCV raises an error for no bytes, and returns None for wrong ones
         return None
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except (cv2.error, MemoryError):  # the size in the header is beyond the limit, which OpenCV looks at first
+        return None
 
 
 def write_prepared(
@@ -82,10 +88,11 @@ class Prepared:
         self.path = Path(path)
         self._archive: zipfile.ZipFile | None = None
         self._process = 0  # id of the process that opened the archive
-        index = json.loads(self._zip.read(INDEX))
-        self.classes: list[str] = index["classes"]
-        self.splits: dict[str, list[str]] = index["splits"]
-        self._images: dict[str, dict[str, Any]] = index["images"]
+        with told(self.path, "prepared data set", self._remedy()):
+            index = json.loads(self._read(INDEX))
+            self.classes: list[str] = index["classes"]
+            self.splits: dict[str, list[str]] = index["splits"]
+            self._images: dict[str, dict[str, Any]] = index["images"]
 
     def ids(self, *splits: str) -> list[str]:
         """Return the image ids of the splits in order, each once.
@@ -99,11 +106,22 @@ class Prepared:
 
     def image(self, image_id: str) -> np.ndarray:
         """Read an image as RGB, uint8 [H, W, 3]; a grey image has three equal channels."""
-        image = decode_image(self._zip.read(self._images[image_id]["file"]))
+        if image_id not in self._images:
+            raise InputError(f"{self.path} has no image {image_id}: {self._remedy()}")
+        with told(self.path, "prepared data set", self._remedy()):
+            image = decode_image(self._read(self._images[image_id]["file"]))
         if image is None:
-            remedy = f"run `dvc repro -f prepare@{self.path.stem}`"
-            raise InputError(f"{self.path}: image {image_id} does not decode; {remedy}")
+            raise InputError(f"{self.path}: image {image_id} does not decode; {self._remedy()}")
         return image
+
+    def _read(self, name: str) -> bytes:
+        """Return an entry; zipfile compares its checksum."""
+        if self._zip.getinfo(name).compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{name} is compressed")
+        return self._zip.read(name)
+
+    def _remedy(self) -> str:
+        return f"run `dvc repro -f prepare@{self.path.stem}`"
 
     @property
     def _zip(self) -> zipfile.ZipFile:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from src.errors import InputError
+from src.files.damage import REMEDY
 from src.files.storage import read_npz, write_npz
 
 Record = dict[str, np.ndarray]
@@ -27,8 +28,13 @@ def write_records(path: str | Path, records: Mapping[str, Record]) -> None:
 
 
 def read_records(path: str | Path, image_ids: Sequence[str] | None = None) -> dict[str, Record]:
-    """Read all records by image id, or those of `image_ids`; an id without a record is an `InputError`."""
+    """Read all records by image id, or those of `image_ids`.
+
+    An id without a record, or a file that holds no records, is an `InputError`.
+    """
     columns = read_npz(path)
+    if not _are_records(columns):
+        raise InputError(f"{path} holds no records: {REMEDY}")
     offsets, known = columns.pop("offsets"), columns.pop("image_ids").tolist()
     position = {image_id: index for index, image_id in enumerate(known)}
     wanted = known if image_ids is None else image_ids
@@ -40,3 +46,14 @@ def read_records(path: str | Path, image_ids: Sequence[str] | None = None) -> di
         for image_id in wanted
         for row in [position[image_id]]
     }
+
+
+def _are_records(columns: Mapping[str, np.ndarray]) -> bool:
+    """Tell whether the arrays are those of `write_records`: ids, ascending offsets, and columns of one length."""
+    if not {"offsets", "image_ids"} < columns.keys():
+        return False
+    offsets, ids = columns["offsets"], columns["image_ids"]
+    if offsets.dtype != np.int64 or offsets.shape != (len(np.atleast_1d(ids)) + 1,) or ids.ndim != 1 or offsets[0]:
+        return False
+    lengths = {len(np.atleast_1d(column)) for name, column in columns.items() if name not in ("offsets", "image_ids")}
+    return bool((np.diff(offsets) >= 0).all()) and lengths == {int(offsets[-1])}

@@ -1,7 +1,7 @@
 """Files between stages: written completely or not at all, with the same bytes for the same content.
 
-A stage that fails halfway leaves no half-written file (temporary name, then rename). DVC skips the stages after an
-output whose bytes did not change (fixed dates, fixed order).
+A stage that fails halfway leaves no half-written file (src/files/unfinished.py). DVC skips the stages after an output
+whose bytes did not change (fixed dates, fixed order).
 """
 
 import hashlib
@@ -11,11 +11,15 @@ import math
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from src.errors import InputError
+from src.files import unfinished
+from src.files.damage import told
 
 if TYPE_CHECKING:  # importing pandas takes a quarter of a second, which only stages with tables need
     import pandas as pd
@@ -26,15 +30,29 @@ METRIC_DIGITS = 4
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, renamed to `path` if the block succeeds and removed if it fails."""
+    """Yield a temporary path beside `path`, renamed to `path` if the block succeeds and removed if it fails.
+
+    The content and the name are on the disk when the block ends. Rests of killed processes in the folder are removed.
+
+    Raises:
+        InputError: the disk is full or refuses the file; the message says what to do. The file of before is as it was.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = unfinished.temporary_name(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.sweep_once(path.parent.resolve())
         yield temporary
+        unfinished.sync(temporary)
         os.replace(temporary, path)
+        unfinished.sync(path.parent)
+    except OSError as error:
+        if sentence := unfinished.refusal(error, path, temporary):
+            raise InputError(sentence) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that refuses files; the error above tells more
+            temporary.unlink(missing_ok=True)
 
 
 def write_zip(path: str | Path, entries: Iterable[tuple[str, bytes]]) -> None:
@@ -57,9 +75,29 @@ def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the arrays that `write_npz` wrote."""
-    with np.load(path, allow_pickle=False) as archive:
-        return dict(archive.items())
+    """Read the arrays that `write_npz` wrote; the checksum of each is compared.
+
+    A file that is damaged, compressed, holds pickled objects, or claims more numbers than it has is an `InputError`.
+    """
+    with told(path, "npz"), zipfile.ZipFile(path) as archive:
+        return {entry.filename.removesuffix(".npy"): _read_array(archive, entry) for entry in archive.infolist()}
+
+
+def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    if entry.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{entry.filename} is compressed")
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        if dtype.hasobject:
+            raise ValueError(f"{entry.filename} holds Python objects")
+        if file.tell() + math.prod(shape) * dtype.itemsize != entry.file_size:
+            raise ValueError(f"{entry.filename} has {entry.file_size} bytes, which do not fit its shape {shape}")
+        file.seek(0)
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        file.read(1)  # at the end of an entry, zipfile compares the checksum
+        return array
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:

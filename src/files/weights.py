@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 
+from src.errors import InputError
+from src.files.damage import REMEDY, told
 from src.files.storage import atomic
 
 if TYPE_CHECKING:
@@ -47,7 +49,10 @@ def _ordered(content: bytes) -> tuple[bytes, bytes, memoryview]:
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
-    """Read the weights and facts that `write_tensors` wrote."""
-    with safetensors.safe_open(path, framework="pt") as file:
-        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
+    """Read the weights and facts that `write_tensors` wrote; a file that is none, or cut, is an `InputError`."""
+    try:
+        with told(path, "safetensors file"), safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is no whole safetensors file ({error}): {REMEDY}") from None

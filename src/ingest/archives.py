@@ -8,8 +8,10 @@ out.
 
 import gzip
 import io
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -19,10 +21,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from src.errors import InputError
 from src.files.storage import atomic
+from src.ingest import limits
 
 Read = Callable[[], bytes]
 ZIP_MAGIC, GZIP_MAGIC = b"PK\x03\x04", b"\x1f\x8b"
 UTF8_FLAG = 0x800  # of a zip member
+# What zipfile and its decompressors raise for versions, offsets, options of LZMA and encodings that are none.
+BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(RuntimeError, ValueError, OverflowError, KeyError, OSError),
+)
 BLOCK = 512  # bytes; a tar ends with a block of zeros
 
 
@@ -45,7 +53,7 @@ class Archive:
         """Return the content of a member; a link, or one that is damaged or encrypted, is an `InputError`."""
         try:
             return self._members[name]()
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:  # a damaged or encrypted zip
+        except BROKEN as error:  # a damaged or encrypted zip
             raise InputError(f"{self.path}: {name} cannot be read ({error}): pack or download it again") from None
 
 
@@ -72,6 +80,7 @@ def open_archive(path: str | Path, shown: str | Path | None = None) -> Archive:
     shown = path if shown is None else Path(shown)
     if path.is_dir():
         return Archive(shown, dict(_folder_members(path)))
+    _refuse_special(path, shown)
     if _magic(path).startswith(ZIP_MAGIC):
         return Archive(shown, dict(_zip_members(path, shown)))
     return Archive(shown, dict(_tar_members(path, shown)))
@@ -90,11 +99,13 @@ def store(source: str | Path, folder: str | Path, stem: str) -> Path:
         InputError: the source cannot be opened as an archive; an earlier copy is kept.
     """
     source, folder = Path(source), Path(folder)
+    _refuse_special(source, source)
     target = folder / f"{stem}.{'zip' if source.is_file() and _magic(source).startswith(ZIP_MAGIC) else 'tar'}"
     if source.is_dir():
         pack_folder(source, target)
         return target
     with atomic(target) as temporary:
+        limits.room(source, folder)
         if _magic(source).startswith(GZIP_MAGIC):
             _gunzip(source, temporary)
             dict(_tar_members(temporary, source))
@@ -130,7 +141,7 @@ def write_tar(path: str | Path, entries: Iterable[tuple[str, bytes | None]]) -> 
 def _gunzip(source: Path, target: Path) -> None:
     try:
         with gzip.open(source) as packed, target.open("wb") as file:
-            shutil.copyfileobj(packed, file, 1 << 20)
+            limits.copy(packed, file, source, source.stat().st_size)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{source} is truncated or damaged ({error}): pack or download it again") from None
 
@@ -144,22 +155,34 @@ def _folder_members(folder: Path) -> Iterator[tuple[str, Read]]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             yield name, _Link(folder, name)
         elif path.is_file():
-            yield name, path.read_bytes
+            yield name, partial(_read_file, path, folder, name)
+
+
+def _read_file(path: Path, folder: Path, name: str) -> bytes:
+    limits.member(folder, name, path.stat().st_size)
+    return path.read_bytes()
 
 
 def _zip_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except BROKEN as error:
         raise InputError(f"{shown} is a truncated or damaged zip ({error}): pack or download it again") from None
-    for member in archive.infolist():
+    entries = archive.infolist()
+    limits.unpacked(shown, path.stat().st_size, sum(member.file_size for member in entries), len(entries))
+    for member in entries:
         name = _inside(shown, _decoded(member)).replace("\\", "/")  # PowerShell 5 writes backslashes
         if _is_hidden(name):
             continue
         if stat.S_ISLNK(member.external_attr >> 16):
             yield name, _Link(shown, name)
         elif not member.filename.endswith(("/", "\\")):
-            yield name, partial(archive.read, member)
+            yield name, partial(_read_zipped, archive, member, shown, name)
+
+
+def _read_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, shown: Path, name: str) -> bytes:
+    limits.member(shown, name, member.file_size)
+    return archive.read(member)
 
 
 def _decoded(member: zipfile.ZipInfo) -> str:
@@ -177,7 +200,7 @@ def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
     try:
         with tarfile.open(path, "r:") as tar:
             members, end = tar.getmembers(), tar.offset
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, *BROKEN) as error:
         raise InputError(
             f"{shown} is truncated or damaged, or is no tar, tar.gz or zip ({error}): pack or download it again"
         ) from None
@@ -193,13 +216,24 @@ def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
         if not (member.isdir() or (member.isreg() and not member.issparse())):
             yield name, _Link(shown, name)
         elif member.isreg():
-            yield name, partial(_read_range, path, member.offset_data, member.size)
+            yield name, partial(_read_tarred, path, member, shown, name)
+
+
+def _read_tarred(path: Path, member: tarfile.TarInfo, shown: Path, name: str) -> bytes:
+    limits.member(shown, name, member.size)
+    return _read_range(path, member.offset_data, member.size)
 
 
 def _read_range(path: Path, begin: int, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(begin)
         return file.read(size)
+
+
+def _refuse_special(path: Path, shown: Path) -> None:
+    """Refuse a pipe or a device: to read it may never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{shown} is a pipe or a device, and must be a tar, a zip or a folder: give one of these")
 
 
 def _magic(path: Path) -> bytes:

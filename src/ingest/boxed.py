@@ -206,7 +206,10 @@ def _check(form: Form, tolerance: float, item: tuple[str, Any, str, bytes] | str
         size = (0, 0) if image is None else (image.shape[0], image.shape[1])
         annotation = form.parse(content, name, size)
         if image is None:
-            raise InputError(f"{image_name} does not decode as an image: replace it or remove it from the lists")
+            raise InputError(
+                f"{image_name} does not decode as an image of at most 200 million pixels: replace it or remove it from "
+                "the lists"
+            )
         if annotation.size not in (None, size):
             raise InputError(
                 f"{name}: {form.size} gives (height, width) = {annotation.size}, but {image_name} is stored as {size} "

@@ -139,4 +139,5 @@ class _Items(Sequence[Any]):
 def _problem(item: tuple[str, bytes]) -> str | None:
     """Return an error message if an image does not decode; not raised, so that always the same error comes first."""
     name, encoded = item
-    return f"{name} does not decode as an image: replace or remove it" if decode_image(encoded) is None else None
+    wrong = f"{name} does not decode as an image of at most 200 million pixels: replace or remove it"
+    return wrong if decode_image(encoded) is None else None

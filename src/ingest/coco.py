@@ -123,7 +123,7 @@ def _files(archive: Archive) -> dict[Member, Any]:
             member = Member(archive, name)
             try:
                 content = json.loads(member.text())
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # a thousand brackets inside one another
                 broken.append(f"{member} is not valid JSON ({error}): correct or replace it")
                 continue
             if isinstance(content, dict) and isinstance(content.get("images"), list) and "annotations" in content:

@@ -83,6 +83,8 @@ def local(key: str, value: str, out: Path) -> Path:
             f"{key} = {value}: there is no such file or folder: give an absolute path (a relative one begins at the "
             "repository's root, which is another one under `dvc exp run --temp`)"
         )
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"{key} = {value} is a pipe or a device: give a tar, a zip or a folder")
     if path.is_file() and path.suffix.lower() in ANNOTATIONS:
         raise InputError(
             f"{key} = {value} has no images: give the folder, or a tar or zip, that holds them with this file"

@@ -18,10 +18,10 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from src.errors import InputError
+from src.files import plain_yaml
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
 from src.ingest.image_files import Images, by_folder, folders, images_of, missing_images, nfc, split_name, stem
@@ -125,7 +125,7 @@ def _settings(texts: Mapping[str, Member]) -> tuple[Member | None, dict[str, Any
     """Return the YAML file with names of classes, the outermost first; empty if there is none."""
     for name in sorted(filter(SETTINGS.fullmatch, texts), key=lambda name: (len(folders(name)), name != "data.yaml")):
         try:
-            content = YAML(typ="safe").load(texts[name].text())
+            content = plain_yaml.load(texts[name].text())
         except YAMLError as error:
             problem = str(error).replace("\n", " ")
             raise InputError(f"{texts[name]} is not valid YAML ({problem}): correct it") from None

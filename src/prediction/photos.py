@@ -56,6 +56,8 @@ def _files(given: Path) -> Iterator[tuple[Path, Path]]:
         for path in sorted(given.rglob("*")):
             if path.suffix.lower() in SUFFIXES and path.is_file():
                 yield path.resolve(), path.relative_to(given)
+    elif given.exists() and not given.is_file():
+        raise InputError(f"{given} is a pipe or a device: give an image, a video or a folder")
     elif given.exists():
         yield given.resolve(), Path(given.name)
     else:
@@ -85,7 +87,10 @@ def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise InputError(f"the image has {width} x {height} pixels; at most {max_pixels / 1e6:.0f} million are allowed")
     if transparent:
         return _on_white(content)
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:  # it reads another size from the header than Pillow
+        raise InputError(BROKEN) from None
     if image is None:
         raise InputError(BROKEN)
     return image

@@ -4,6 +4,7 @@ It writes the features, or numbers that are computed from them, such as scores (
 memory map, so memory stays bounded for any number of images.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -101,6 +102,7 @@ def extract(
     size = CHUNK if device.type == "cpu" else max(len(ids), 1)
     with atomic(path) as temporary:
         np.lib.format.open_memmap(temporary, "w+", dtype, (total, width)).flush()
+        _reserve(temporary)
         chunks = [
             (slices[part[0]].start, {image_id: regions[image_id] for image_id in part})
             for part in (ids[first : first + size] for first in range(0, len(ids), size))
@@ -115,6 +117,13 @@ def extract(
             features = partial(_of_map, model, settings, layer, precision, device)
         describe = partial(_describe, of, features, batches, temporary, device, workers)
         parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {size} images at a time")
+
+
+def _reserve(path: Path) -> None:
+    """Take the space of the whole file now: a memory map on a disk that fills up kills the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _unchanged(features: np.ndarray) -> np.ndarray:

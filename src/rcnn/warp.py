@@ -26,8 +26,8 @@ MEAN_COLOUR = [round(255 * value) for value in MEAN]  # red, green, blue
 class Warp(Section):
     """The section `warp`: the size and the context of a warped region, in pixels."""
 
-    size: Annotated[int, Field(ge=63)]  # a smaller input leaves nothing for AlexNet's last pooling
-    context: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=63, le=4096)]  # a smaller input leaves nothing for AlexNet's last pooling
+    context: Annotated[int, Field(ge=0, le=4096)]
 
     @model_validator(mode="after")
     def _room(self) -> "Warp":

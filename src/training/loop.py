@@ -5,7 +5,9 @@ Lightning Fabric moves model and batches to the device. Each epoch sets the rand
 a resumed run computes the same as an uninterrupted one.
 """
 
+import copy
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +16,14 @@ from typing import Any, NamedTuple, cast
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from src.errors import InputError
-from src.files.storage import atomic
+from src.training import checkpoints
 from src.training.averaging import Average
+from src.training.checkpoints import Content
 from src.training.loading import Batches, Loader
 from src.training.optimizers import optimizer as make_optimizer
 from src.training.optimizers import parameter_groups
@@ -44,9 +48,9 @@ class Run(NamedTuple):
             training ends after that many validations in a row without an improvement.
         seed: seed of the random state; each epoch has its own.
         workers: processes that prepare batches.
-        checkpoint: file for the state after each epoch; if it exists, training resumes from it. `forget` removes it,
-            once the outputs are written. Put a `fingerprint` in its name, so that it is never used with other
-            parameters or data.
+        checkpoint: file for the state after each epoch; if it exists and is whole, training resumes from it, else from
+            that of the epoch before (src/training/checkpoints.py). `forget` removes both, once the outputs are written.
+            Put a `fingerprint` in its name, so that it is never used with other parameters or data.
     """
 
     fabric: Fabric
@@ -62,7 +66,7 @@ class Run(NamedTuple):
     def forget(self) -> None:
         """Remove the checkpoint: until the outputs are written, a full disk would lose the training with it."""
         if self.checkpoint is not None:
-            self.checkpoint.unlink(missing_ok=True)
+            checkpoints.forget(self.checkpoint)
 
 
 def fit(
@@ -123,7 +127,7 @@ def fit(
             _check_best(best_by, row)
         state.add(row, best_by, kept)
         if checkpoint is not None and fabric.is_global_zero:
-            _save(checkpoint, state, model, average, optimizer, fabric)
+            checkpoints.save(checkpoint, _content(state, model, average, optimizer, fabric))
     if state.best is not None:
         model.load_state_dict(state.best)
     elif average is not None:
@@ -181,7 +185,7 @@ def _epoch(
     fabric: Fabric,
     model: nn.Module,
     average: Average | None,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     batches: Batches,
     losses: Callable[[nn.Module, Any], Losses],
     settings: Train,
@@ -208,7 +212,7 @@ def _epoch(
     return {"lr": lr, "loss": sum(means.values()), **means}
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, settings: Train, epoch: float, figures: Sequence[float]) -> float:
+def _set_rate(optimizer: Optimizer, settings: Train, epoch: float, figures: Sequence[float]) -> float:
     lr = settings.lr * lr_factor(settings, epoch, figures)
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get("lr_scale", 1.0)
@@ -219,41 +223,30 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
-def _save(
-    path: Path,
-    state: _State,
-    model: nn.Module,
-    average: Average | None,
-    optimizer: torch.optim.Optimizer,
-    fabric: Fabric,
-) -> None:
-    content = {
+def _content(state: _State, model: nn.Module, average: Average | None, optimizer: Optimizer, fabric: Fabric) -> Content:
+    return {
         "model": _copy(model),
         "average": None if average is None else average.state_dict(),
         "optimizer": optimizer.state_dict(),
         "precision": fabric.strategy.precision.state_dict(),  # the scale of the gradients in 16-mixed
         **vars(state),
     }
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
 
 
 def _resume(
-    path: Path | None,
-    state: _State,
-    model: nn.Module,
-    average: Average | None,
-    optimizer: torch.optim.Optimizer,
-    fabric: Fabric,
+    path: Path | None, state: _State, model: nn.Module, average: Average | None, optimizer: Optimizer, fabric: Fabric
 ) -> None:
-    if path is None or not path.exists():
+    def restore(content: Content) -> None:
+        # On the CPU, where the best weights stay; the rest is copied to its own device, and needs no second place.
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        fabric.strategy.precision.load_state_dict(content["precision"])
+        if average is not None:
+            average.load_state_dict(content["average"])
+        state.history, state.best, state.stale = content["history"], content["best"], content["stale"]
+
+    if path is None or not any(os.path.lexists(file) for file in (path, checkpoints.before(path))):
         return
-    # On the CPU, where the best weights stay; the rest is copied to its own device, and needs no second place there.
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    fabric.strategy.precision.load_state_dict(content["precision"])
-    if average is not None:
-        average.load_state_dict(content["average"])
-    state.history, state.best, state.stale = content["history"], content["best"], content["stale"]
-    fabric.print(f"resumed at epoch {len(state.history) + 1}, from {path}")
+    used = checkpoints.load(path, restore, copy.deepcopy(_content(state, model, average, optimizer, fabric)))
+    if used is not None:
+        fabric.print(f"resumed at epoch {len(state.history) + 1}, from {used}")

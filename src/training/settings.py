@@ -6,7 +6,7 @@ from pydantic import Field, create_model
 
 from src.params import Count, Fraction, NonNegative, Positive, Section
 
-Epochs = Annotated[int, Field(ge=0)]  # 0 leaves the network's weights unchanged
+Epochs = Annotated[int, Field(ge=0, le=1_000_000)]  # 0 leaves the network's weights unchanged
 UNSET: Any = None
 
 

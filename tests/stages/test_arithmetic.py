@@ -13,6 +13,7 @@ from commands.write_deps import ROOT
 from src.errors import InputError
 from stages import arithmetic
 
+LIMIT = dict([arithmetic.PIXELS])
 HASWELL = "processor\t: 0\nflags\t\t: fpu avx avx2 fma bmi1 bmi2 f16c movbe abm sse4_2\n"
 STEP = """
 import hashlib
@@ -85,10 +86,10 @@ def test_pinning_overrules_what_the_user_has_set(words: dict[str, str], monkeypa
 def test_native_and_processors_that_cannot_be_pinned_keep_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "8"}
     arithmetic.pin(environment)
-    assert environment == {"ARITHMETIC": "native", "OMP_NUM_THREADS": "8", "OMP_WAIT_POLICY": "passive"}
+    assert environment == {"ARITHMETIC": "native", "OMP_NUM_THREADS": "8", "OMP_WAIT_POLICY": "passive", **LIMIT}
     monkeypatch.setattr(arithmetic, "can_pin", lambda: False)
     arithmetic.pin(environment := {})
-    assert environment == {"OMP_WAIT_POLICY": "passive"}
+    assert environment == {"OMP_WAIT_POLICY": "passive", **LIMIT}
     assert arithmetic.mode() == arithmetic.NATIVE
 
 

@@ -1,6 +1,8 @@
 """The environment variables of a run; GPUs are mocked."""
 
+import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -173,3 +175,27 @@ def test_the_checkpoints_of_other_code_or_parameters_are_counted(
         file.touch()
     checkpoint("ssd300", {"lr": 2}, [])
     assert capsys.readouterr().out.startswith("2 older checkpoints of this training")
+
+
+def test_old_checkpoints_of_other_inputs_are_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".checkpoints"
+    folder.mkdir()
+    now, day = time.time(), 86_400
+    for number, days in enumerate((1, 2, 31, 3, 4)):
+        for suffix in (".pt", ".before.pt", ".damaged.pt"):
+            file = folder / f"rpn-{number:016x}{suffix}"
+            file.touch()
+            os.utime(file, (now - days * day, now - days * day))
+    for name in ("rpn-x-0000000000000001.pt", "ssd300-0000000000000001.pt", "notes.txt"):
+        (folder / name).touch()
+        os.utime(folder / name, (0, 0))
+    own = checkpoint("rpn", {"lr": 1}, [])
+    own.touch()
+    os.utime(own, (0, 0))
+    checkpoint("rpn", {"lr": 1}, [])
+    stay = {f"rpn-{number:016x}{suffix}" for number in (0, 1, 3) for suffix in (".pt", ".before.pt", ".damaged.pt")}
+    others = {"rpn-x-0000000000000001.pt", "ssd300-0000000000000001.pt", "notes.txt", own.name}
+    assert {file.name for file in folder.iterdir()} == stay | others

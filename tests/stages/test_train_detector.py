@@ -172,7 +172,7 @@ def test_a_training_that_is_killed_goes_on_with_the_same_batches(
     monkeypatch.setattr(Loader, "load", killed)
     with pytest.raises(KeyboardInterrupt):
         trained("rpn", chosen)
-    (checkpoint,) = Path(".checkpoints").glob("*.pt")
+    (checkpoint,) = Path(".checkpoints").glob("*.pt")  # of one epoch, so there is none before it
     asked: list[range] = []
     monkeypatch.setattr(Loader, "load", lambda loader, items: asked.append(items) or load(loader, items))
     outs = trained("rpn", chosen)
