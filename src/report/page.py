@@ -14,6 +14,7 @@ from src.report import (
     proposals,
     results,
     sizes,
+    thresholds,
     verdict,
     words,
 )
@@ -27,6 +28,7 @@ SECTIONS = [
     results,
     dag,
     precision_recall,
+    thresholds,
     proposals,
     learning,
     mining,
