@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
+from commands import second_page
 from src.errors import InputError
 from src.files.storage import write_csv
 
@@ -43,7 +42,7 @@ def main() -> None:
     write_csv(TIMES, table)
     if code:
         sys.exit(code)
-    subprocess.run([sys.executable, *with_times(Path("dvc.yaml"))], check=True)
+    second_page.write(REPORT, "--times", TIMES)
 
 
 class Progress:
@@ -134,13 +133,6 @@ def seconds(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
             durations[name] = round(when - begin, 3)
             name = ""
     return durations
-
-
-def with_times(pipeline: Path) -> list[str]:
-    """Return the arguments of the pipeline's command for the report, with the times and another output."""
-    command = YAML(typ="safe").load(pipeline.read_text())["stages"]["report"]["cmd"].split()[1:]
-    command[command.index("--out") + 1] = str(REPORT)
-    return [*command, "--times", str(TIMES)]
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ class Section:
 
 
 def _is_words(cell: str | int | None) -> bool:
-    return isinstance(cell, str) and not cell.lstrip("-")[:1].isdigit()
+    return isinstance(cell, str) and not cell.lstrip("+-")[:1].isdigit()
 
 
 def number(value: float | None, digits: int = 3) -> str | None:

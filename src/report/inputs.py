@@ -53,6 +53,7 @@ class Inputs:
     classifiers: Mapping[str, Any]  # the section `classifiers` of the parameters
     results: Path  # docs/results
     times: Path | None  # table of stage and seconds; None if the page must be the same each time
+    comparison: Path | None = None  # of two revisions, by `python -m commands.compare --page`; None likewise
 
     def named(self, pattern: str) -> dict[str, Path]:
         """Return the outputs that match a pattern with one `*`, by the text in place of the star, in their order.

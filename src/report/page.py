@@ -13,6 +13,7 @@ from src.report import (
     precision_recall,
     proposals,
     results,
+    revisions,
     sizes,
     thresholds,
     verdict,
@@ -26,6 +27,7 @@ ENVIRONMENT.filters["linked"] = linked
 SECTIONS = [
     verdict,
     results,
+    revisions,
     dag,
     precision_recall,
     thresholds,

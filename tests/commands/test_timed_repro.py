@@ -1,9 +1,7 @@
 import sys
 import time
-from pathlib import Path
 
-from commands.timed_repro import REPORT, TIMES, Progress, seconds, timed, with_times
-from commands.write_deps import ROOT
+from commands.timed_repro import Progress, seconds, timed
 
 
 def test_seconds_are_those_of_the_stages_that_ran_to_their_end() -> None:
@@ -30,14 +28,6 @@ def test_lines_are_timed_as_they_come_and_shown(capsys) -> None:
     assert 0.25 < found["a"] <= time.monotonic() - begin
     assert code == 3
     assert "Running stage 'a'" in capsys.readouterr().out
-
-
-def test_the_report_with_times_is_another_file_and_otherwise_the_pipelines() -> None:
-    command = with_times(ROOT / "dvc.yaml")
-    assert command[:2] == ["-m", "stages.report"]
-    assert command[-4:] == ["--out", str(REPORT), "--times", str(TIMES)]
-    assert "report/report.html" not in command
-    assert Path("report") == REPORT.parent == TIMES.parent  # git ignores this folder
 
 
 def test_a_line_says_which_stage_of_how_many_runs_and_how_long_the_rest_takes() -> None:
