@@ -1,8 +1,8 @@
 """Run `dvc repro`, record the seconds of each stage that ran, and write a report with these times.
 
-    python -m commands.timed_repro [arguments of dvc repro]
+    python -m commands.timed_repro [--no-page] [arguments of dvc repro]
 
-The pipeline's own report has no times, because it must be the same for the same inputs. This report is a file beside
+`make repro` calls it with `--no-page`, which writes no second report, and `make times` without. The pipeline's own report has no times, because it must be the same for the same inputs. This report is a file beside
 it, outside git and DVC. A stage that was up to date keeps the time of its last run here. While DVC runs, a line per
 stage says which of how many it is, and how long the rest may take by these times.
 """
@@ -21,13 +21,17 @@ from src.files.storage import write_csv
 
 TIMES = Path("report/times.csv")
 REPORT = Path("report/with_times.html")
+NO_PAGE = "--no-page"
 BEGIN = re.compile(r"Running stage '([^']+)'")
 PASSED = re.compile(r"Stage '([^']+)' (didn't change|is cached)")
 END = re.compile(r"(Updating|Generating) lock file|Stage '[^']+' (didn't change|is cached)")
 
 
 def main() -> None:
-    """Run DVC, then write `report/times.csv` and `report/with_times.html`; if DVC fails, exit with its status."""
+    """Run DVC, then write `report/times.csv` and `report/with_times.html`; if DVC fails, exit with its status.
+
+    Ctrl-C ends both with status 130, as a shell has it; DVC goes on where it stopped at the next call.
+    """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return
@@ -37,12 +41,17 @@ def main() -> None:
     from src.report.sizes import read_times
 
     known = read_times(TIMES) if TIMES.exists() else {}
-    durations, code = timed(["dvc", "repro", *sys.argv[1:]], Progress(stage_names(), known))
+    words = [word for word in sys.argv[1:] if word != NO_PAGE]
+    try:
+        durations, code = timed(["dvc", "repro", *words], Progress(stage_names(), known))
+    except KeyboardInterrupt:
+        sys.exit(130)
     table = pd.DataFrame(list({**known, **durations}.items()), columns=["stage", "seconds"])
     write_csv(TIMES, table)
     if code:
         sys.exit(code)
-    second_page.write(REPORT, "--times", TIMES)
+    if NO_PAGE not in sys.argv:
+        second_page.write(REPORT, "--times", TIMES)
 
 
 class Progress:

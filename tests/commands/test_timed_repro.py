@@ -1,6 +1,10 @@
 import sys
 import time
+from pathlib import Path
 
+import pytest
+
+from commands import second_page, timed_repro
 from commands.timed_repro import Progress, seconds, timed
 
 
@@ -45,3 +49,37 @@ def test_a_line_says_which_stage_of_how_many_runs_and_how_long_the_rest_takes() 
 def test_the_line_on_progress_comes_after_the_line_of_dvc(capsys) -> None:
     timed([sys.executable, "-c", "print(\"Running stage 'b':\")"], Progress(["a", "b"], {"a": 5.0, "b": 7.0}))
     assert capsys.readouterr().out == "Running stage 'b':\nstage 1 of 2, b; at most about 12 s left\n"
+
+
+@pytest.mark.parametrize(("words", "pages"), [(["--no-page", "check"], 0), (["check"], 1)])
+def test_times_are_noted_and_a_page_is_written_unless_it_is_not_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], pages: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked, written = [], []
+
+    def timed(command: list[str], progress: object) -> tuple[dict[str, float], int]:
+        asked.append(command)
+        return {"check": 2.0}, 0
+
+    monkeypatch.setattr(timed_repro, "timed", timed)
+    monkeypatch.setattr(timed_repro, "stage_names", lambda: ["check"])
+    monkeypatch.setattr(second_page, "write", lambda *page: written.append(page))
+    monkeypatch.setattr(sys, "argv", ["timed_repro", *words])
+    timed_repro.main()
+    assert asked == [["dvc", "repro", "check"]]
+    assert (tmp_path / "report/times.csv").read_text() == "stage,seconds\ncheck,2.0\n"
+    assert len(written) == pages
+
+
+def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(command: list[str], progress: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(timed_repro, "timed", timed)
+    monkeypatch.setattr(timed_repro, "stage_names", list)
+    monkeypatch.setattr(sys, "argv", ["timed_repro"])
+    with pytest.raises(SystemExit) as end:
+        timed_repro.main()
+    assert end.value.code == 130
