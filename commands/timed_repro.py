@@ -2,9 +2,10 @@
 
     python -m commands.timed_repro [--no-page] [arguments of dvc repro]
 
-`make repro` calls it with `--no-page`, which writes no second report, and `make times` without. The pipeline's own report has no times, because it must be the same for the same inputs. This report is a file beside
-it, outside git and DVC. A stage that was up to date keeps the time of its last run here. While DVC runs, a line per
-stage says which of how many it is, and how long the rest may take by these times.
+The pipeline's own report has no times, because it must be the same for the same inputs. This report is a file beside
+it, outside git and DVC; with `--no-page`, as `make repro` calls it, there is none. A stage that was up to date keeps
+the time of its last run here. While DVC runs, a line per stage says which of how many it is, and how long the rest may
+take by these times.
 """
 
 import os
