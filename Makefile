@@ -28,7 +28,7 @@ setup: .venv/.compiled  ## create .venv with all packages, and compile the kerne
 	@touch $@
 
 repro: setup  ## run the pipeline, then compare the headline metrics with the committed ones
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m commands.timed_repro --no-page
 	@$(BIN)/python -m commands.compare
 
 compare: setup  ## headline metrics of two revisions: make compare OLD=mine NEW=change

@@ -6,8 +6,8 @@ OLD and NEW are commits, branches, tags, names of experiments (`dvc exp save -n 
 that of the difference, over 1,000 resamplings of the test images, the same for both sides. `seed` is the standard
 deviation between trainings that differ in their seed alone (docs/results/deviation.json). In short, a change is better
 or worse if 0 lies outside the interval and two trainings do not differ as much by chance; src/evaluation/verdict.py
-holds the exact rule. Nothing is written or checked out. The exit status is 2 if there is nothing to compare. With
-`--gate` it is 1 if a metric lies outside its band (docs/comparing.md).
+holds the exact rule. Nothing is checked out, and nothing is written without `--page`. The exit status is 2 if there is
+nothing to compare. With `--gate` it is 1 if a metric lies outside its band (docs/comparing.md).
 """
 
 import json
@@ -16,16 +16,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
-from commands import tables
+from commands import second_page, tables
 from commands.evidence import PREPARED, Missing, paired
 from commands.revisions import WORKSPACE, Revision, revisions
 from src.errors import InputError
 from src.evaluation.headline import Headline, of
 from src.evaluation.verdict import Change, band
+from src.files.storage import write_json
 from src.files.versions import differences, installed
 from stages.command import command
 
 DEVIATIONS = Path("docs/results/deviation.json")
+ROWS, PAGE = Path("report/compared.json"), Path("report/compared.html")
 Deviations = Mapping[str, Mapping[str, Any]]
 
 
@@ -36,10 +38,11 @@ def run(
     all: Annotated[bool, "every number of every metrics file, and nothing else"] = False,  # noqa: A002
     gate: Annotated[bool, "exit with 1 if a metric lies outside its band"] = False,
     md: Annotated[bool, "Markdown, for a pull request"] = False,
+    page: Annotated[bool, f"write the report once more, with the comparison: {PAGE}"] = False,
 ) -> int:
     """Print the comparison; return 1 if `gate` is set and a metric lies outside its band."""
-    if all and gate:
-        raise InputError("--all and --gate cannot be used together: leave one out")
+    if all + gate + page > 1:
+        raise InputError("--all, --gate and --page cannot be used together: leave all but one out")
     root = Path()
     before, after = revisions([old, new], root)
     deviations = read_deviations(root / DEVIATIONS)
@@ -56,6 +59,9 @@ def run(
         if new == WORKSPACE:
             notes += differences(root / "metrics", installed())
         print(tables.comparison(changes, notes, markdown=md))
+        if page:
+            write_json(ROWS, _for_the_page(before, after, changes, notes))
+            second_page.write(PAGE, "--comparison", ROWS)
     return 0
 
 
@@ -72,6 +78,13 @@ def read_deviations(path: Path) -> Deviations:
         return {}
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from None
+
+
+def _for_the_page(old: Revision, new: Revision, changes: dict[str, Change], notes: list[str]) -> dict[str, Any]:
+    """Return what src/report/revisions.py shows."""
+    words = [" ".join(tables.LEGEND.split()), *tables.remarks(changes, notes)]
+    sides = {"old": old.label, "new": new.label, "verdict": tables.verdict(changes)}
+    return {**sides, "head": tables.HEAD, "rows": tables.rows(changes), "words": words}
 
 
 def compared(old: Revision, new: Revision, deviations: Deviations) -> tuple[dict[str, Change], list[str]]:

@@ -155,7 +155,7 @@ def serve(
     # Set before gradio is imported; otherwise it looks for newer versions on the network and counts its users.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder))
     tempfile.tempdir = str(folder)  # gradio puts unfinished uploads there
-    from src.demo.page import STYLE, build
+    from src.demo.page import SCRIPT, STYLE, build
 
     page = build(panels, pictures, note)
     _, address, _ = page.queue(api_open=False).launch(
@@ -165,6 +165,7 @@ def serve(
         share=False,
         max_file_size=MAX_UPLOAD,
         css_paths=STYLE,
+        head=f"<script>{SCRIPT.read_text()}</script>",
         footer_links=[],
         run_history=False,
         ssr_mode=False,

@@ -1,4 +1,4 @@
-"""Write the model card of a trained model: `python -m commands.model_card ssd300` writes cards/ssd300.md.
+"""Write the card of a trained model: `python -m commands.model_card ssd300` writes cards/ssd300.md and its picture.
 
 NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. The card is made from the outputs of the
 stages, so run `dvc repro` first. This is not a stage, because nothing depends on a card and it takes seconds. A stage
@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-from commands import trained
+from commands import card_picture, trained
 from commands.trained import MODELS, RCNN, existing
 from src import plugins
-from src.cards import data, figures, limits
+from src.cards import data, figures, hub, limits
 from src.cards.data import Split
 from src.cards.page import Card, markdown
 from src.errors import InputError
@@ -63,10 +63,31 @@ def run(
 ) -> None:
     """Write the card of a trained model."""
     path = out or Path("cards") / f"{name}.md"  # not below models/, which the report depends on
-    page = markdown(card(params, name))
-    with atomic(path) as temporary:
-        temporary.write_text(page)
-    print(path)
+    check_file(path)
+    made = card(params, name)
+    content, caption = _picture(params, name)
+    beside = path.with_suffix(".jpg")
+    for file, written in ((beside, content), (path, markdown(made._replace(picture=(beside.name, caption))).encode())):
+        with atomic(file) as temporary:
+            temporary.write_bytes(written)
+    print(f"{path}, {beside}")
+
+
+def _picture(params: Params, name: str) -> tuple[bytes, str]:
+    from src.classification.running import TEST
+
+    if name in params.classifiers:
+        return card_picture.picture(params, name, _prepared(params.classifiers[name]["data"]), TEST)
+    return card_picture.picture(params, name, _prepared("voc"), params.splits.test)
+
+
+def check_file(path: Path) -> None:
+    """Refuse the file of a card that cannot be written, before any work: an `InputError` names the reason."""
+    if path.is_dir() or path.suffix == ".jpg":
+        raise InputError(f"--out: {path} must be a file of Markdown, such as cards/card.md; its picture lies beside it")
+    for folder in path.parents:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"--out: {folder} is a file, and must be a folder: choose another name")
 
 
 def card(params: Params, name: str) -> Card:
@@ -115,6 +136,7 @@ def rcnn(params: Params) -> Card:
         ],
         files=_digests(files),
         loading=LOAD.format(name=RCNN) + DETECT,
+        header=hub.header(RCNN, hub.DETECTION, "voc", source, figures.of_detections(metrics)),
     )
 
 
@@ -150,6 +172,7 @@ def detector(params: Params, name: str) -> Card:
         ],
         files=_digests([path]),
         loading=LOAD.format(name=name) + DETECT,
+        header=hub.header(name, hub.DETECTION, "voc", source, rows),
     )
 
 
@@ -179,6 +202,7 @@ def classifier(params: Params, name: str) -> Card:
         ],
         files=_digests([path]),
         loading=LOAD.format(name=name) + CLASSIFY,
+        header=hub.header(name, hub.CLASSIFICATION, section.data, settings["source"], figures.of_classifier(metrics)),
     )
 
 

@@ -9,6 +9,7 @@ from src.evaluation.bootstrap import RESAMPLES
 from src.evaluation.headline import Metrics
 from src.evaluation.verdict import WORDS, Change, word
 
+HEAD = ["metric", "old", "new", "change", "95 % interval", "seed", "verdict"]
 LEGEND = f"""\
 interval: 95 %, of the change with other test images: {RESAMPLES:,} draws of the test images, the same for both sides.
 seed: standard deviation between trainings that differ in their seed alone; two of them differ by up to 2.8 times that.
@@ -20,8 +21,13 @@ UNKNOWN = "Where `seed` is a dash, how far trainings differ is not known, and th
 
 def comparison(changes: Mapping[str, Change], notes: Sequence[str], *, markdown: bool = False) -> str:
     """Return the headline metrics with interval, seed deviation and word, the notes on them, and the verdict."""
-    head = ["metric", "old", "new", "change", "95 % interval", "seed", "verdict"]
-    rows = [
+    lines = [LEGEND, *remarks(changes, notes)]
+    return "\n\n".join([_table(HEAD, rows(changes), markdown), "\n".join(lines), verdict(changes)])
+
+
+def rows(changes: Mapping[str, Change]) -> list[list[str]]:
+    """Return a row per metric, its cells in the order of `HEAD`; what is not known is a dash."""
+    return [
         [
             name,
             _number(change.old),
@@ -33,12 +39,16 @@ def comparison(changes: Mapping[str, Change], notes: Sequence[str], *, markdown:
         ]
         for name, change in changes.items()
     ]
-    lines = [LEGEND, *notes]
+
+
+def remarks(changes: Mapping[str, Change], notes: Sequence[str]) -> list[str]:
+    """Return the notes, and sentences on intervals and deviations that are not known."""
+    lines = [*notes]
     if notes and any(change.interval is None and change.difference is not None for change in changes.values()):
         lines.append(INDEPENDENT)
     if any(_seed(change) == "-" and word(change) in ("better", "worse", "noise") for change in changes.values()):
         lines.append(UNKNOWN)
-    return "\n\n".join([_table(head, rows, markdown), "\n".join(lines), verdict(changes)])
+    return lines
 
 
 def verdict(changes: Mapping[str, Change]) -> str:

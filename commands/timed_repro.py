@@ -1,10 +1,11 @@
 """Run `dvc repro`, record the seconds of each stage that ran, and write a report with these times.
 
-    python -m commands.timed_repro [arguments of dvc repro]
+    python -m commands.timed_repro [--no-page] [arguments of dvc repro]
 
 The pipeline's own report has no times, because it must be the same for the same inputs. This report is a file beside
-it, outside git and DVC. A stage that was up to date keeps the time of its last run here. While DVC runs, a line per
-stage says which of how many it is, and how long the rest may take by these times.
+it, outside git and DVC; with `--no-page`, as `make repro` calls it, there is none. A stage that was up to date keeps
+the time of its last run here. While DVC runs, a line per stage says which of how many it is, and how long the rest may
+take by these times.
 """
 
 import os
@@ -15,20 +16,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
+from commands import second_page
 from src.errors import InputError
 from src.files.storage import write_csv
 
 TIMES = Path("report/times.csv")
 REPORT = Path("report/with_times.html")
+NO_PAGE = "--no-page"
 BEGIN = re.compile(r"Running stage '([^']+)'")
 PASSED = re.compile(r"Stage '([^']+)' (didn't change|is cached)")
 END = re.compile(r"(Updating|Generating) lock file|Stage '[^']+' (didn't change|is cached)")
 
 
 def main() -> None:
-    """Run DVC, then write `report/times.csv` and `report/with_times.html`; if DVC fails, exit with its status."""
+    """Run DVC, then write `report/times.csv` and `report/with_times.html`; if DVC fails, exit with its status.
+
+    Ctrl-C ends both with status 130, as a shell has it; DVC goes on where it stopped at the next call.
+    """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return
@@ -38,12 +42,17 @@ def main() -> None:
     from src.report.sizes import read_times
 
     known = read_times(TIMES) if TIMES.exists() else {}
-    durations, code = timed(["dvc", "repro", *sys.argv[1:]], Progress(stage_names(), known))
+    words = [word for word in sys.argv[1:] if word != NO_PAGE]
+    try:
+        durations, code = timed(["dvc", "repro", *words], Progress(stage_names(), known))
+    except KeyboardInterrupt:
+        sys.exit(130)
     table = pd.DataFrame(list({**known, **durations}.items()), columns=["stage", "seconds"])
     write_csv(TIMES, table)
     if code:
         sys.exit(code)
-    subprocess.run([sys.executable, *with_times(Path("dvc.yaml"))], check=True)
+    if NO_PAGE not in sys.argv:
+        second_page.write(REPORT, "--times", TIMES)
 
 
 class Progress:
@@ -134,13 +143,6 @@ def seconds(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
             durations[name] = round(when - begin, 3)
             name = ""
     return durations
-
-
-def with_times(pipeline: Path) -> list[str]:
-    """Return the arguments of the pipeline's command for the report, with the times and another output."""
-    command = YAML(typ="safe").load(pipeline.read_text())["stages"]["report"]["cmd"].split()[1:]
-    command[command.index("--out") + 1] = str(REPORT)
-    return [*command, "--times", str(TIMES)]
 
 
 if __name__ == "__main__":

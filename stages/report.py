@@ -37,11 +37,13 @@ def run(
     results: Path,
     out: Path,
     times: Path = NOTHING,
+    comparison: Path = NOTHING,
 ) -> None:
     """Write the page from the outputs that the pipeline declares: the same bytes for the same outputs.
 
-    `results` holds recorded runs on real photos. `times` is a table of seconds per stage. The pipeline gives none,
-    because with it the page would differ between machines.
+    `results` holds recorded runs on real photos. `times` is a table of seconds per stage, and `comparison` one of two
+    revisions (commands/compare.py). The pipeline gives neither, because with them the page would differ between
+    machines.
     """
     from src.report.inputs import RANDOM_ORDER, Inputs
     from src.report.page import page
@@ -59,6 +61,7 @@ def run(
         results=results,
         times=None if times == NOTHING else times,
         unranked=() if params.selective_search.ranked else RANDOM_ORDER,
+        comparison=None if comparison == NOTHING else comparison,
     )
     text = page(inputs)
     with atomic(out) as temporary:

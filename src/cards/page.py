@@ -32,10 +32,12 @@ class Card(NamedTuple):
     limits: Sequence[str]
     files: Mapping[str, str]  # SHA-256 by path
     loading: str  # Python code
+    header: Mapping[str, Any]  # for model hubs; written as YAML before the page
+    picture: tuple[str, str] | None = None  # file beside the page, and its caption
 
 
 def markdown(card: Card) -> str:
-    """Return the page, which ends with a line break."""
+    """Return the header for model hubs and the page, which ends with a line break."""
     listed = ", ".join(f"{number} {name}" for number, name in enumerate(card.classes, start=card.first_label))
     figures = [
         (row.measure, _digits(row.value), "" if row.error is None else _digits(row.error), _baselines(row))
@@ -44,6 +46,7 @@ def markdown(card: Card) -> str:
     parts = [
         f"# {card.name}",
         card.what,
+        *_picture(card),
         f"Written by `python -m commands.model_card {card.name}` from `params.yaml` and the outputs of the stages.",
         "## Data",
         f"{card.origin[0].upper()}{card.origin[1:]}.",
@@ -62,7 +65,14 @@ def markdown(card: Card) -> str:
         "In the root of the repository, with the files above in their places:",
         f"```python\n{card.loading}```",
     ]
-    return "\n\n".join(parts) + "\n"
+    return f"---\n{_yaml(card.header)}---\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _picture(card: Card) -> list[str]:
+    if card.picture is None:
+        return []
+    file, caption = card.picture
+    return [f"![{caption}]({file})", f"*{caption}*"]
 
 
 def _splits(splits: Sequence[Split]) -> str:

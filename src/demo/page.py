@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from src.demo.link import IMAGE, METHODS, query, read
 from src.demo.panels import ClassifierPanel, Control, DensePanel, Panel, RcnnPanel
-from src.demo.photo import MAX_BYTES, Example, Photo, Visit, handed_in
+from src.demo.photo import MAX_BYTES, MAX_UPLOAD, Example, Photo, Visit, handed_in
 from src.demo.place import Place
 from src.errors import InputError
 
@@ -19,6 +20,7 @@ STYLE = Path(__file__).with_name("page.css")
 # Events are not part of a public API. Slider events skip the queue, and only the last of several is handled.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 LIVE: dict[str, Any] = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
+SCRIPT = Path(__file__).with_name("page.js")
 NONE = '<p role="status">no photo</p>'
 
 
@@ -88,9 +90,18 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: 
                 with gr.Column(elem_id="methods"):
                     chosen = gr.CheckboxGroup(choices, value=list(panels), label="Methods")
             with gr.Column(scale=4, min_width=300, elem_id="found"):
+                limits = f'data-most="{MAX_UPLOAD}" data-allowed="{MAX_BYTES // 1_000_000}"'
+                gr.HTML(f'<p id="too-large" {limits} class="message" role="alert" hidden></p>')
                 message = gr.HTML(_status(first, places), elem_id="message")
                 methods = _rows(places, first)
-        _connect(methods, examples, Visit(first), file, gallery, chosen, message)
+                sliders = [slider for method in methods for slider in method.sliders]
+                values = [slider.value for slider in sliders]
+                link = gr.HTML(_link(first, places, list(panels), values), elem_id="link")
+        visit = gr.State(Visit(first))  # gradio copies it for each session
+        settings = [visit, chosen, *sliders]
+        results = [message, *(method.column for method in methods), *(method.html for method in methods), link]
+        _connect(methods, examples, settings, results, file, gallery)
+        _share(page, methods, examples, settings, results)
     return page
 
 
@@ -106,18 +117,20 @@ def _rows(places: Sequence[Place], photo: Photo | None) -> list[Shown]:
 def _connect(
     methods: list[Shown],
     examples: Sequence[Example],
-    first: Visit,
+    settings: list[Any],
+    results: list[Any],
     file: gr.File,
     gallery: gr.Gallery,
-    chosen: gr.CheckboxGroup,
-    message: gr.HTML,
 ) -> None:
-    visit = gr.State(first)  # gradio copies it for each session
-    sliders = [slider for method in methods for slider in method.sliders]
-    results = [message, *(method.column for method in methods), *(method.html for method in methods)]
+    """Show the results for another photo, another choice of methods and other sliders.
+
+    `settings` are the inputs of `_run`: visit, methods and sliders; `results` are its outputs, the message first.
+    """
+    visit, chosen, *_ = settings
+    message = results[0]
 
     def uploaded(path: str, visit: Visit) -> tuple[Visit, str, None]:
-        visit.photo, visit.refusal = None, NONE
+        visit.photo, visit.refusal, visit.notice = None, NONE, ""
         try:
             visit.photo = handed_in(Path(path))
         except InputError as error:
@@ -126,7 +139,7 @@ def _connect(
         return visit, said, None  # None empties the drop zone for the next photo
 
     def picked(visit: Visit, event: gr.SelectData) -> tuple[Visit, str]:
-        visit.photo = examples[event.index].photo(event.index)
+        visit.photo, visit.notice = examples[event.index].photo(event.index), ""
         return visit, _status(visit.photo, [])
 
     each: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}  # one after the other
@@ -137,11 +150,51 @@ def _connect(
         chosen.change(lambda: None, None, None, **LIVE),
     ]
     for event in events:
-        event.then(partial(_run, methods), [visit, chosen, *sliders], results, **each)
+        event.then(partial(_run, methods), settings, results, **each)
     for method in methods:
         fill = partial(_refill, method.place)
         for slider in method.sliders:
             slider.change(fill, [visit, *method.sliders], method.html, **LIVE)
+
+
+def _share(
+    page: gr.Blocks,
+    methods: list[Shown],
+    examples: Sequence[Example],
+    settings: list[Any],
+    results: list[Any],
+) -> None:
+    """Keep the link up to date with the sliders, and begin with the settings of a link that is opened.
+
+    `settings` are the inputs of `_run`, and `results` its outputs, of which the link is the last.
+    """
+    places = [method.place for method in methods]
+
+    def linked(visit: Visit, chosen: list[str], *values: float) -> str:
+        return _link(visit.photo, places, chosen, values)
+
+    def opened(request: gr.Request, visit: Visit, *rest: Any) -> Iterator[list[Any]]:
+        words = dict(request.query_params)
+        if not {IMAGE, METHODS, *(place.name for place in places)} & set(words):
+            yield [gr.skip()] * (len(settings) + len(results))
+            return
+        found = read(words, places, examples)
+        visit.notice = "".join(map(_refusal, found.problems))
+        if found.number is not None and (visit.photo is None or visit.photo.number != found.number):
+            visit.photo = examples[found.number].photo(found.number)
+        begin = [visit, found.methods, *found.values]
+        for shown in _run(methods, visit, found.methods, *found.values):
+            yield [*begin, *shown]
+            begin = [gr.skip()] * len(settings)  # the visitor may have moved a slider since
+
+    page.load(opened, settings, [*settings, *results], **PRIVATE)
+    for slider in settings[2:]:
+        slider.change(linked, settings, results[-1], **LIVE)
+
+
+def _link(photo: Photo | None, places: Sequence[Place], chosen: Sequence[str], values: Sequence[float]) -> str:
+    own = " (your photo is not part of it)" if photo and photo.data is None else ""
+    return f'<p><a href="{escape(query(photo, places, chosen, values))}">Link to these settings</a>{own}</p>'
 
 
 def _refusal(text: str) -> str:
@@ -179,10 +232,10 @@ def _run(methods: list[Shown], visit: Visit, chosen: list[str], *values: float) 
 
     def contents() -> list[Any]:
         remaining = iter(values)
-        line = (visit.refusal or NONE) if photo is None else _status(photo, places)
+        line = visit.notice + ((visit.refusal or NONE) if photo is None else _status(photo, places))
         columns = [gr.update(visible=place.name in chosen and place.fits(photo)) for place in places]
         htmls = [method.place.fill(photo, *(next(remaining) for _ in method.sliders)) for method in methods]
-        return [line, *columns, *htmls]
+        return [line, *columns, *htmls, _link(photo, places, chosen, values)]
 
     yield contents()
     for place in places:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from src.demo.panels import Look  # its module imports torch
 
 MAX_BYTES = 20_000_000
-MAX_UPLOAD = 100_000_000  # bytes that the server accepts at all; for more, gradio only shows "Error"
+MAX_UPLOAD = 100_000_000  # bytes that the server accepts at all; for more, the page's script says so
 MAX_PIXELS = 40_000_000
 SCENES = "voc"  # the data set of the detectors
 MAX_SIDE = 640  # pixels; larger photos are made smaller before any method runs
@@ -59,6 +59,7 @@ class Visit:
 
     def __init__(self, photo: Photo | None) -> None:
         self.photo = photo
+        self.notice = ""  # about a link that does not fit this run, as HTML; it goes with the first photo
         self.refusal = ""  # the reason why there is no photo, as HTML
 
 

@@ -14,8 +14,18 @@ import numpy as np
 from src.boxes.overlap import iou
 from src.boxes.target import Targets
 from src.evaluation.average_precision import mean_ap, precision_recall, voc07
-from src.evaluation.mistakes import BACKGROUND, CONFUSION, CORRECT, DUPLICATE, LOCALISATION, MISSED, NO_OBJECT, kinds
-from src.evaluation.outcomes import IGNORED, Detections, Outcomes, voc_outcomes
+from src.evaluation.mistakes import (
+    BACKGROUND,
+    CONFUSION,
+    CORRECT,
+    DUPLICATE,
+    LOCALISATION,
+    MISSED,
+    NO_OBJECT,
+    kinds,
+    outcomes_by_image,
+)
+from src.evaluation.outcomes import IGNORED, Detections, Outcomes
 
 REMOVED = (DUPLICATE, BACKGROUND)
 
@@ -104,10 +114,7 @@ def _aps(
 def _ranked(detections: Detections, targets: Targets, classes: Sequence[str]) -> tuple[Ranked, Objects]:
     """Rank all detections, and find kind and object of each."""
     image_ids = sorted(targets)
-    outcomes = {image_id: np.full(len(detections[image_id]["labels"]), IGNORED) for image_id in image_ids}
-    for of_class in voc_outcomes(detections, targets, classes).values():
-        for outcome, image, row in zip(of_class.outcomes[0], of_class.images, of_class.rows, strict=True):
-            outcomes[image_ids[image]][row] = outcome
+    outcomes = outcomes_by_image(detections, targets, classes)
     columns: list[tuple[np.ndarray, ...]] = []
     before = 0  # objects of the images before this one
     for image_id in image_ids:

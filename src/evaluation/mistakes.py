@@ -77,6 +77,21 @@ def findings(detections: Detections, targets: Targets, classes: Sequence[str]) -
     return sorted([*examined, *_missed(examined, targets)], key=worst_first)
 
 
+def outcomes_by_image(detections: Detections, targets: Targets, classes: Sequence[str]) -> dict[str, np.ndarray]:
+    """Find the outcome of every detection by image: [N] of TRUE, FALSE and IGNORED, in the order of its record.
+
+    The matching is that of `voc_outcomes` at IoU 0.5. Images are in sorted order; without images the dict is empty.
+    """
+    image_ids = sorted(targets)
+    if not image_ids:
+        return {}
+    found = {image_id: np.full(len(detections[image_id]["labels"]), IGNORED, np.int8) for image_id in image_ids}
+    for of_class in voc_outcomes(detections, targets, classes, FG_IOU_THRESH).values():
+        for outcome, image, row in zip(of_class.outcomes[0], of_class.images, of_class.rows, strict=True):
+            found[image_ids[image]][row] = outcome
+    return found
+
+
 def counts(items: Sequence[Finding], label: int | None = None) -> dict[str, int]:
     """Count the findings per kind, including zeros, of all classes or of one (the class of the detection).
 

@@ -35,13 +35,15 @@ class Table:
     """A table whose first column names the rows.
 
     Numbers are shown as they are, so the caller rounds them; None is an empty cell. `shades` holds a share of colour
-    in 0..1 for each cell after the first one of its row; by default there is no colour.
+    in 0..1 for each cell after the first one of its row; by default there is no colour. A `narrow` table has
+    only short words and numbers, and is set close, so that a phone shows it whole.
     """
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str | int | None]]
     shades: Sequence[Sequence[float]] = ()
+    narrow: bool = False
     form: ClassVar[str] = "table"
 
     def wordy(self) -> list[bool]:
@@ -110,10 +112,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class More:
-    """Blocks that are hidden until the reader opens the summary line."""
+    """Blocks that are hidden until the reader opens the summary line; `wide` ones only on a narrow window."""
 
     summary: str
     blocks: Sequence["Block"]
+    wide: bool = False
     form: ClassVar[str] = "more"
 
 
@@ -130,7 +133,7 @@ class Section:
 
 
 def _is_words(cell: str | int | None) -> bool:
-    return isinstance(cell, str) and not cell.lstrip("-")[:1].isdigit()
+    return isinstance(cell, str) and not cell.lstrip("+-")[:1].isdigit()
 
 
 def number(value: float | None, digits: int = 3) -> str | None:

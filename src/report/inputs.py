@@ -54,6 +54,7 @@ class Inputs:
     results: Path  # docs/results
     times: Path | None  # table of stage and seconds; None if the page must be the same each time
     unranked: tuple[str, ...] = RANDOM_ORDER  # methods whose proposals are in random order
+    comparison: Path | None = None  # of two revisions, by `python -m commands.compare --page`; None likewise
 
     def named(self, pattern: str) -> dict[str, Path]:
         """Return the outputs that match a pattern with one `*`, by the text in place of the star, in their order.

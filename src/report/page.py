@@ -13,7 +13,9 @@ from src.report import (
     precision_recall,
     proposals,
     results,
+    revisions,
     sizes,
+    thresholds,
     verdict,
     words,
 )
@@ -25,8 +27,10 @@ ENVIRONMENT.filters["linked"] = linked
 SECTIONS = [
     verdict,
     results,
+    revisions,
     dag,
     precision_recall,
+    thresholds,
     proposals,
     learning,
     mining,

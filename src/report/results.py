@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from src.report.blocks import Block, Paragraph, Section, Subheading, Table, number
+from src.report.blocks import Block, More, Paragraph, Section, Subheading, Table, number
 from src.report.inputs import UNTRAINED, Inputs, title
 
 Figures = dict[str, dict[str, Any]]  # metrics by name of the run
@@ -93,16 +93,16 @@ def _real(inputs: Inputs) -> list[Block]:
         "These runs are recorded beside the code. The last part of a name is the data set; docs/results.md says how "
         "each run was made. They are not outputs of this run of the pipeline."
     )
+    tables = [*_recorded(detectors, proposals, classifiers), *_published(inputs)]
     return [
         Subheading("Real data"),
         Paragraph(text),
-        *_recorded(detectors, proposals, classifiers),
-        *_published(inputs),
+        *(More(table.caption, [table], wide=True) for table in tables),
     ]
 
 
-def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> list[Block]:
-    tables: list[Block] = []
+def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> list[Table]:
+    tables = []
     if detectors:
         rows = [
             [
@@ -144,7 +144,7 @@ def _name(stem: str) -> tuple[str, str]:
     return run.replace("_", " "), data.replace("_", " ")
 
 
-def _published(inputs: Inputs) -> list[Block]:
+def _published(inputs: Inputs) -> list[Table]:
     path = inputs.results / PUBLISHED
     if not path.exists():
         return []

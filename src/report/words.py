@@ -11,6 +11,9 @@ WORDS = {
     "IoU": "The area that two boxes share, divided by the area that they cover together: 0 apart, 1 if they are equal.",
     "precision": "The share of the detections so far, by falling score, that are right.",
     "recall": "The share of the objects that are found, or for proposals, that some box covers.",
+    "F1": "The harmonic mean of precision and recall: high only if both are.",
+    "score": "A number for how sure a method is of an answer. SSD's are 0 to 1; R-CNN's come from SVMs and may be "
+    "below 0 or above 1.",
     "AP": "Average precision of a class: the mean precision over all recalls. 1 if every object comes before any "
     "mistake.",
     "mAP": "The mean of AP over the classes. A box is right from an IoU of 0.5 on.",
@@ -27,9 +30,14 @@ WORDS = {
     "box regression": "Four numbers that move and resize a box so that it fits the object better.",
     "macro F1": "The balance of precision and recall of each class, averaged over the classes.",
     "calibration error": "How far scores are from shares: 0 if 9 of 10 answers with a score of 0.9 are right.",
+    "R-CNN": "Regions with CNN features (Girshick et al. 2014): a network describes each proposal, and SVMs rate it.",
+    "SSD": "Single shot detector (Liu et al. 2016): one pass of a network gives all boxes with their classes.",
+    "RPN": "Region proposal network (Ren et al. 2015), the first half of Faster R-CNN: it learns to propose boxes.",
+    "selective search": "Proposals from merging neighbouring patches of similar colour and texture (Uijlings et al. "
+    "2013); it learns nothing.",
     "epoch": "One pass of a training over all its images.",
 }
-ALSO = {"hard negatives": "hard negative", "proposals": "proposal", "SVMs": "SVM"}  # plurals
+ALSO = {"scores": "score", "hard negatives": "hard negative", "proposals": "proposal", "SVMs": "SVM"}  # plurals
 ANCHORS = {word: f"word-{place}" for place, word in enumerate(WORDS, start=1)}
 FOUND = re.compile(r"\b(" + "|".join(sorted({*WORDS, *ALSO}, key=len, reverse=True)) + r")\b(?![^<]*>)")
 PLACES = re.compile(r"<(p|thead)\b.*?</\1>", re.DOTALL)

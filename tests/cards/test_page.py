@@ -14,6 +14,8 @@ CARD = Card(
     limits=["Few images."],
     files={"models/x": "00"},
     loading="found = 1\n",
+    header={"license": "mit", "tags": ["pytorch"]},
+    picture=("x.jpg", "Three images"),
 )
 
 
@@ -25,3 +27,10 @@ def test_tables_parameters_and_code_are_markdown() -> None:
     assert "```yaml\ntrain:\n  lr: 0.001\n  patience: null\n```" in page
     assert page.endswith("```python\nfound = 1\n```\n")
     assert "Photos." in page
+
+
+def test_the_header_comes_first_and_the_picture_after_the_first_sentence() -> None:
+    page = markdown(CARD)
+    assert page.startswith("---\nlicense: mit\ntags:\n- pytorch\n---\n\n# ")
+    assert page.index(CARD.what) < page.index("![Three images](x.jpg)\n\n*Three images*") < page.index("## Data")
+    assert "![" not in markdown(CARD._replace(picture=None))

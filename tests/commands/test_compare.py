@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands.compare import main
+from commands import second_page
+from commands.compare import PAGE, ROWS, main
 from src.evaluation.proposal_recall import Evaluate
 from src.files.prepared import write_prepared
 from src.files.records import write_records
@@ -53,7 +54,7 @@ class Repository:
         for path, text in {
             "dvc.yaml": PIPELINE,
             "params.yaml": PARAMS,
-            ".gitignore": "/data/\n/models/\n",
+            ".gitignore": "/data/\n/models/\n/report/\n",
             "docs/results/deviation.json": json.dumps({"rcnn.map_voc07": {"seed": SEED, "arithmetic": 0.001}}),
         }.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -197,6 +198,20 @@ def test_an_experiment_that_is_better_than_chance_makes_it(compared) -> None:
     assert rows["plain.accuracy"][2:] == ["0", "0", "-", "same"]
     assert "4 better, 0 worse, 0 noise, 1 same" in text
     assert compared("mine", "now")[1]["rcnn.map_voc07"][-1] == "worse"
+
+
+def test_the_page_gets_the_rows_of_the_table(here: Repository, compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(second_page, "write", lambda *words: asked.append(words))
+    _, rows = compared("now", "mine", "--page")
+    assert asked == [(PAGE, "--comparison", ROWS)]
+    content = json.loads((here.root / ROWS).read_text())
+    assert {row[0]: row[1:] for row in content["rows"]} == rows
+    assert content["verdict"].startswith("Verdict: 4 better")
+    assert content["old"].startswith("now (")
+    assert content["new"].startswith("mine (")
+    assert len(content["head"]) == len(content["rows"][0])
+    assert "cannot be used together" in compared("--gate", "--page", status=2)[0]
 
 
 def test_a_change_within_chance_is_noise(compared) -> None:

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
@@ -68,6 +70,34 @@ def test_a_card_has_every_part_and_its_code_runs(checkout: Path, tmp_path: Path,
         assert found["found"].shape == (10,)
     else:
         assert found["found"]["boxes"].shape[1] == 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_has_a_header_for_hubs_and_a_picture_beside_it(checkout: Path, tmp_path: Path, name: str) -> None:
+    for folder in ("first", "again"):
+        main([name, "--out", str(tmp_path / folder / "card.md")])
+    page = (tmp_path / "first/card.md").read_text()
+    header = YAML(typ="safe").load(page.split("---\n")[1])
+    assert header["license"] == "mit", "the sample"
+    assert header["pipeline_tag"] in header["tags"]
+    (model,) = header["model-index"]
+    (result,) = model["results"]
+    assert result["task"]["type"] == header["pipeline_tag"]
+    kinds = {"rcnn": ["map"], "ssd300": ["map"], "rpn": ["recall", "mabo"]}.get(name, ["accuracy", "f1"])
+    assert header["metrics"] == kinds
+    for metric in result["metrics"]:
+        assert f"| {metric['name']} | {metric['value']:.3f} |" in page
+    assert "](card.jpg)" in page
+    content = (tmp_path / "first/card.jpg").read_bytes()
+    assert cv2.imdecode(np.frombuffer(content, np.uint8), 1).shape[0] == 260
+    assert content == (tmp_path / "again/card.jpg").read_bytes()
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_any_work(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    for out in (tmp_path, tmp_path / "card.jpg", tmp_path / "taken/card.md"):
+        with pytest.raises(SystemExit, match=r"model_card: --out: .* must be a f(ile|older)"):
+            main(["rcnn", "--out", str(out)])
 
 
 def test_parameters_are_those_that_the_training_had(checkout: Path, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@ import sys
 import time
 from pathlib import Path
 
-from commands.timed_repro import REPORT, TIMES, Progress, seconds, timed, with_times
-from commands.write_deps import ROOT
+import pytest
+
+from commands import second_page, timed_repro
+from commands.timed_repro import Progress, seconds, timed
 
 
 def test_seconds_are_those_of_the_stages_that_ran_to_their_end() -> None:
@@ -32,14 +34,6 @@ def test_lines_are_timed_as_they_come_and_shown(capsys) -> None:
     assert "Running stage 'a'" in capsys.readouterr().out
 
 
-def test_the_report_with_times_is_another_file_and_otherwise_the_pipelines() -> None:
-    command = with_times(ROOT / "dvc.yaml")
-    assert command[:2] == ["-m", "stages.report"]
-    assert command[-4:] == ["--out", str(REPORT), "--times", str(TIMES)]
-    assert "report/report.html" not in command
-    assert Path("report") == REPORT.parent == TIMES.parent  # git ignores this folder
-
-
 def test_a_line_says_which_stage_of_how_many_runs_and_how_long_the_rest_takes() -> None:
     progress = Progress(["check", "prepare@voc", "propose", "report"], {"prepare@voc": 30.4, "propose": 200.0})
     assert progress("'data/raw/voc.dvc' didn't change, skipping\n") == ""
@@ -55,3 +49,37 @@ def test_a_line_says_which_stage_of_how_many_runs_and_how_long_the_rest_takes() 
 def test_the_line_on_progress_comes_after_the_line_of_dvc(capsys) -> None:
     timed([sys.executable, "-c", "print(\"Running stage 'b':\")"], Progress(["a", "b"], {"a": 5.0, "b": 7.0}))
     assert capsys.readouterr().out == "Running stage 'b':\nstage 1 of 2, b; at most about 12 s left\n"
+
+
+@pytest.mark.parametrize(("words", "pages"), [(["--no-page", "check"], 0), (["check"], 1)])
+def test_times_are_noted_and_a_page_is_written_unless_it_is_not_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], pages: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked, written = [], []
+
+    def timed(command: list[str], progress: object) -> tuple[dict[str, float], int]:
+        asked.append(command)
+        return {"check": 2.0}, 0
+
+    monkeypatch.setattr(timed_repro, "timed", timed)
+    monkeypatch.setattr(timed_repro, "stage_names", lambda: ["check"])
+    monkeypatch.setattr(second_page, "write", lambda *page: written.append(page))
+    monkeypatch.setattr(sys, "argv", ["timed_repro", *words])
+    timed_repro.main()
+    assert asked == [["dvc", "repro", "check"]]
+    assert (tmp_path / "report/times.csv").read_text() == "stage,seconds\ncheck,2.0\n"
+    assert len(written) == pages
+
+
+def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(command: list[str], progress: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(timed_repro, "timed", timed)
+    monkeypatch.setattr(timed_repro, "stage_names", list)
+    monkeypatch.setattr(sys, "argv", ["timed_repro"])
+    with pytest.raises(SystemExit) as end:
+        timed_repro.main()
+    assert end.value.code == 130

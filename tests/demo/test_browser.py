@@ -16,7 +16,7 @@ import pytest
 
 from commands.write_deps import ROOT
 from src.boxes.overlap import iou
-from src.demo.photo import MAX_BYTES
+from src.demo.photo import MAX_BYTES, MAX_UPLOAD
 from tests.browser import browser
 from tests.trained import encoded, scene
 
@@ -220,6 +220,45 @@ def test_no_two_names_overlap_as_the_browser_writes_them(page: Any) -> None:
 def test_too_large_a_file_is_refused_with_a_message(page: Any) -> None:
     drop(page, "large.png", MAX_BYTES + 100_000)
     wait(lambda: "large.png: the file has 20.1 MB, more than the allowed 20 MB" in page.inner_text("#message"))
+
+
+def test_a_file_that_the_server_does_not_accept_is_refused_in_place_and_the_photo_stays(page: Any) -> None:
+    drop(page, "huge.png", MAX_UPLOAD + 1)
+    wait(lambda: page.locator("#too-large").is_visible())
+    assert page.inner_text("#too-large") == (
+        "huge.png: the file has 100.0 MB, more than the allowed 20 MB. The photo before stays."
+    )
+    assert "000001" in page.inner_text("#message")
+    assert page.locator(".toast-body").count() == 0
+    drop(page, "boat.png", encoded(scene(60, 80)))
+    looked(page)
+    assert page.locator("#too-large").is_hidden()
+
+
+def test_a_link_opens_the_same_image_with_the_same_settings(page: Any) -> None:
+    page.locator("button.thumbnail-item").nth(1).click()
+    page.get_by_label("RPN", exact=True).uncheck()
+    page.wait_for_selector("#rpn", state="hidden")
+    page.evaluate(MOVE, ["ssd300", 0, 0.05])
+    wait(lambda: "ssd300=0.05" in page.locator("#link a").get_attribute("href"))
+    before = page.locator("#ssd300 .boxes svg").inner_html()
+    page.locator("#link a").click()
+    wait(lambda: "000002" in page.inner_text("#message") and page.locator("#rpn").count() == 0)
+    wait(lambda: page.locator("#ssd300 .boxes svg").count() == 1)
+    assert page.locator("#ssd300 .boxes svg").inner_html() == before
+    assert page.locator("#ssd300 input[type=number]").first.input_value() == "0.05"
+    assert not page.get_by_label("RPN", exact=True).is_checked()
+    assert marked(page) == [1]
+
+
+def test_a_link_that_does_not_fit_is_said_until_the_next_photo(page: Any, served: Served) -> None:
+    page.goto(f"{served.address}?image=voc/999999&ssd300=7,0.5")
+    wait(lambda: "the test image voc/999999, which is not among" in page.inner_text("#message"))
+    assert "The link's numbers for SSD" in page.inner_text("#message")
+    assert boxes(page, "rcnn") > 0, "the first scene is shown all the same"
+    page.locator("button.thumbnail-item").nth(1).click()
+    wait(lambda: "000002" in page.inner_text("#message"))
+    assert "999999" not in page.inner_text("#message")
 
 
 def test_the_page_says_what_the_methods_know_and_how_to_make_a_missing_one(page: Any) -> None:

@@ -110,6 +110,22 @@ def test_what_is_folded_opens_and_a_table_scrolls_by_keyboard(opened) -> None:
     page.wait_for_function("document.activeElement.scrollLeft > 0", timeout=5000)
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_tables_of_real_photos_begin_folded_on_a_narrow_window_alone(opened, width: int) -> None:
+    page = opened(width)
+    states = page.evaluate("[...document.querySelectorAll('details.wide')].map(item => item.open)")
+    assert len(states) >= 3
+    assert states == [width > 640] * len(states)
+
+
+def test_a_table_of_confused_classes_fits_a_phone(opened) -> None:
+    page = opened(390)
+    widths = "[...document.querySelectorAll('.narrow')].map(table => [table.scrollWidth, table.parentNode.clientWidth])"
+    overflow = [table - room for table, room in page.evaluate(widths)]
+    assert overflow
+    assert max(overflow) <= 0
+
+
 def test_the_skip_link_shows_when_it_has_the_focus(opened) -> None:
     page = opened()
     page.keyboard.press("Tab")

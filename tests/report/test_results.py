@@ -3,13 +3,15 @@ import json
 import shutil
 from pathlib import Path
 
-from src.report.blocks import Paragraph, Subheading, Table
+from src.report.blocks import More, Paragraph, Subheading, Table
 from src.report.inputs import Inputs
 from src.report.results import section
 
 
 def tables(inputs: Inputs) -> dict[str, Table]:
-    return {block.caption.split(":")[0]: block for block in section(inputs).blocks if isinstance(block, Table)}
+    """The tables by the start of their caption, also those that fold."""
+    blocks = [one for block in section(inputs).blocks for one in (block.blocks if isinstance(block, More) else [block])]
+    return {block.caption.split(":")[0]: block for block in blocks if isinstance(block, Table)}
 
 
 def test_every_method_stands_beside_its_baselines(inputs: Inputs) -> None:

@@ -11,3 +11,7 @@ document.addEventListener("click", event => {
     dialog.close();
   }
 });
+// On a narrow window, long tables begin folded; without this script they are open.
+if (window.matchMedia("(max-width: 40rem)").matches) {
+  document.querySelectorAll("details.wide").forEach(item => { item.open = false; });
+}
