@@ -123,7 +123,10 @@ def test_the_map_of_the_validation_images_chooses_the_epoch_and_is_that_of_the_p
     trained: Trained, checkout: Path, detector: str
 ) -> None:
     chosen = params(detector, 3, validation="train", best_by="val_map", lr=0.01)
-    chosen.detectors[detector]["decode"]["score_thresh"] = 0.0
+    rules = chosen.detectors[detector]["decode"]
+    rules |= {"score_thresh": 0.0, "nms_thresh": 1.0, "max_per_image": 5000}  # so that some box finds the object
+    if "proposals" in rules:
+        rules["proposals"] |= {"nms_thresh": 1.0, "max_per_image": 600}
     out = trained(detector, chosen)
     curve, metrics = pd.read_csv(out["curve"]), json.loads(out["metrics"].read_text())
     assert metrics["epoch"] == curve.loc[curve["val_map"].idxmax()]["epoch"]
