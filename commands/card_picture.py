@@ -31,8 +31,10 @@ def picture(params: trained.Params, name: str, prepared: Path, split: str) -> tu
     """
     import torch
 
+    from src.prediction.classifier import Classifier
+
     method = trained.load(params, name, torch.device("cpu"))
-    if name in params.classifiers:
+    if isinstance(method, Classifier):
         labelled = LabelledImages(prepared)
         ids = labelled.ids(split)
         chosen = [ids[place] for place in np.linspace(0, len(ids) - 1, min(NUMBER, len(ids))).astype(int)]

@@ -5,7 +5,7 @@ one threshold serves all of them. Detections are matched with objects as in the 
 K is the number of thresholds, N that of the detections of an image, M that of its objects, and C that of classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,6 @@ from src.boxes.overlap import iou
 from src.boxes.target import Target, Targets
 from src.evaluation.mistakes import FG_IOU_THRESH, outcomes_by_image
 from src.evaluation.outcomes import FALSE, IGNORED, TRUE, Detections
-from src.files.records import Record
 
 
 class Curve(NamedTuple):
@@ -92,7 +91,7 @@ def confusion(detections: Detections, targets: Targets, classes: Sequence[str], 
     return counts
 
 
-def _pairs(record: Record, target: Target, outcomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(record: Mapping[str, np.ndarray], target: Target, outcomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the true and the predicted label of each pair of one image; 0 is nothing, or missed."""
     overlaps = iou(record["boxes"].astype(np.float64), target["boxes"].astype(np.float64))  # [N, M]
     same = record["labels"][:, None] == target["labels"]

@@ -6,7 +6,7 @@ are far above what data sets have; an error names the one that was met.
 
 import shutil
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from src.errors import InputError
 
@@ -39,7 +39,13 @@ def unpacked(archive: Path, packed: int, size: int, entries: int = 1) -> None:
         )
 
 
-def copy(source: BinaryIO, target: BinaryIO, archive: Path, packed: int) -> None:
+class Readable(Protocol):
+    """A file, or one that is unpacked on the way, such as `gzip.GzipFile`."""
+
+    def read(self, size: int, /) -> bytes: ...  # noqa: D102
+
+
+def copy(source: Readable, target: BinaryIO, archive: Path, packed: int) -> None:
     """Copy what is unpacked from `source`, and stop with an `InputError` where `unpacked` does."""
     done = 0
     while block := source.read(1 << 20):

@@ -42,7 +42,7 @@ class Cells(NamedTuple):
 
     stride: int  # pixels from cell to cell
     first: float  # pixels from the input's border to the centre of the first cell
-    count: int
+    number: int
 
 
 class Maps(Dataset[Scene]):
@@ -96,7 +96,7 @@ def describe(model: nn.Module, image: Scene, settings: Warp, layer: str, precisi
         mirrored = layers[:-1](normalize(image.pixels.flip(1)[None])) if image.flipped.any() else straight
         maps = torch.cat([straight, mirrored])
         for places in _places(image, settings, cells).split(AT_ONCE):
-            crops = roi_align(maps, places.to(maps.dtype), cells.count, 1 / cells.stride, aligned=True)
+            crops = roi_align(maps, places.to(maps.dtype), cells.number, 1 / cells.stride, aligned=True)
             found.append(network.layers_of(model, layers[-1](crops), layer))
     return torch.cat(found) if len(image.boxes) else maps.new_zeros(0, sum(network.widths(model, layer)))
 
@@ -105,23 +105,21 @@ def cells_of(layers: nn.Sequential, size: int) -> Cells:
     """Return where the cells of the map lie that convolutions and poolings make of `size` pixels.
 
     >>> cells_of(nn.Sequential(nn.Conv2d(3, 8, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)), 227)
-    Cells(stride=8, first=7.5, count=27)
+    Cells(stride=8, first=7.5, number=27)
     """
-    stride, first, count = 1, 0.5, size
+    stride, first, number = 1, 0.5, size
     for part in layers:
         if isinstance(part, nn.Conv2d | nn.MaxPool2d):
-            kernel, step, padding = (
-                value if isinstance(value, int) else value[0] for value in (part.kernel_size, part.stride, part.padding)
-            )
+            kernel, step, padding = (int(np.max(value)) for value in (part.kernel_size, part.stride, part.padding))
             first += ((kernel - 1) / 2 - padding) * stride
-            count = (count + 2 * padding - kernel) // step + 1
+            number = (number + 2 * padding - kernel) // step + 1
             stride *= step
         elif not isinstance(part, nn.ReLU | nn.BatchNorm2d | nn.Dropout):
             raise InputError(
                 f"features.from = map in params.yaml knows convolutions and poolings, and finetune.backbone has a "
                 f"{type(part).__name__}: choose warp, or alexnet or a vgg"
             )
-    return Cells(stride, first, count)
+    return Cells(stride, first, number)
 
 
 def _places(image: Scene, settings: Warp, cells: Cells) -> Tensor:
@@ -141,6 +139,6 @@ def _places(image: Scene, settings: Warp, cells: Cells) -> Tensor:
     )
     start = centre - side / 2
     low = start + side * (cells.first - half) / settings.size
-    high = start + side * (cells.first + (cells.count - 1) * cells.stride + half) / settings.size
+    high = start + side * (cells.first + (cells.number - 1) * cells.stride + half) / settings.size
     shift = cells.first - half
     return torch.cat([image.flipped[:, None].to(low.dtype), low - shift, high - shift], dim=1)

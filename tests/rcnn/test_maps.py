@@ -48,7 +48,7 @@ def test_the_cells_are_in_the_middle_of_the_pixels_that_act_on_them(build: Calla
             nn.init.constant_(part.weight, 1e-3)
     image = torch.ones(1, 3, 300, 300, requires_grad=True)
     result = linear(image)
-    assert result.shape[-1] == cells.count
+    assert result.shape[-1] == cells.number
     for cell in (8, 9):
         (gradient,) = torch.autograd.grad(result[0, :, cell, cell].sum(), image, retain_graph=True)
         acting = gradient[0].abs().sum((0, 1)).nonzero()
@@ -135,4 +135,4 @@ def test_the_map_is_the_backbones_own() -> None:
     model = alexnet(weights=None).eval()
     extractor = create_feature_extractor(model, {"features.11": "map"})
     for size in (67, 195, 227):
-        assert extractor(torch.zeros(1, 3, size, size))["map"].shape[-1] == cells_of(model.features[:-1], size).count
+        assert extractor(torch.zeros(1, 3, size, size))["map"].shape[-1] == cells_of(model.features[:-1], size).number
