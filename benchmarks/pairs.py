@@ -111,7 +111,9 @@ def draw(path: Path, count: int, size: tuple[int, int] = PHOTO) -> None:
 
 
 def sparse(count: int, width: int, shift: float) -> np.ndarray:
-    """Draw features [N, D] like those after a ReLU: a quarter of them is above 0, and the mean norm is about 20."""
+    """Draw features, float32 [N, D], like those after a ReLU: a quarter is above 0, and the mean norm is about 20."""
     rng = np.random.default_rng(count)
-    x = np.maximum(rng.standard_normal((count, width), np.float32) - 0.7 + shift * (np.arange(width) % 8 == 0), 0)
+    x = np.maximum(
+        rng.standard_normal((count, width), np.float32) - 0.7 + np.float32(shift) * (np.arange(width) % 8 == 0), 0
+    )
     return x * np.float32(20 / np.linalg.norm(x, axis=1).mean())

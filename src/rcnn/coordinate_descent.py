@@ -60,7 +60,10 @@ def fit(
 
     Raises:
         InputError: a feature is not a finite number.
+        ValueError: `x` is not contiguous float32.
     """
+    if x.dtype != np.float32 or not x.flags.c_contiguous:
+        raise ValueError(f"rows must be contiguous float32: these are {x.dtype}, contiguous: {x.flags.c_contiguous}")
     upper = np.where(y > 0, c * weight, c)
     duals = np.clip(duals, 0, upper)
     constant, rounding = float(bias_multiplier) ** 2, ROUNDING * upper.sum()

@@ -193,6 +193,13 @@ def test_a_feature_that_is_no_number_is_an_error_of_the_user(wrong: float) -> No
         descended(x, y)
 
 
+def test_rows_of_another_type_or_order_are_refused() -> None:
+    x, y = noise(0, 40, 10)
+    for other in (x.astype(np.float64), np.asfortranarray(x)):
+        with pytest.raises(ValueError, match="contiguous float32"):
+            descended(other, y)
+
+
 def digest(found: Fit) -> str:
     parts = found.plane.weight, np.float64(found.plane.bias), found.scores, found.duals
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
