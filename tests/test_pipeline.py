@@ -147,11 +147,7 @@ def test_every_stage_stands_behind_check() -> None:
     patterns = {name: json.loads(re.sub(r"\$\{.*?\}", "*", json.dumps(stage))) for name, stage in STAGES.items()}
     made = [CHECKED[0]]
     waiting = {name: stage["deps"] for name, stage in patterns.items() if name != "check"}
-    while ready := [
-        name
-        for name, deps in waiting.items()
-        if any(fnmatch(out, dep) or fnmatch(dep, out) or out.startswith(f"{dep}/") for dep in deps for out in made)
-    ]:
+    while ready := [name for name, deps in waiting.items() if any(joined(out, dep) for dep in deps for out in made)]:
         for name in ready:
             del waiting[name]
             made += [next(iter(out)) if isinstance(out, dict) else out for out in patterns[name].get("outs", [])]
