@@ -1,7 +1,7 @@
 """Run all side-by-side measurements, write docs/bench.json, and the tables of docs/performance.md from it.
 
-    make bench                                                    # under 15 minutes on two idle cores
-    python -m benchmarks.all --quick --out /tmp/bench.json        # under 2 minutes, for a test; its figures mean little
+    make bench                                                    # made for 15 minutes on two idle cores
+    python -m benchmarks.all --quick --out /tmp/bench.json        # some 2 minutes, for a test; its figures mean little
     python -m benchmarks.all --images data/prepared/voc.zip       # photos in place of drawn scenes
     python -m benchmarks.all --parts svm_fit starts                   # leaves the rows of the other parts in the file
 

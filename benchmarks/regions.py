@@ -35,8 +35,8 @@ def rows(setting: Setting) -> Iterator[Row]:
     """Yield the rows of `make bench`, on the CPU and on a GPU."""
     torch.manual_seed(0)
     net = network.build("alexnet", 21).eval()
-    count = setting.size(15, 4)
-    with photos(setting, setting.size(CHUNK * jobs(), 2)) as (data, ids), tempfile.TemporaryDirectory() as folder:
+    count = setting.size(15, 2)
+    with photos(setting, CHUNK * jobs()) as (data, ids), tempfile.TemporaryDirectory() as folder:
         table = {image_id: unlabelled(spread_boxes(data.size(image_id), count)) for image_id in ids}
         for kind in ("cpu", "cuda"):
             task = f"{len(ids) * count} regions to fc7, {SIZE} pixels{'' if kind == 'cpu' else ', GPU'}"
@@ -46,7 +46,8 @@ def rows(setting: Setting) -> Iterator[Row]:
             device = torch.device(kind)
             settings = {"layer": LAYER, "settings": Warp(size=SIZE, context=16), "batch_size": 128, "device": device}
             ours = partial(extract, net, data, table, Path(folder) / "fc7.npy", **settings, jobs=jobs())
-            ours()  # starts the processes
+            for _ in range(2):
+                ours()  # every process imports PyTorch at its first chunk
             tutorial = partial(described, net.to(device), data, table, device)
             sides = {
                 OURS: ours,
