@@ -168,3 +168,4 @@ def test_the_verdict_and_its_chart_are_on_the_first_screen(opened, width: int) -
     for part in (".lead", "#verdict ~ .columns svg"):
         box = page.locator(part).first.bounding_box()
         assert box["y"] + box["height"] <= 900
+    assert page.locator("nav").bounding_box()["height"] < 120, "the list of sections leaves room for the verdict"
