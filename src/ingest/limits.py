@@ -5,6 +5,7 @@ are far above what data sets have; an error names the one that was met.
 """
 
 import shutil
+from gzip import GzipFile
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -39,7 +40,7 @@ def unpacked(archive: Path, packed: int, size: int, entries: int = 1) -> None:
         )
 
 
-def copy(source: BinaryIO, target: BinaryIO, archive: Path, packed: int) -> None:
+def copy(source: GzipFile, target: BinaryIO, archive: Path, packed: int) -> None:
     """Copy what is unpacked from `source`, and stop with an `InputError` where `unpacked` does."""
     done = 0
     while block := source.read(1 << 20):
