@@ -5,8 +5,9 @@ are far above what data sets have; an error names the one that was met.
 """
 
 import shutil
+from gzip import GzipFile
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from src.errors import InputError
 
@@ -39,13 +40,7 @@ def unpacked(archive: Path, packed: int, size: int, entries: int = 1) -> None:
         )
 
 
-class Readable(Protocol):
-    """A file, or one that is unpacked on the way, such as `gzip.GzipFile`."""
-
-    def read(self, size: int, /) -> bytes: ...  # noqa: D102
-
-
-def copy(source: Readable, target: BinaryIO, archive: Path, packed: int) -> None:
+def copy(source: GzipFile, target: BinaryIO, archive: Path, packed: int) -> None:
     """Copy what is unpacked from `source`, and stop with an `InputError` where `unpacked` does."""
     done = 0
     while block := source.read(1 << 20):

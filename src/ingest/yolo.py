@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 from ruamel.yaml.error import YAMLError
 
 from src.errors import InputError
-from src.files import plain_yaml
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
 from src.ingest.image_files import Images, by_folder, folders, images_of, missing_images, nfc, split_name, stem
+from src.params import load_yaml
 
 NAMES = re.compile(r"(?:.*/)?(?:classes\.txt|[^/]*\.names|_darknet\.labels)", re.IGNORECASE)
 SETTINGS = re.compile(r"(?:.*/)?[^/]+\.ya?ml", re.IGNORECASE)
@@ -125,7 +125,7 @@ def _settings(texts: Mapping[str, Member]) -> tuple[Member | None, dict[str, Any
     """Return the YAML file with names of classes, the outermost first; empty if there is none."""
     for name in sorted(filter(SETTINGS.fullmatch, texts), key=lambda name: (len(folders(name)), name != "data.yaml")):
         try:
-            content = plain_yaml.load(texts[name].text())
+            content = load_yaml(texts[name].text())
         except YAMLError as error:
             problem = str(error).replace("\n", " ")
             raise InputError(f"{texts[name]} is not valid YAML ({problem}): correct it") from None

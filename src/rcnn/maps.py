@@ -2,7 +2,7 @@
 
 R-CNN warps each region and runs the whole network on it. Here the convolutions see the image once, and a region takes
 its values from that map by RoIAlign (He et al. 2017), at the places where the cells of its own crop would lie. The last
-pooling and the layers behind it then work as on a crop. So both ways share the network, its weights and the width of
+pooling and the layers after it then work as on a crop. So both ways share the network, its weights and the width of
 the features.
 
 N regions, S the side of a crop, G cells on a side of its map before the last pooling, D numbers per region.
@@ -25,7 +25,7 @@ from src.files.records import Record
 from src.rcnn import network
 from src.rcnn.warp import Warp, normalize
 
-AT_ONCE = 256  # regions behind the map at a time, which bounds the memory
+AT_ONCE = 256  # regions after the map at a time, which bounds the memory
 LONGEST = 5 / 3  # of the shorter side, as 1,000 pixels of 600 in Fast R-CNN Sec. 4.1
 
 

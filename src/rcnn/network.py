@@ -93,7 +93,7 @@ def mixed(device: torch.device, precision: str) -> AbstractContextManager[object
 
 
 def layers_of(model: nn.Module, maps: Tensor, layer: str) -> Tensor:
-    """Compute the features [N, D] behind the last pooling of the convolutions [N, C, H, W]; N may be 0."""
+    """Compute the features [N, D] of regions from the last pooling of the convolutions [N, C, H, W]; N may be 0."""
     features = model.avgpool(maps).flatten(1)  # type: ignore[operator]
     return torch.cat([head(model, name)(features) for name in layer.split("+")], dim=1)
 

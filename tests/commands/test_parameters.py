@@ -25,13 +25,13 @@ def test_every_parameter_has_a_row_with_a_meaning() -> None:
     ("key", "words"),
     [
         ("seed", ("integer", "≥ 0, < 2^32")),
-        ("train.lr", ("number", "> 0")),
-        ("train.grad_clip", ("number, null", "> 0")),
+        ("train.lr", ("number", "> 0, ≤ 1e+09")),
+        ("train.grad_clip", ("number, null", "> 0, ≤ 1e+09")),
         ("selective_search.mode", ("`fast`, `quality`", "")),
-        ("warp.size", ("integer", "≥ 63")),
-        ("detectors.ssd300.model.variances", ("list of 4 x number", "> 0")),
+        ("warp.size", ("integer", "63 to 4096")),
+        ("detectors.ssd300.model.variances", ("list of 4 x number", "> 0, ≤ 1e+09")),
         ("detectors.ssd300.augment.flip", ("number", "0 to 1")),
-        ("classifiers.resnet50.loss.class_weights", ("mapping to number", "> 0")),
+        ("classifiers.resnet50.loss.class_weights", ("mapping to number", "> 0, ≤ 1e+09")),
         ("finetune.flip", ("true, false", "")),
     ],
 )

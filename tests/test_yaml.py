@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml.error import YAMLError
 
-from src.files.plain_yaml import load, read_text
+from src.params import load_yaml, yaml_text
 
 BOMB = "a: &a [1, 1]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
@@ -12,8 +12,8 @@ BOMB = "a: &a [1, 1]\n" + "".join(
 
 
 def test_an_alias_repeats_a_part_and_the_exponent_of_dvc_is_a_number() -> None:
-    assert load("a: &x {b: 1}\nc: *x\nd: 1e-05\n") == {"a": {"b": 1}, "c": {"b": 1}, "d": 1e-05}
-    assert load("") is None
+    assert load_yaml("a: &x {b: 1}\nc: *x\nd: 1e-05\n") == {"a": {"b": 1}, "c": {"b": 1}, "d": 1e-05}
+    assert load_yaml("") is None
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_an_alias_repeats_a_part_and_the_exponent_of_dvc_is_a_number() -> None:
 )
 def test_what_would_hang_or_end_the_process_is_refused(text: str, said: str) -> None:
     with pytest.raises(YAMLError, match=said):
-        load(text)
+        load_yaml(text)
 
 
 def test_what_is_no_small_utf_8_file_is_refused(tmp_path: Path) -> None:
@@ -37,4 +37,4 @@ def test_what_is_no_small_utf_8_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name, said in {"latin": "UTF-8", "long": "longer than 1 MiB", "pipe": "a pipe", ".": "a folder"}.items():
         with pytest.raises(YAMLError, match=said):
-            read_text(tmp_path / name)
+            yaml_text(tmp_path / name)
