@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup repro compare plots demo test slow times bench
+.PHONY: faults help setup repro compare plots demo test slow times bench
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test: setup  ## lint, types and tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+faults: setup  ## try 1,000 broken inputs and print what was refused, accepted and lost
+	@$(BIN)/python -m tests.broken --inputs 1000
 
 slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from commands.unlock import run
+
 from src.errors import InputError
 
 WHOLE = {"write": {"/a": {"pid": 1, "cmd": "dvc repro"}}, "read": {}}
