@@ -202,7 +202,9 @@ def classifier(params: Params, name: str) -> Card:
         ],
         files=_digests([path]),
         loading=LOAD.format(name=name) + CLASSIFY,
-        header=hub.header(name, hub.CLASSIFICATION, section.data, data.source(settings), figures.of_classifier(metrics)),
+        header=hub.header(
+            name, hub.CLASSIFICATION, section.data, data.source(settings), figures.of_classifier(metrics)
+        ),
     )
 
 

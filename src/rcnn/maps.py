@@ -38,7 +38,7 @@ class Scene(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """Where the cells of a map lie in its input, along one side."""
+    """The places of a map's cells in its input, along one side."""
 
     stride: int  # pixels from cell to cell
     first: float  # pixels from the input's border to the centre of the first cell
