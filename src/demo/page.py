@@ -44,15 +44,23 @@ def _shown(place: Place, photo: Photo | None) -> Shown:
     return Shown(place, column, html, sliders)
 
 
+class Threshold(gr.Slider):
+    """A slider. A number typed beside it that is too large or too small counts as the nearest allowed one.
+
+    Gradio's own fails, and says so in the console alone. It makes the component anew for a session that opens a link,
+    so a method of the class survives where one of the instance does not.
+    """
+
+    is_template = True  # of gradio's slider, whose name the page knows
+
+    def preprocess(self, payload: float | None) -> float:
+        """Return the number within the limits; the number at the start for an empty field."""
+        start = float(self.value)
+        return start if payload is None else min(max(payload, self.minimum), self.maximum)
+
+
 def _slider(item: Control) -> gr.Slider:
-    """Lay out a slider. A number typed beside it that is too large or too small counts as the nearest allowed one."""
-    slider = gr.Slider(item.least, item.most, item.value, step=item.step, label=item.label, min_width=180)
-
-    def within(payload: float | None) -> float:
-        return item.value if payload is None else min(max(payload, item.least), item.most)
-
-    slider.preprocess = within  # type: ignore[method-assign]  # gradio's own fails, and says so in the console alone
-    return slider
+    return Threshold(item.least, item.most, item.value, step=item.step, label=item.label, min_width=180)
 
 
 def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: str) -> gr.Blocks:

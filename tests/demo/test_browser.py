@@ -239,6 +239,7 @@ def test_a_link_opens_the_same_image_with_the_same_settings(page: Any) -> None:
     page.locator("button.thumbnail-item").nth(1).click()
     page.get_by_label("RPN", exact=True).uncheck()
     page.wait_for_selector("#rpn", state="hidden")
+    page.wait_for_selector("#ssd300 .boxes svg")
     page.evaluate(MOVE, ["ssd300", 0, 0.05])
     wait(lambda: "ssd300=0.05" in page.locator("#link a").get_attribute("href"))
     before = page.locator("#ssd300 .boxes svg").inner_html()

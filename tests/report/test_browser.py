@@ -94,8 +94,9 @@ def test_the_keyboard_reaches_links_tables_that_scroll_and_what_is_folded(opened
             break
         reached.append(name)
     assert "Skip to the content" in reached[0]
-    wanted = page.evaluate("document.querySelectorAll('nav a, .skip, summary, .word, figure .enlarge').length")
-    wanted += page.evaluate("[...document.querySelectorAll('.scroll')].filter(item => item.checkVisibility()).length")
+    all_of_them = "nav a, .skip, summary, .word, figure .enlarge, .scroll"
+    seen = f"[...document.querySelectorAll('{all_of_them}')].filter(item => item.checkVisibility())"
+    wanted = page.evaluate(f"{seen}.length")  # what is in a folded part is not reached
     assert len(reached) == wanted
 
 
