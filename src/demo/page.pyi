@@ -41,8 +41,6 @@ def _shown(place: Place, photo: Photo | None) -> Shown:
             sliders = [_slider(item) for item in controls]
     return Shown(place, column, html, sliders)
 
-from gradio.events import Dependency
-
 class Threshold(gr.Slider):
     """A slider. A number typed beside it that is too large or too small counts as the nearest allowed one.
 
@@ -56,7 +54,9 @@ class Threshold(gr.Slider):
         """Return the number within the limits; the number at the start for an empty field."""
         start = float(self.value)
         return start if payload is None else min(max(payload, self.minimum), self.maximum)
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
 
     if TYPE_CHECKING:
