@@ -12,6 +12,7 @@ from src.demo.link import IMAGE, METHODS, query, read
 from src.demo.panels import ClassifierPanel, Control, DensePanel, Panel, RcnnPanel
 from src.demo.photo import MAX_BYTES, MAX_UPLOAD, Example, Photo, Visit, handed_in
 from src.demo.place import Place
+from src.demo.slider import Threshold
 from src.errors import InputError
 
 TITLE = "R-CNN, SSD and RPN on a photo"
@@ -42,21 +43,6 @@ def _shown(place: Place, photo: Photo | None) -> Shown:
         with gr.Row(visible=bool(controls)):
             sliders = [_slider(item) for item in controls]
     return Shown(place, column, html, sliders)
-
-
-class Threshold(gr.Slider):
-    """A slider. A number typed beside it that is too large or too small counts as the nearest allowed one.
-
-    Gradio's own fails, and says so in the console alone. It makes the component anew for a session that opens a link,
-    so a method of the class survives where one of the instance does not.
-    """
-
-    is_template = True  # of gradio's slider, whose name the page knows
-
-    def preprocess(self, payload: float | None) -> float:
-        """Return the number within the limits; the number at the start for an empty field."""
-        start = float(self.value)
-        return start if payload is None else min(max(payload, self.minimum), self.maximum)
 
 
 def _slider(item: Control) -> gr.Slider:
