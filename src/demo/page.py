@@ -90,7 +90,8 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: 
                 methods = _rows(places, first)
                 sliders = [slider for method in methods for slider in method.sliders]
                 values = [slider.value for slider in sliders]
-                link = gr.HTML(_link(first, places, list(panels), values), elem_id="link")
+                ordered = [method.place for method in methods]
+                link = gr.HTML(_link(first, ordered, list(panels), values), elem_id="link")
         visit = gr.State(Visit(first))  # gradio copies it for each session
         settings = [visit, chosen, *sliders]
         results = [message, *(method.column for method in methods), *(method.html for method in methods), link]
