@@ -237,6 +237,7 @@ def test_a_file_that_the_server_does_not_accept_is_refused_in_place_and_the_phot
 
 def test_a_link_opens_the_same_image_with_the_same_settings(page: Any) -> None:
     page.locator("button.thumbnail-item").nth(1).click()
+    wait(lambda: "000002" in (page.locator("#link a").get_attribute("href") or ""))  # all methods have run on it
     page.get_by_label("RPN", exact=True).uncheck()
     page.wait_for_selector("#rpn", state="hidden")
     page.wait_for_selector("#ssd300 .boxes svg")
@@ -253,6 +254,7 @@ def test_a_link_opens_the_same_image_with_the_same_settings(page: Any) -> None:
 
 
 def test_a_link_that_does_not_fit_is_said_until_the_next_photo(page: Any, served: Served) -> None:
+    page.wait_for_timeout(2000)  # a page that is left while it still asks the server says so on its console
     page.goto(f"{served.address}?image=voc/999999&ssd300=7,0.5")
     wait(lambda: "the test image voc/999999, which is not among" in page.inner_text("#message"))
     assert "The link's numbers for SSD" in page.inner_text("#message")
