@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -41,7 +43,10 @@ def test_children_and_files_go_with_the_process(tmp_path: Path, number: int, sai
     script.write_text(STAGE)
     words = [sys.executable, str(script), "--out", str(tmp_path / "out")]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    # A shell's background jobs ignore Ctrl-C, and so would all their children.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(words, **options, preexec_fn=heard) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "works\n"
         children = psutil.Process(process.pid).children(recursive=True)
