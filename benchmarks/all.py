@@ -3,7 +3,7 @@
     make bench                                                    # made for 15 minutes on two idle cores
     python -m benchmarks.all --quick --out /tmp/bench.json        # some 2 minutes, for a test; its figures mean little
     python -m benchmarks.all --images data/prepared/voc.zip       # photos in place of drawn scenes
-    python -m benchmarks.all --parts svm_fit starts                   # leaves the rows of the other parts in the file
+    python -m benchmarks.all --parts svm starts                   # leaves the rows of the other parts in the file
 
 Ours and each peer take turns, five times; a figure is the median with the lowest and the highest. Each part is a
 process of its own. A part that fails leaves its error in the file, and the next one goes on.
@@ -34,7 +34,7 @@ PARTS = {  # module of this folder -> seconds after which it is stopped
     "average_precision": 300,
     "torchvision_speed": 420,
     "regions": 180,
-    "svm_fit": 90,
+    "svm": 90,
     "classifier_step": 90,
     "pin_cost": 240,
     "starts": 180,

@@ -5,22 +5,24 @@
 The rows are drawn like features after a ReLU; one in eleven is a positive. A pair is one fit of each, and the pairs
 take turns at going first. For each number of rows it prints the processor seconds of both (median and range), the
 ratio, liblinear's over ours, the difference of the objectives, and the peak memory as a multiple of that of the rows.
-"Warm" is a fit of all rows from the duals of a fit of half of them, as a round of mining leaves them.
+"Warm" is a fit of all rows from the duals of a fit of half of them, as a round of mining leaves them. `make bench` has
+the pair, too.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.pairs import sparse
+from benchmarks.pairs import OURS, Row, Setting, raced, sparse
 from src.parallel import one_thread
 from src.rcnn.coordinate_descent import fit
 from src.rcnn.planes import Plane
 from src.rcnn.solvers import hinge
 
+BENCH_WIDTH = 4096  # numbers of fc7
 C, WEIGHT, BIAS = 0.001, 2.0, 10.0  # rcnn's settings, as in params.yaml
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -40,6 +42,17 @@ def main() -> None:
     with one_thread():
         for count in options.rows:
             print(row(*drawn(count, options.width), options.pairs), flush=True)
+
+
+def rows(setting: Setting) -> Iterator[Row]:
+    """Yield the row of `make bench`: features like those of fc7, an eleventh of them positives."""
+    import sklearn  # imported here: it takes a second
+
+    x, y = drawn(setting.size(5500, 550), BENCH_WIDTH)
+    sides = {OURS: lambda: descend(x, y)[0], f"LinearSVC {sklearn.__version__}": lambda: liblinear(x, y)}
+    ours, theirs = (value(side(), x, y) for side in sides.values())
+    note = f"objective {ours:.5g}, peer {theirs:.5g}"
+    yield from raced(f"SVM of a class, {len(y)} regions of {BENCH_WIDTH} numbers", sides, setting.rounds, note)
 
 
 def drawn(count: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -97,15 +97,15 @@ def test_the_usual_loop_computes_the_same_ap() -> None:
 def test_a_part_that_fails_or_takes_too_long_leaves_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(command: list[str], folder: Path, name: str, limit: float) -> dict:
         assert command[:3] == [sys.executable, "-m", "benchmarks.all"]
-        return {"seconds": 1.23, "error": "failed: no memory" if name == "svm_fit" else None, "rows": []}
+        return {"seconds": 1.23, "error": "failed: no memory" if name == "svm" else None, "rows": []}
 
     monkeypatch.setattr(bench, "run_part", failing)
     (tmp_path / "bench.json").write_text(json.dumps({"parts": {"starts": part()}}))
-    results = bench.run(["svm_fit", "regions"], QUICK, tmp_path / "bench.json")
+    results = bench.run(["svm", "regions"], QUICK, tmp_path / "bench.json")
     assert results == json.loads((tmp_path / "bench.json").read_text())
-    assert list(results["parts"]) == ["regions", "svm_fit", "starts"]  # in the order of the plan
-    assert results["parts"]["svm_fit"]["error"] == "failed: no memory"
-    assert results["parts"]["svm_fit"]["quick"]
+    assert list(results["parts"]) == ["regions", "svm", "starts"]  # in the order of the plan
+    assert results["parts"]["svm"]["error"] == "failed: no memory"
+    assert results["parts"]["svm"]["quick"]
 
 
 def test_drawn_photos_have_the_size_of_photos_and_their_boxes() -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from src.errors import InputError
 
-REMEDY = "`python -m commands.verify` tells whether it is damaged and how to get it back"
+REMEDY = (
+    "remove it and run `dvc repro`; if DVC's cache holds the same damaged file, `dvc repro -f` makes all outputs again"
+)
 # What zipfile, its decompressors, NumPy, json and safetensors raise for bytes that are not theirs. RuntimeError: an
 # encrypted member, and NotImplementedError, for versions of zip that are no versions.
 ERRORS = (

@@ -87,14 +87,13 @@ def describe(model: nn.Module, image: Scene, settings: Warp, layer: str, precisi
         layer, precision: as for `src.rcnn.network.describe`.
 
     Raises:
-        InputError: the network does not end in a pooling, or has layers that are neither convolution nor pooling.
+        InputError: the network has layers that are neither convolution nor pooling.
     """
     layers, found = cast(nn.Sequential, model.features), []
     cells = cells_of(layers[:-1], settings.size)
+    sides = [image.pixels, image.pixels.flip(1)] if image.flipped.any() else [image.pixels]
     with network.mixed(image.pixels.device, precision):
-        straight = layers[:-1](normalize(image.pixels[None]))
-        mirrored = layers[:-1](normalize(image.pixels.flip(1)[None])) if image.flipped.any() else straight
-        maps = torch.cat([straight, mirrored])
+        maps = layers[:-1](normalize(torch.stack(sides)))
         for places in _places(image, settings, cells).split(AT_ONCE):
             crops = roi_align(maps, places.to(maps.dtype), cells.number, 1 / cells.stride, aligned=True)
             found.append(network.layers_of(model, layers[-1](crops), layer))
@@ -127,18 +126,12 @@ def _places(image: Scene, settings: Warp, cells: Cells) -> Tensor:
 
     RoIAlign puts the first cell of a map at half a stride; the network puts it at `cells.first`.
     """
-    width, half = image.pixels.shape[1], cells.stride / 2
-    corners = torch.where(
-        image.flipped[:, None],
-        torch.stack([width - image.boxes[:, 2], image.boxes[:, 1], width - image.boxes[:, 0], image.boxes[:, 3]], 1),
-        image.boxes,
-    ).unflatten(1, (2, 2))  # region, corner, axis
-    centre, side = (
-        corners.mean(1),
-        (corners[:, 1] - corners[:, 0]) * settings.size / (settings.size - 2 * settings.context),
-    )
-    start = centre - side / 2
-    low = start + side * (cells.first - half) / settings.size
-    high = start + side * (cells.first + (cells.number - 1) * cells.stride + half) / settings.size
-    shift = cells.first - half
-    return torch.cat([image.flipped[:, None].to(low.dtype), low - shift, high - shift], dim=1)
+    left, top, right, bottom = image.boxes.unbind(1)
+    width, flipped = image.pixels.shape[1], image.flipped
+    low = torch.stack([torch.where(flipped, width - right, left), top], 1)
+    high = torch.stack([torch.where(flipped, width - left, right), bottom], 1)
+    crop = (high - low) * settings.size / (settings.size - 2 * settings.context)  # sides, with the context
+    start, shift = (low + high - crop) / 2, cells.first - cells.stride / 2
+    first = start + crop * shift / settings.size - shift
+    last = first + crop * cells.number * cells.stride / settings.size
+    return torch.cat([flipped[:, None].to(first.dtype), first, last], dim=1)

@@ -25,7 +25,7 @@ def test_a_damaged_npz_is_one_sentence_with_the_remedy(tmp_path: Path) -> None:
     broken = {"File is not a zip": whole[:-9], "not a zip": b"", "CRC": whole[:place] + b"\1" + whole[place + 1 :]}
     for said, content in broken.items():
         path.write_bytes(content)
-        with pytest.raises(InputError, match=rf"r\.npz is no whole npz \(.*{said}.*\): `python -m commands\.verify`"):
+        with pytest.raises(InputError, match=rf"r\.npz is no whole npz \(.*{said}.*\): remove it and run `dvc repro`"):
             read_records(path)
 
 

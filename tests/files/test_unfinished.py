@@ -1,4 +1,4 @@
-"""What is left of a killed process, and disks that refuse a file."""
+"""The rests of killed processes are removed, and a disk that refuses a file is told in a sentence."""
 
 import errno
 import os

@@ -18,18 +18,10 @@ from src.rcnn.features import Features, read_described, rows, to_describe, unit_
 from src.rcnn.warp import Warp, normalize, warp
 from tests.elsewhere import DEVICE, There, elsewhere
 from tests.rcnn.regions import target
+from tests.stages.described import RULES
 
 SETTINGS = Warp(size=63, context=8)
 CPU = torch.device("cpu")
-RULES: dict[str, Any] = {
-    "proposals": "selective_search",
-    "from": "warp",
-    "map_side": 600,
-    "layer": "fc7",
-    "precision": "32-true",
-    "flip_iou_thresh": None,
-    "norm": 20.0,
-}
 
 
 @pytest.fixture
