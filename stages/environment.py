@@ -131,7 +131,7 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
 def _pruned(name: str, path: Path) -> int:
     """Remove the old checkpoints of other inputs; return the number of those that stay."""
     ages: dict[str, float] = {}  # by hash of the inputs: the time of the last epoch
-    files = [(file, match[1]) for file in CHECKPOINTS.glob("*.pt") if (match := _file_of(name).fullmatch(file.name))]
+    files = [(file, match[1]) for file in CHECKPOINTS.glob("*") if (match := _file_of(name).fullmatch(file.name))]
     for file, key in files:
         ages[key] = max(ages.get(key, 0), file.lstat().st_mtime)
     others = [key for key in sorted(ages, key=lambda key: ages[key], reverse=True) if key not in path.name]
@@ -143,7 +143,7 @@ def _pruned(name: str, path: Path) -> int:
 
 
 def _file_of(name: str) -> re.Pattern[str]:
-    return re.compile(rf"{re.escape(name)}-([0-9a-f]{{16}})(\.before|\.damaged)?\.pt")
+    return re.compile(rf"{re.escape(name)}-([0-9a-f]{{16}})(\.[a-z_0-9]+)?\.(pt|npy)")
 
 
 def _sources() -> list[Path]:

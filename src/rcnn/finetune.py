@@ -144,6 +144,13 @@ class RegionBatches(Dataset[dict[str, Any]]):
         return rows[np.argsort(self.image_index[rows], kind="stable")], flipped
 
 
+def logits_of(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
+    """Compute the logits [B, C + 1] of a batch: of its `crops`, normalised on their device, or of their `pool5`."""
+    if "pool5" in batch:  # src/rcnn/described_batches.py
+        return model.classifier(batch["pool5"].float())  # type: ignore[operator]
+    return model(normalize(batch["crops"]))
+
+
 def region_loss(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Compute the cross entropy over the classes and background; the crops are normalised on their device."""
-    return {"loss": nn.functional.cross_entropy(model(normalize(batch["crops"])), batch["labels"])}
+    """Compute the cross entropy over the classes and background."""
+    return {"loss": nn.functional.cross_entropy(logits_of(model, batch), batch["labels"])}

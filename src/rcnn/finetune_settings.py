@@ -4,7 +4,9 @@ It is not beside the code that uses it, because that code is made of PyTorch's c
 and prints its help, without the seconds that importing PyTorch takes.
 """
 
-from pydantic import model_validator
+from typing import Annotated
+
+from pydantic import Field, model_validator
 
 from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.training.settings import TrainOverrides
@@ -29,6 +31,7 @@ class Finetune(Section):
     only_images_with_objects: bool
     flip: bool
     train_convolutions: bool
+    map_side: Annotated[int, Field(ge=64, le=4096)] | None
     new_layer_lr: Positive
     train: TrainOverrides = TrainOverrides()
 
@@ -42,4 +45,10 @@ class Finetune(Section):
     def _taught(self) -> "Finetune":
         if self.weights == "none" and not self.train_convolutions:
             raise ValueError("train_convolutions: false leaves convolutions at random with weights: none; name weights")
+        return self
+
+    @model_validator(mode="after")
+    def _still(self) -> "Finetune":
+        if self.map_side is not None and self.train_convolutions:
+            raise ValueError("map_side needs train_convolutions: false, as convolutions learn from crops alone")
         return self

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from src.networks import starting_weights
 from src.rcnn import network
-from src.rcnn.finetune import RegionBatches, region_loss
+from src.rcnn.described_batches import DescribedBatches
+from src.rcnn.finetune import RegionBatches, logits_of, region_loss
 from src.rcnn.finetune_settings import Finetune
-from src.rcnn.warp import normalize
 from src.training.loading import Batches
 from src.training.loop import Row, Run, fit
 from src.training.optimizers import parameter_groups
@@ -36,8 +36,8 @@ def train(
     run: Run,
     model: nn.Module,
     fresh: Sequence[str],
-    regions: RegionBatches,
-    held_out: RegionBatches | None,
+    regions: RegionBatches | DescribedBatches,
+    held_out: RegionBatches | DescribedBatches | None,
     rules: Finetune,
 ) -> list[Row]:
     """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
@@ -66,12 +66,12 @@ def train(
     )
 
 
-def _accuracy(fabric: Fabric, model: nn.Module, data: RegionBatches) -> Iterator[tuple[str, float]]:
+def _accuracy(fabric: Fabric, model: nn.Module, data: RegionBatches | DescribedBatches) -> Iterator[tuple[str, float]]:
     """Yield the accuracy on fixed batches of validation images, and that of background as a constant answer."""
     right = background = total = 0
     for index in range(len(data)):
         batch = fabric.to_device(data[index])
-        right += int((model(normalize(batch["crops"])).argmax(1) == batch["labels"]).sum())
+        right += int((logits_of(model, batch).argmax(1) == batch["labels"]).sum())
         background += int((batch["labels"] == 0).sum())
         total += len(batch["labels"])
     yield "val_accuracy", right / total

@@ -85,6 +85,7 @@ def finetune_rules() -> Finetune:
         only_images_with_objects=False,
         flip=True,
         train_convolutions=True,
+        map_side=None,
         new_layer_lr=10.0,
         train=TrainOverrides(batches_per_epoch=4),
     )

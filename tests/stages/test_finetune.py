@@ -7,18 +7,20 @@ import pytest
 import torch
 
 from commands.write_deps import ROOT
+from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, write_records
 from src.files.weights import read_tensors, write_tensors
-from src.params import read_params
+from src.params import read_params, validated
 from src.rcnn import network
+from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import Warp
 from src.training.settings import TrainOverrides
 from stages.finetune import Params, run
 from tests.rcnn.conftest import images, proposals  # noqa: F401 (fixtures)
 
 
-def params(epochs: int, **more: bool) -> Params:
+def params(epochs: int, **more: bool | int) -> Params:
     found = read_params(ROOT / "params.yaml", Params)
     train = TrainOverrides(epochs=epochs, batch_size=4, batches_per_epoch=1)
     changes = {"hidden": 8, "train": train, **more}
@@ -63,13 +65,22 @@ def finetuned(
 Finetuned = Callable[[Params], dict[str, Path]]
 
 
+@pytest.mark.parametrize("more", [{}, {"map_side": 64}])
 def test_convolutions_that_are_not_trained_keep_their_weights_and_the_others_learn(
-    finetuned: Finetuned, start: Path
+    finetuned: Finetuned, start: Path, tmp_path: Path, more: dict[str, int]
 ) -> None:
-    before, after = read_tensors(start)[0], read_tensors(finetuned(params(1, train_convolutions=False))["out"])[0]
+    out = finetuned(params(1, train_convolutions=False, **more))["out"]
+    before, after = read_tensors(start)[0], read_tensors(out)[0]
     for name, value in after.items():
         if not name.startswith("classifier.6"):
             assert value.equal(before[name]) == name.startswith("features"), name
+    assert not list((tmp_path / ".checkpoints").glob("*"))  # the features neither
+
+
+def test_maps_are_refused_for_convolutions_that_learn() -> None:
+    section = read_params(ROOT / "params.yaml", Params).finetune.model_dump(exclude_unset=True)
+    with pytest.raises(InputError, match="map_side needs train_convolutions: false"):
+        validated({**section, "map_side": 600}, Finetune, "finetune")
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
