@@ -42,6 +42,15 @@ def written(path: Path) -> Iterator[str]:
         yield from re.findall(r"`((?:python -m|dvc|make|pytest) [^`]+)`", text.replace("\n", " "))
 
 
+def unexplained(text: str) -> list[str]:
+    """Return the commands of which a document says nothing: no comment beside them, and no words around."""
+    found = []
+    for above, block, below in re.findall(r"(.?)\s*^```sh\n(.*?)^```\n\s*(.?)", text, re.DOTALL | re.MULTILINE):
+        lines = block.replace("\\\n", " ").splitlines()
+        found += [line for line in lines if line and "# " not in line and above != ":" and below in ("", "#")]
+    return found
+
+
 COMMANDS = sorted(
     {
         (path.name, line.strip())
@@ -55,6 +64,17 @@ COMMANDS = sorted(
 @pytest.mark.parametrize(("document", "line"), COMMANDS)
 def test_a_command_is_one_that_the_project_takes(document: str, line: str) -> None:
     understand(line)
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if path.name != "results.md"], ids=lambda path: path.name)
+def test_a_document_says_what_a_command_does_or_prints(path: Path) -> None:
+    assert unexplained(path.read_text()) == []
+
+
+def test_a_command_without_a_word_would_be_found() -> None:
+    block = "```sh\nmake demo      # a page\nmake repro\n```\n\n"
+    assert unexplained(f"{block}## The next section") == unexplained(block) == ["make repro"]
+    assert unexplained(f"{block}It prints a table.") == unexplained(f"Two ways:\n\n{block}") == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from src.demo.link import IMAGE, METHODS, query, read
+from src.demo.link import IMAGE, METHODS, TRUTH, query, read
 from src.demo.panels import ClassifierPanel, Control, DensePanel, Panel, RcnnPanel
 from src.demo.photo import MAX_BYTES, MAX_UPLOAD, Example, Photo, Visit, handed_in
 from src.demo.place import Place
@@ -21,6 +21,8 @@ STYLE = Path(__file__).with_name("page.css")
 # Events are not part of a public API. Slider events skip the queue, and only the last of several is handled.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 LIVE: dict[str, Any] = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
+# All runs have one queue: what an older one still sends arrives before the first word of the next one.
+ONE_RUN: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple", "concurrency_id": "run", "concurrency_limit": 1}
 SCRIPT = Path(__file__).with_name("page.js")
 NONE = '<p role="status">no photo</p>'
 
@@ -36,7 +38,7 @@ class Shown(NamedTuple):
 
 def _shown(place: Place, photo: Photo | None) -> Shown:
     """Lay out the components of a place, filled for the first photo."""
-    controls = place.panel.controls if isinstance(place.panel, RcnnPanel | DensePanel) else []
+    controls = place.controls
     with gr.Column(min_width=300, elem_id=place.name, visible=place.fits(photo)) as column:
         gr.Markdown(f"## {place.title}")
         html = gr.HTML(place.fill(photo, *(item.value for item in controls)))
@@ -79,7 +81,7 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: 
                     buttons=[],
                     elem_id="examples",
                 )
-                gr.Checkbox(True, label="Draw the true objects, dashed", interactive=True, elem_id="truth")
+                truth = gr.Checkbox(True, label="Draw the true objects, dashed", interactive=True, elem_id="truth")
                 choices = [(place.title, place.name) for place in places]
                 with gr.Column(elem_id="methods"):
                     chosen = gr.CheckboxGroup(choices, value=list(panels), label="Methods")
@@ -89,14 +91,14 @@ def build(panels: Mapping[str, Panel | str], examples: Sequence[Example], note: 
                 message = gr.HTML(_status(first, places), elem_id="message")
                 methods = _rows(places, first)
                 sliders = [slider for method in methods for slider in method.sliders]
-                values = [slider.value for slider in sliders]
-                ordered = [method.place for method in methods]
-                link = gr.HTML(_link(first, ordered, list(panels), values), elem_id="link")
-        visit = gr.State(Visit(first))  # gradio copies it for each session
-        settings = [visit, chosen, *sliders]
+                start = Visit(first, list(panels), [slider.value for slider in sliders])
+                link = gr.HTML(_link(start, [method.place for method in methods]), elem_id="link")
+        visit = gr.State(start)  # gradio copies it for each session
+        settings = [visit, truth, chosen, *sliders]
         results = [message, *(method.column for method in methods), *(method.html for method in methods), link]
         _connect(methods, examples, settings, results, file, gallery)
-        _share(page, methods, examples, settings, results)
+        _keep(methods, settings, results)
+        _open(page, methods, examples, settings, results)
     return page
 
 
@@ -117,12 +119,11 @@ def _connect(
     file: gr.File,
     gallery: gr.Gallery,
 ) -> None:
-    """Show the results for another photo, another choice of methods and other sliders.
+    """Run the methods on another photo.
 
-    `settings` are the inputs of `_run`: visit, methods and sliders; `results` are its outputs, the message first.
+    `settings` are visit, true objects, methods and sliders; `results` are the outputs of `_run`, the message first.
     """
-    visit, chosen, *_ = settings
-    message = results[0]
+    visit, message = settings[0], results[0]
 
     def uploaded(path: str, visit: Visit) -> tuple[Visit, str, None]:
         visit.photo, visit.refusal, visit.notice = None, NONE, ""
@@ -138,58 +139,77 @@ def _connect(
         return visit, _status(visit.photo, [])
 
     each: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}  # one after the other
-    # `_run` has a queue of one, too: what an older photo still sends arrives before the first word on the next one.
     events = [
         file.upload(uploaded, [file, visit], [visit, message, file], **each),
         gallery.select(picked, visit, [visit, message], **each),
-        chosen.change(lambda: None, None, None, **LIVE),
     ]
     for event in events:
-        event.then(partial(_run, methods), settings, results, **each)
-    for method in methods:
-        fill = partial(_refill, method.place)
+        event.then(partial(_run, methods), visit, results, **ONE_RUN)
+
+
+def _keep(methods: list[Shown], settings: list[Any], results: list[Any]) -> None:
+    """Keep what the visitor sets, and show it at once, also while the methods run. The link follows.
+
+    `settings` are visit, true objects, methods and sliders; `results` are the outputs of `_run`, the link last.
+    """
+    visit, truth, chosen, *sliders = settings
+    columns, link = results[1 : 1 + len(methods)], results[-1]
+    places = [method.place for method in methods]
+
+    def dashed(visit: Visit, truth: bool) -> str:
+        visit.truth = truth
+        return _link(visit, places)
+
+    def ticked(visit: Visit, chosen: list[str]) -> list[Any]:
+        visit.methods = chosen
+        return [*_columns(visit, places), _link(visit, places)]
+
+    def moved(number: int, visit: Visit, *values: float) -> list[str]:
+        visit.values = list(values)
+        return [_fill(visit, places, number), _link(visit, places)]
+
+    truth.change(dashed, [visit, truth], link, **LIVE)
+    chosen.change(ticked, [visit, chosen], [*columns, link], **LIVE).then(
+        partial(_run, methods), visit, results, **ONE_RUN
+    )
+    for number, method in enumerate(methods):
         for slider in method.sliders:
-            slider.change(fill, [visit, *method.sliders], method.html, **LIVE)
+            slider.change(partial(moved, number), [visit, *sliders], [method.html, link], **LIVE)
 
 
-def _share(
+def _open(
     page: gr.Blocks,
     methods: list[Shown],
     examples: Sequence[Example],
     settings: list[Any],
     results: list[Any],
 ) -> None:
-    """Keep the link up to date with the sliders, and begin with the settings of a link that is opened.
-
-    `settings` are the inputs of `_run`, and `results` its outputs, of which the link is the last.
-    """
+    """Begin with the settings of a link that is opened; `settings` and `results` are those of `_keep`."""
     places = [method.place for method in methods]
 
-    def linked(visit: Visit, chosen: list[str], *values: float) -> str:
-        return _link(visit.photo, places, chosen, values)
-
-    def opened(request: gr.Request, visit: Visit, *rest: Any) -> Iterator[list[Any]]:
+    def opened(request: gr.Request, visit: Visit) -> Iterator[list[Any]]:
         words = dict(request.query_params)
-        if not {IMAGE, METHODS, *(place.name for place in places)} & set(words):
+        if not {IMAGE, METHODS, TRUTH, *(place.name for place in places)} & set(words):
             yield [gr.skip()] * (len(settings) + len(results))
             return
         found = read(words, places, examples)
         visit.notice = "".join(map(_refusal, found.problems))
+        visit.methods, visit.values, visit.truth = found.methods, found.values, found.truth
         if found.number is not None and (visit.photo is None or visit.photo.number != found.number):
             visit.photo = examples[found.number].photo(found.number)
-        begin = [visit, found.methods, *found.values]
-        for shown in _run(methods, visit, found.methods, *found.values):
+        begin = [visit, found.truth, found.methods, *found.values]
+        for shown in _run(methods, visit):
             yield [*begin, *shown]
             begin = [gr.skip()] * len(settings)  # the visitor may have moved a slider since
 
-    page.load(opened, settings, [*settings, *results], **PRIVATE)
-    for slider in settings[2:]:
-        slider.change(linked, settings, results[-1], **LIVE)
+    page.load(opened, settings[0], [*settings, *results], **ONE_RUN)
 
 
-def _link(photo: Photo | None, places: Sequence[Place], chosen: Sequence[str], values: Sequence[float]) -> str:
+def _link(visit: Visit, places: Sequence[Place]) -> str:
+    photo = visit.photo
     own = " (your photo is not part of it)" if photo and photo.data is None else ""
-    return f'<p><a href="{escape(query(photo, places, chosen, values))}">Link to these settings</a>{own}</p>'
+    target = query(photo, places, visit.methods, visit.values, visit.truth)
+    return f'<p><a href="{escape(target)}">Link to these settings</a>{own}</p>'
 
 
 def _refusal(text: str) -> str:
@@ -214,28 +234,37 @@ def _mark(number: int | None) -> str:
     return f"<style>#examples .gallery-item:nth-child({number + 1}) button {{ outline: 4px solid #d55e00; }}</style>"
 
 
-def _refill(place: Place, visit: Visit, *values: float) -> str:
-    return place.fill(visit.photo, *values)
+def _columns(visit: Visit, places: Sequence[Place]) -> list[Any]:
+    return [gr.update(visible=place.name in visit.methods and place.fits(visit.photo)) for place in places]
 
 
-def _run(methods: list[Shown], visit: Visit, chosen: list[str], *values: float) -> Iterator[list[Any]]:
+def _fill(visit: Visit, places: Sequence[Place], number: int) -> str:
+    """Return the HTML of a method's place at the sliders' values, also at those that were moved while it was made."""
+    before = sum(len(place.controls) for place in places[:number])
+    while True:
+        values = visit.values
+        html = places[number].fill(visit.photo, *values[before : before + len(places[number].controls)])
+        if values is visit.values:
+            return html
+
+
+def _run(methods: list[Shown], visit: Visit) -> Iterator[list[Any]]:
     """Run the chosen methods one after the other, and show the result of each as soon as it is ready.
 
-    It ends without another word when the visitor has chosen another photo: no result appears under a wrong name.
+    It ends without another word when the visitor has chosen another photo: no result appears under a wrong name. What
+    is shown already is not sent again, because a slider may have changed it.
     """
     photo, places = visit.photo, [method.place for method in methods]
 
-    def contents() -> list[Any]:
-        remaining = iter(values)
+    def contents(ready: Sequence[int]) -> list[Any]:
         line = visit.notice + ((visit.refusal or NONE) if photo is None else _status(photo, places))
-        columns = [gr.update(visible=place.name in chosen and place.fits(photo)) for place in places]
-        htmls = [method.place.fill(photo, *(next(remaining) for _ in method.sliders)) for method in methods]
-        return [line, *columns, *htmls, _link(photo, places, chosen, values)]
+        htmls = [_fill(visit, places, number) if number in ready else gr.skip() for number in range(len(places))]
+        return [line, *_columns(visit, places), *htmls, _link(visit, places)]
 
-    yield contents()
-    for place in places:
-        if photo and place.name in chosen and place.name not in photo.looks and place.fits(photo):
+    yield contents(range(len(places)))
+    for number, place in enumerate(places):
+        if photo and place.name in visit.methods and place.name not in photo.looks and place.fits(photo):
             place.look(photo)
             if visit.photo is not photo:
                 return
-            yield contents()
+            yield contents([number])

@@ -55,10 +55,16 @@ class Photo:
 
 
 class Visit:
-    """Hold the photo that a visitor looks at. Work on it stops when the visitor has chosen another one."""
+    """Hold the photo that a visitor looks at, and the settings that hold now.
 
-    def __init__(self, photo: Photo | None) -> None:
+    Work on a photo stops when the visitor has chosen another one. A run asks here for the settings each time that it
+    shows a result, because the visitor may have changed them since it began.
+    """
+
+    def __init__(self, photo: Photo | None, methods: Sequence[str], values: Sequence[float]) -> None:
+        """Begin with a photo, whose true objects are drawn; `values` are those of all sliders, method after method."""
         self.photo = photo
+        self.methods, self.values, self.truth = list(methods), list(values), True
         self.notice = ""  # about a link that does not fit this run, as HTML; it goes with the first photo
         self.refusal = ""  # the reason why there is no photo, as HTML
 

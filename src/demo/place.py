@@ -4,7 +4,7 @@ import re
 from html import escape
 
 from src.demo.figures import figure
-from src.demo.panels import ClassifierPanel, Look, Panel
+from src.demo.panels import ClassifierPanel, Control, Look, Panel
 from src.demo.photo import SCENES, Photo
 
 BEST = 5  # classes of a classifier that are listed
@@ -17,6 +17,7 @@ class Place:
     def __init__(self, name: str, panel: Panel | str) -> None:
         self.name, self.panel = name, panel
         self.title = name if isinstance(panel, str) else panel.title
+        self.controls: list[Control] = [] if isinstance(panel, ClassifierPanel | str) else panel.controls
 
     def look(self, photo: Photo) -> None:
         """Run the slow part of the method, once per photo."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+MOST_COLUMNS = 3  # of a table that a phone shows whole
+
 
 @dataclass(frozen=True)
 class Paragraph:
@@ -36,7 +38,8 @@ class Table:
 
     Numbers are shown as they are, so the caller rounds them; None is an empty cell. `shades` holds a share of colour
     in 0..1 for each cell after the first one of its row; by default there is no colour. A `narrow` table has
-    only short words and numbers, and is set close, so that a phone shows it whole.
+    only short words and numbers, and is set close, so that a phone shows it whole. Another one of more than three
+    columns has `cards`: on a phone each row is a heading with its cells below, each with the name of its column.
     """
 
     caption: str
@@ -45,6 +48,10 @@ class Table:
     shades: Sequence[Sequence[float]] = ()
     narrow: bool = False
     form: ClassVar[str] = "table"
+
+    def cards(self) -> bool:
+        """Check that the table is too wide for a phone."""
+        return not self.narrow and len(self.head) > MOST_COLUMNS
 
     def wordy(self) -> list[bool]:
         """Return, per column, True for words, which are aligned left, and False for numbers, with or without a unit."""

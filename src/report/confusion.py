@@ -7,12 +7,13 @@ import pandas as pd
 
 from src.errors import InputError
 from src.files.labelled_images import LabelledImages
-from src.report.blocks import Block, Grid, Paragraph, Picture, Section, Subheading, Table
+from src.report.blocks import Block, Columns, Grid, Paragraph, Picture, Section, Subheading, Table
 from src.report.inputs import Inputs, title
 from src.report.pictures import with_boxes
 
 SHOWN = 8  # wrong answers per classifier
 SIDE = 140  # pixels
+SHORT, FEW = 2, 10  # letters of a class and number of classes, up to which a matrix takes half of the page
 
 
 def section(inputs: Inputs) -> Section:
@@ -22,8 +23,8 @@ def section(inputs: Inputs) -> Section:
     blocks: list[Block] = [Paragraph(text)]
     for name, table in inputs.tables("plots/confusion_*.csv").items():
         images = LabelledImages(_of_data(prepared, inputs.classifiers[name]["data"]))
-        blocks += [Subheading(title(name)), _matrix(name, table, images.classes)]
-        blocks += _wrong(name, predictions[name], images)
+        matrix, wrong = _matrix(name, table, images.classes), _wrong(name, predictions[name], images)
+        blocks += [Subheading(title(name)), *([Columns([[matrix], wrong])] if matrix.narrow else [matrix, *wrong])]
     return Section("Confusion of classes", "confusion", blocks)
 
 
@@ -40,7 +41,8 @@ def _matrix(name: str, table: pd.DataFrame, classes: list[str]) -> Table:
     shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
     rows = [[actual, *(int(count) or None for count in row)] for actual, row in zip(classes, matrix, strict=True)]
     caption = f"{title(name)}: {int(matrix.trace())} of {int(matrix.sum())} test images right"
-    return Table(caption, ["class / predicted", *classes], rows, shares.tolist())
+    narrow = len(classes) <= FEW and max(map(len, classes)) <= SHORT
+    return Table(caption, ["class / predicted", *classes], rows, shares.tolist(), narrow=narrow)
 
 
 def _wrong(name: str, predictions: pd.DataFrame, images: LabelledImages) -> list[Block]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from src.evaluation.mistakes import CORRECT, MISSED, MISTAKES, NO_OBJECT, Finding, counts
-from src.report.blocks import Block, Grid, Paragraph, Picture, Section, Subheading, Table
+from src.report.blocks import Block, Columns, Grid, Paragraph, Picture, Section, Subheading, Table
 from src.report.inputs import Inputs, title
 from src.report.pictures import LOST, RIGHT, TRUE, WRONG, Drawn, with_boxes
 
@@ -12,17 +12,19 @@ IMAGES = 6  # images per detector, the first ones with objects
 WORST = 4  # mistakes per kind
 LOOKS = {CORRECT: RIGHT, MISSED: LOST}  # all other kinds look WRONG
 ABOUT = (
-    "Each class shows its best ranked detections, as many as it has objects. A white dashed box is a ground-truth box, "
-    "a blue box a correct detection, an orange box a mistake, and an orange dashed box a missed object."
+    "Each class shows its best ranked detections, as many as it has objects, so some may have low scores. A white "
+    "dashed box is a ground-truth box, a blue box a correct detection, an orange box a mistake, and an orange dashed "
+    "box a missed object."
 )
 KINDS = Table("Kinds of mistakes (Hoiem et al. 2012, Bolya et al. 2020)", ["kind", "meaning"], list(MISTAKES.items()))
 
 
 def section(inputs: Inputs) -> Section:
-    """Show a part for each detector."""
-    blocks: list[Block] = [Paragraph(ABOUT), KINDS]
+    """Show the counts of all detectors side by side, and then the pictures of each."""
+    blocks: list[Block] = [Columns([[Paragraph(ABOUT)], [KINDS]])]
+    blocks += [Columns([[_table(inputs, name, findings)] for name, findings in inputs.findings.items()])]
     for name, findings in inputs.findings.items():
-        blocks += [Subheading(title(name)), _table(inputs, name, findings), _images(inputs, name, findings)]
+        blocks += [Subheading(title(name)), _images(inputs, name, findings)]
         for kind in MISTAKES:
             chosen = [item for item in findings if item.kind == kind]
             if chosen:

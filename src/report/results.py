@@ -1,11 +1,12 @@
 """The figures of every method and of its trivial baselines, and then the recorded runs on real data."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from src.report.blocks import Block, More, Paragraph, Section, Subheading, Table, number
+from src.report.blocks import Block, Columns, More, Paragraph, Section, Subheading, Table, number
 from src.report.inputs import UNTRAINED, Inputs, title
 
 Figures = dict[str, dict[str, Any]]  # metrics by name of the run
@@ -21,10 +22,23 @@ def section(inputs: Inputs) -> Section:
     detectors = {name: figures[name] for name in inputs.named("plots/pr_*.csv")}
     proposals = {name: figures[f"proposals_{name}"] for name in inputs.named("plots/recall_by_count_*.csv")}
     classifiers = {name: figures[name] for name in inputs.named("plots/confusion_*.csv")}
-    blocks: list[Block] = [_detectors(detectors)] if detectors else []
-    blocks += [_proposals(proposals)] if proposals else []
-    blocks += [_classifiers(classifiers, inputs.classifiers)] if classifiers else []
-    return Section("Results", "results", [*blocks, *_arithmetic(figures), *_real(inputs)])
+    tables = [_detectors(detectors)] if detectors else []
+    tables += [_classifiers(classifiers, inputs.classifiers)] if classifiers else []
+    tables += [_proposals(proposals)] if proposals else []
+    return Section("Results", "results", [*_halves(tables), *_arithmetic(figures), *_real(inputs)])
+
+
+def _halves(tables: Sequence[Table], folded: bool = False) -> list[Block]:
+    """Put tables into two columns of about the same number of rows, in their order; no block without tables.
+
+    `folded` ones begin closed on a narrow window.
+    """
+    sizes = [len(table.rows) + 3 for table in tables]  # a caption and a head of two lines
+    cuts = range(len(tables), 0, -1)  # of two that divide as well, the one with more in the first column
+    cut = min(cuts, key=lambda cut: abs(sum(sizes[:cut]) - sum(sizes[cut:])), default=0)
+    shown = [More(table.caption, [table], wide=True) if folded else table for table in tables]
+    halves = [half for half in (shown[:cut], shown[cut:]) if half]
+    return [Columns(halves)] if halves else []
 
 
 def _arithmetic(figures: Figures) -> list[Block]:
@@ -94,11 +108,7 @@ def _real(inputs: Inputs) -> list[Block]:
         "each run was made. They are not outputs of this run of the pipeline."
     )
     tables = [*_recorded(detectors, proposals, classifiers), *_published(inputs)]
-    return [
-        Subheading("Real data"),
-        Paragraph(text),
-        *(More(table.caption, [table], wide=True) for table in tables),
-    ]
+    return [Subheading("Real data"), Paragraph(text), *_halves(tables, folded=True)]
 
 
 def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> list[Table]:
@@ -117,7 +127,7 @@ def _recorded(detectors: Figures, proposals: Figures, classifiers: Figures) -> l
         tables.append(Table("Detectors on real photos", head, rows))
     if proposals:
         rows = [
-            [*_name(name), number(metrics["proposals_per_image"], 0)]
+            [*_name(name.removeprefix("proposals_")), number(metrics["proposals_per_image"], 0)]
             + [number(metrics[key]) for key in ("recall_50", "recall_70", "mabo", "recall_50_sliding_window")]
             for name, metrics in proposals.items()
         ]

@@ -41,6 +41,7 @@ ALSO = {"scores": "score", "hard negatives": "hard negative", "proposals": "prop
 ANCHORS = {word: f"word-{place}" for place, word in enumerate(WORDS, start=1)}
 FOUND = re.compile(r"\b(" + "|".join(sorted({*WORDS, *ALSO}, key=len, reverse=True)) + r")\b(?![^<]*>)")
 PLACES = re.compile(r"<(p|thead)\b.*?</\1>", re.DOTALL)
+NAMES = re.compile(r'<span class="of">.*?</span>')  # of columns, which a phone shows in the place of the heads
 
 
 def section(inputs: Inputs) -> Section:
@@ -51,9 +52,16 @@ def section(inputs: Inputs) -> Section:
 def linked(body: str) -> Markup:
     """Link the first use of each word, in the paragraphs and heads of tables of a section, to the list.
 
+    Names of columns that stand in the cells for phones are linked apart, because a phone shows no heads.
+
     >>> linked("<p>recall and recall</p>").count("<a")
     1
     """
+    return Markup(_first(NAMES, _first(PLACES, body)))
+
+
+def _first(places: re.Pattern[str], body: str) -> str:
+    """Link the first use of each word in the places that a pattern finds."""
     seen: set[str] = set()
 
     def link(match: re.Match[str]) -> str:
@@ -63,4 +71,4 @@ def linked(body: str) -> Markup:
         seen.add(word)
         return f'<a class="word" href="#{ANCHORS[word]}" title="{escape(WORDS[word])}">{match[0]}</a>'
 
-    return Markup(PLACES.sub(lambda place: FOUND.sub(link, place[0]), body))
+    return places.sub(lambda place: FOUND.sub(link, place[0]), body)

@@ -176,6 +176,24 @@ def test_a_test_image_is_picked_and_a_method_left_out(page: Any, served: Served)
     wait(lambda: page.locator("#rpn figure").count() == 1)
 
 
+def test_a_method_that_is_unticked_during_a_run_stays_away_and_a_slider_keeps_its_picture(page: Any) -> None:
+    drop(page, "boat.png", encoded(scene(480, 640)))
+    wait(lambda: "boat, processed" in page.inner_text("#message"))
+    page.get_by_label("RPN", exact=True).uncheck()
+    page.wait_for_selector("#rpn", state="hidden", timeout=5000)
+    assert page.locator("#mobilenet_v3 meter").count() == 0, "the run goes on"
+    page.evaluate(
+        """window.back = 0; new MutationObserver(() => { window.back += document.querySelectorAll("#rpn").length; })
+        .observe(document.getElementById("found"), {childList: true, subtree: true, attributes: true})"""
+    )
+    wait(lambda: boxes(page, "rcnn") > 0)
+    page.evaluate(MOVE, ["rcnn", 0, 10])
+    looked(page)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("window.back") == 0
+    assert "proposals of selective search: 10 of" in page.inner_text("#rcnn")
+
+
 def test_the_scene_chosen_last_is_the_one_shown(page: Any) -> None:
     for number in (1, 0, 1, 0, 1):
         page.locator("button.thumbnail-item").nth(number).click()
@@ -242,7 +260,8 @@ def test_a_link_opens_the_same_image_with_the_same_settings(page: Any) -> None:
     page.wait_for_selector("#rpn", state="hidden")
     page.wait_for_selector("#ssd300 .boxes svg")
     page.evaluate(MOVE, ["ssd300", 0, 0.05])
-    wait(lambda: "ssd300=0.05" in page.locator("#link a").get_attribute("href"))
+    page.get_by_label("Draw the true objects").uncheck()
+    wait(lambda: "ssd300=0.05" in (link := page.locator("#link a").get_attribute("href")) and "truth=no" in link)
     before = page.locator("#ssd300 .boxes svg").inner_html()
     page.locator("#link a").click()
     wait(lambda: "000002" in page.inner_text("#message") and page.locator("#rpn").count() == 0)
@@ -250,6 +269,8 @@ def test_a_link_opens_the_same_image_with_the_same_settings(page: Any) -> None:
     assert page.locator("#ssd300 .boxes svg").inner_html() == before
     assert page.locator("#ssd300 input[type=number]").first.input_value() == "0.05"
     assert not page.get_by_label("RPN", exact=True).is_checked()
+    assert not page.get_by_label("Draw the true objects").is_checked()
+    assert page.locator("#ssd300 g.truth").is_hidden()
     assert marked(page) == [1]
 
 

@@ -21,25 +21,25 @@ def usual(places: list[Place]) -> list[float]:
     return read({}, places, EXAMPLES).values
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_link_gives_back_what_it_was_made_of(places: list[Place], number: int) -> None:
+@pytest.mark.parametrize(("number", "truth"), [(0, True), (1, False)])
+def test_a_link_gives_back_what_it_was_made_of(places: list[Place], number: int, truth: bool) -> None:
     values = [20, -0.35, 0.4, 0.05, 0.25, 0.9, 1]
     assert len(values) == len(usual(places))
-    link = query(EXAMPLES[number].photo(number), places, ["rcnn", "rpn"], values)
+    link = query(EXAMPLES[number].photo(number), places, ["rcnn", "rpn"], values, truth)
     assert link.startswith("?image=")
     found = read(dict(parse_qsl(link[1:], keep_blank_values=True)), places, EXAMPLES)
-    assert found == (number, ["rcnn", "rpn"], values, [])
+    assert found == (number, truth, ["rcnn", "rpn"], values, [])
 
 
 def test_no_method_and_a_visitors_photo(places: list[Place]) -> None:
-    link = query(Photo(IMAGE, "secret name"), places, [], usual(places))
+    link = query(Photo(IMAGE, "secret name"), places, [], usual(places), True)
     assert "secret" not in link
     found = read(dict(parse_qsl(link[1:], keep_blank_values=True)), places, EXAMPLES)
-    assert found == (None, [], usual(places), [])
+    assert found == (None, True, [], usual(places), [])
 
 
 def test_an_empty_link_is_the_page_as_it_begins(places: list[Place]) -> None:
-    assert read({}, places, EXAMPLES) == (None, [place.name for place in places], usual(places), [])
+    assert read({}, places, EXAMPLES) == (None, True, [place.name for place in places], usual(places), [])
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_an_empty_link_is_the_page_as_it_begins(places: list[Place]) -> None:
     [
         ({"image": "voc/9"}, "The link names the test image voc/9, which is not among those of this run."),
         ({"methods": "rcnn,yolo"}, "The link names methods that this run does not have: yolo."),
+        ({"truth": "perhaps"}, "The link says truth=perhaps of the true objects, which is neither yes nor no."),
         ({"ssd300": "0.5,nan"}, "The link's numbers for SSD are not those of its sliders (score above, 0 to 1; "),
         ({"ssd300": "0.5,7"}, "The link's numbers for SSD"),
         ({"ssd300": "0.5"}, "The link's numbers for SSD"),

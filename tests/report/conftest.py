@@ -1,8 +1,10 @@
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from commands.write_deps import ROOT
+from src.report.blocks import Block, Columns, More
 from src.report.inputs import Inputs
 from src.report.stages import read_pipeline
 from tests.report.outputs import SPLITS, Outputs
@@ -35,3 +37,15 @@ def inputs_of(outputs: Outputs) -> Inputs:
         results=ROOT / "docs/results",
         times=None,
     )
+
+
+def flat(blocks: Sequence[Block]) -> Iterator[Block]:
+    """Yield blocks, and in the place of columns and folded parts the blocks in them."""
+    for block in blocks:
+        if isinstance(block, Columns):
+            for column in block.columns:
+                yield from flat(column)
+        elif isinstance(block, More):
+            yield from flat(block.blocks)
+        else:
+            yield block

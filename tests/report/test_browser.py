@@ -100,13 +100,13 @@ def test_the_keyboard_reaches_links_tables_that_scroll_and_what_is_folded(opened
     assert len(reached) == wanted
 
 
-def test_what_is_folded_opens_and_a_table_scrolls_by_keyboard(opened) -> None:
+def test_what_is_folded_opens_and_the_drawing_scrolls_by_keyboard(opened) -> None:
     page = opened(390)
     page.locator("summary").first.focus()
     page.keyboard.press("Enter")
     assert page.locator("details").first.evaluate("item => item.open")
-    table = page.locator("details .scroll").first
-    table.focus()
+    drawing = page.locator(".chart.wide .scroll")
+    drawing.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.activeElement.scrollLeft > 0", timeout=5000)
 
@@ -119,12 +119,32 @@ def test_tables_of_real_photos_begin_folded_on_a_narrow_window_alone(opened, wid
     assert states == [width > 640] * len(states)
 
 
-def test_a_table_of_confused_classes_fits_a_phone(opened) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_table_is_wider_than_its_place(opened, width: int) -> None:
+    page = opened(width)
+    page.evaluate("document.querySelectorAll('details').forEach(item => item.open = true)")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('table')]"
+        ".map(table => [table.caption.innerText, table.scrollWidth, table.parentNode.clientWidth])"
+    )
+    assert len(widths) > 15
+    assert [(name, table, room) for name, table, room in widths if table > room] == []
+
+
+def test_on_a_phone_each_cell_of_a_wide_table_has_its_columns_name(opened) -> None:
     page = opened(390)
-    widths = "[...document.querySelectorAll('.narrow')].map(table => [table.scrollWidth, table.parentNode.clientWidth])"
-    overflow = [table - room for table, room in page.evaluate(widths)]
-    assert overflow
-    assert max(overflow) <= 0
+    row = page.locator("#results ~ .columns .cards tbody tr").first
+    assert row.inner_text().split("\n")[0] == "R-CNN"
+    assert "VOC07, IoU 0.5: 0." in " ".join(row.inner_text().split())
+
+
+def test_tables_of_results_take_both_halves_of_the_page(opened) -> None:
+    places = opened(1280).evaluate(
+        "[...document.querySelectorAll('#results ~ .columns > div')].map(half => half.getBoundingClientRect().toJSON())"
+    )
+    assert [place["left"] < 640 for place in places] == [True, False, True, False]
+    assert all(place["width"] > 500 for place in places)
+    assert max(abs(places[n]["height"] - places[n + 1]["height"]) for n in (0, 2)) < 400
 
 
 def test_the_skip_link_shows_when_it_has_the_focus(opened) -> None:

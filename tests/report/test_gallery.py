@@ -2,10 +2,11 @@ from src.evaluation.mistakes import MISTAKES, counts
 from src.report.blocks import Grid, Subheading, Table
 from src.report.gallery import IMAGES, WORST, section
 from src.report.inputs import Inputs
+from tests.report.conftest import flat
 
 
 def test_counts_are_those_of_the_findings_by_class_and_for_all(inputs: Inputs) -> None:
-    tables = [block for block in section(inputs).blocks if isinstance(block, Table)][1:]
+    tables = [block for block in flat(section(inputs).blocks) if isinstance(block, Table)][1:]
     assert len(tables) == 2
     for table, found in zip(tables, inputs.findings.values(), strict=True):
         assert table.rows[-1] == ["all", *counts(found).values()]

@@ -18,6 +18,14 @@ def test_only_text_of_paragraphs_and_heads_of_tables_is_linked() -> None:
     assert "<a " in linked('<thead><tr><th scope="col">MABO</th></tr></thead>')
 
 
+def test_on_a_phone_the_names_of_columns_in_the_cells_are_linked_once_more() -> None:
+    cells = '<td><span class="of">MABO</span> 0.8</td>'
+    found = linked(f"<thead><tr><th>MABO</th></tr></thead>{cells}{cells}")
+    assert found.count('<a class="word"') == 2
+    assert found.index("MABO</a></th>") < found.index("MABO</a></span> 0.8")
+    assert found.endswith(cells)
+
+
 def test_parts_of_other_words_are_not_linked() -> None:
     assert linked("<p>maps recalled</p>") == "<p>maps recalled</p>"
 
