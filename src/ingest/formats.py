@@ -63,9 +63,9 @@ def load(
         same = copies(found.images)
         try:
             splits, made = completed(splits, sorted(found.images), split, "data.voc.split", same)
-        except InputError:
+        except InputError as error:
             if not found.problems:
-                raise
+                raise InputError(f"{found.paths}: {error}") from None
     if found.problems and not splits:
         raise joined(found.problems)
     if not splits:

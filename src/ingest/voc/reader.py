@@ -171,9 +171,10 @@ def _check_listed(
 
 def _lacks(folder: str, files: Mapping[str, Member]) -> str:
     place = f"{folder}/" if folder else "the set"
-    example = f"; it has '{min(files)}'" if files else ""
+    encoding = encoding_hint(files)
+    example = f"; it has '{min(files)}'" if files and not encoding else ""
     hint = f" (an id is the path below {place}, without suffix)" if folder else ""
-    remedy = encoding_hint(files) or f"add the file or remove the line{hint}"
+    remedy = encoding or f"add the file or remove the line{hint}"
     return f"{place} does not have{example}: {remedy}"
 
 
