@@ -11,7 +11,7 @@ from src.ingest.boxed import BORDER, Bad, Found, Splits, checked
 from src.ingest.copies import copies, tested_copies, without
 from src.ingest.notes import notes, others
 from src.ingest.own_splits import OwnSplit, completed, limited, with_trainval
-from src.ingest.problems import ProblemsError, joined, left_out
+from src.ingest.problems import ProblemsError, joined, skipped
 from src.ingest.voc import reader as voc
 
 Format = Literal["auto", "voc", "coco", "yolo"]
@@ -34,6 +34,7 @@ def load(
     jobs: int,
     tolerance: float = BORDER,
     bad: Bad = "error",
+    left_out: list[str] | None = None,
 ) -> tuple[DataSet, str]:
     """Read and check a data set: decode every image that a split names, and compare every box with its image.
 
@@ -49,6 +50,7 @@ def load(
         tolerance: pixels by which a box may be outside its image and is clipped.
         bad: for bad files, bad entries, images that the set lacks, and test images that are copies of training images:
             `error` refuses the set, `skip` leaves these images out and names them.
+        left_out: a list to which the problems of these images are added.
 
     Returns:
         the data set to be written, and lines for the user: the format that was found and the origin
@@ -81,7 +83,9 @@ def load(
     options = {"classes": classes, "other_classes": other_classes, "jobs": jobs, "tolerance": tolerance, "bad": bad}
     data, images, problems = checked(found, **options)  # type: ignore[arg-type]
     lines = ["; ".join(filter(None, (found.note, made)))]
-    lines += [left_out(joined(problems))] if problems else []
+    if problems:
+        lines.append(skipped(joined(problems)))
+        (left_out if left_out is not None else []).extend(joined(problems).problems)
     lines += [f"{len(same)} images are copies of others, such as {max(same)} of {same[max(same)]}"] if same else []
     lines += notes(images, data.splits, data.classes, tolerance)
     return data, "\n".join([*lines, *others([name for archive in archives for name in archive.names()])])

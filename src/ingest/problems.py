@@ -56,7 +56,7 @@ def joined(errors: Sequence[ProblemsError]) -> ProblemsError:
     return errors[0] if len(errors) == 1 else ProblemsError(problems, "; ".join(map(str, errors)))
 
 
-def left_out(error: ProblemsError) -> str:
+def skipped(error: ProblemsError) -> str:
     """Return a sentence on problems whose images the policy `skip` leaves out."""
     count = len(error.problems)
     words = "1 problem, whose image is" if count == 1 else f"{count} problems, whose images are"

@@ -145,6 +145,15 @@ def test_many_problems_are_written_to_a_table(raw, tmp_path, monkeypatch) -> Non
     assert not (tmp_path / "voc.zip").exists()
 
 
+def test_problems_whose_images_are_left_out_are_written_to_a_table_too(raw, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    bad = {f"{ROOT}/JPEGImages/00000{k}.jpg": b"x" * k for k in (2, 3)}
+    write_tar(raw / "local.tar", {**members(), **bad})
+    assert run(raw, tmp_path / "voc.zip", bad="skip", classes=["dog"]).ids("trainval") == ["000001"]
+    assert "\nall 2 problems are in reports/problems.csv\n" in capsys.readouterr().out
+    assert len((tmp_path / "reports" / "problems.csv").read_text().splitlines()) == 3
+
+
 def test_the_splits_of_the_sample_fit_a_set_without_extra_images(raw, tmp_path, capsys) -> None:
     splits = {"finetune": "train_extra", "detectors": "train_extra"}
     data = run(raw, tmp_path / "voc.zip", splits=splits)
