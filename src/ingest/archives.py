@@ -48,7 +48,7 @@ class Archive:
         self._hidden = [name for name, read in sorted(members.items()) if read is None]
 
     def hidden(self) -> list[str]:
-        """Return the hidden files and folders that are left out, sorted, of a folder only its own path."""
+        """Return the hidden files that are left out, sorted; a hidden folder stands for all files in it."""
         return sorted({_hidden_part(name) for name in self._hidden})
 
     def names(self) -> list[str]:

@@ -216,7 +216,7 @@ def _content(member: Member, raw: Any) -> _Valid:
         if (kind, number) not in entries:
             wrong.append(told)
         entries.add((kind, number))
-    named = [_named(raw[kind][number]) for kind, number in entries if kind != "categories"]
+    named = [_named(raw[kind][number], kind) for kind, number in entries]
     kept = {
         kind: [entry for number, entry in enumerate(raw[kind]) if (kind, number) not in entries]
         for kind in Content.model_fields
@@ -225,9 +225,10 @@ def _content(member: Member, raw: Any) -> _Valid:
     return _Valid(Content.model_validate(kept), places, wrong, {image_id for image_id in named if image_id is not None})
 
 
-def _named(entry: Any) -> str | None:
-    """Return the id of the image that a bad entry is or belongs to; None if it tells none."""
-    value = entry.get("image_id", entry.get("id")) if isinstance(entry, dict) else None
+def _named(entry: Any, kind: str) -> str | None:
+    """Return the id of the image that a bad entry of `images` or `annotations` means; None if it tells none."""
+    key = {"images": "id", "annotations": "image_id"}.get(kind)
+    value = entry.get(key) if isinstance(entry, dict) else None
     return None if value is None else _id(value)
 
 

@@ -30,29 +30,23 @@ def kinds(ids: Iterable[str], same: Same) -> set[str]:
     return {same.get(image_id, image_id) for image_id in ids}
 
 
-def tested_copies(splits: Splits, same: Same, paths: str) -> list[ProblemsError]:
-    """Return an error for test images that are copies of images which train or choose the epoch; empty if none is."""
+def tested_copies(splits: Splits, same: Same) -> dict[str, str]:
+    """Return each test image that is a copy of an image which trains or chooses the epoch, and that image.
+
+    The same image in both splits is no copy: src/ingest/split_checks.py refuses it.
+    """
     others = [name for name in ("train", "trainval", "val") if name in splits]
     names = {same.get(image_id, image_id): image_id for name in others for image_id in splits[name]}
-    ids = splits.get("test", [])
-    pairs = {image_id: names[first] for image_id in ids if (first := same.get(image_id, image_id)) in names}
-    pairs = {image_id: other for image_id, other in pairs.items() if image_id != other}
-    if not pairs:
-        return []
+    firsts = {image_id: same.get(image_id, image_id) for image_id in splits.get("test", [])}
+    return {image_id: names[first] for image_id, first in firsts.items() if names.get(first, image_id) != image_id}
+
+
+def refusal(pairs: Mapping[str, str], tested: int, paths: str) -> ProblemsError:
+    """Return the error for what `tested_copies` found, at least one pair; `tested` is the number of test images."""
     remedy = "remove one of the two, or add -S data.voc.split.rule=fraction, which keeps copies together"
     image_id, other = next(iter(pairs.items()))
-    return [
-        ProblemsError(
-            [f"{paths}: the test image '{one}' has the bytes of '{two}': {remedy}" for one, two in pairs.items()],
-            f"{paths}: {len(pairs)} of the {len(ids)} test images are copies of images that train or choose the epoch, "
-            f"such as '{image_id}' of '{other}': {remedy}",
-        )
-    ]
-
-
-def without(splits: Splits, errors: list[ProblemsError], same: Same) -> Splits:
-    """Return the splits; if there are errors of `tested_copies`, without these test images."""
-    if not errors:
-        return splits
-    seen = {first for name in ("train", "trainval", "val") for first in kinds(splits.get(name, []), same)}
-    return {**splits, "test": [image_id for image_id in splits["test"] if same.get(image_id, image_id) not in seen]}
+    return ProblemsError(
+        [f"{paths}: the test image '{one}' has the bytes of '{two}': {remedy}" for one, two in pairs.items()],
+        f"{paths}: {len(pairs)} of the {tested} test images are copies of images that train or choose the epoch, such "
+        f"as '{image_id}' of '{other}': {remedy}",
+    )

@@ -8,7 +8,7 @@ from src.files.prepared import DataSet
 from src.ingest import coco, yolo
 from src.ingest.archives import Archive
 from src.ingest.boxed import BORDER, Bad, Found, Splits, checked
-from src.ingest.copies import copies, tested_copies, without
+from src.ingest.copies import copies, refusal, tested_copies
 from src.ingest.notes import notes, others
 from src.ingest.own_splits import OwnSplit, completed, limited, with_trainval
 from src.ingest.problems import ProblemsError, joined, skipped
@@ -76,10 +76,12 @@ def load(
             "with one image id per line"
         )
     splits = limited(with_trainval(splits), limit)
-    copied = tested_copies(splits, same, found.paths)
-    problems = [*found.problems, *_missing(found, splits), *copied]
+    problems = [*found.problems, *_missing(found, splits)]
+    if copied := tested_copies(splits, same):
+        problems.append(refusal(copied, len(splits["test"]), found.paths))
+        splits["test"] = [image_id for image_id in splits["test"] if image_id not in copied]
     splits = {name: [image_id for image_id in ids if image_id in found.images] for name, ids in splits.items()}
-    found = found._replace(splits=without(splits, copied, same), problems=problems)
+    found = found._replace(splits=splits, problems=problems)
     options = {"classes": classes, "other_classes": other_classes, "jobs": jobs, "tolerance": tolerance, "bad": bad}
     data, images, problems = checked(found, **options)  # type: ignore[arg-type]
     lines = ["; ".join(filter(None, (found.note, made)))]
