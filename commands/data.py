@@ -8,7 +8,7 @@ training. That is the quickest way to see wrong labels, and an augmentation that
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ENOUGH = 0.5  # IoU with an object from which a box is a good start
 SIDE = 260  # pixels of the longer side of a picture
 PERCENTILES = (0, 5, 50, 95, 100)
+Shape = tuple[int, int]  # width and height in pixels of a detector's input
 
 
 class Params(Sections):
@@ -105,8 +106,9 @@ def starts(params: Params, data: BoxedImages, ids: Sequence[str]) -> Iterator[Bl
     rows: list[list[str | int | None]] = []
     for name in params.detectors:
         module, section = plugins.section("detectors", params.detectors, name)
-        best, sides = best_overlaps(module, section, data, ids)
+        best, sides, shapes, known = best_overlaps(module, section, data, ids)
         few = best < ENOUGH
+        unused = sorted(known - set(shapes), key=lambda shape: shape[0] * shape[1])
         rows.append(
             [
                 name,
@@ -115,6 +117,7 @@ def starts(params: Params, data: BoxedImages, ids: Sequence[str]) -> Iterator[Bl
                 f"{few.mean():.3f}" if len(best) else None,
                 f"{best.mean():.3f}" if len(best) else None,
                 f"{np.median(sides[few]):.0f}" if few.any() else None,
+                ", ".join(f"{width} x {height}" for width, height in unused) or "none",
             ]
         )
     head = [
@@ -123,20 +126,23 @@ def starts(params: Params, data: BoxedImages, ids: Sequence[str]) -> Iterator[Bl
         "without a box at IoU 0.5",
         "share",
         "mean best IoU",
-        "their median side (px, input)",
+        "their median side (px)",
+        "shapes of boxes that fit no object best (width x height, px)",
     ]
-    yield Table(
-        "Training objects and the best box that each detector starts from; a side is in pixels of the input", head, rows
-    )
+    yield Table("Training objects and the best box that each detector starts from, in pixels of its input", head, rows)
 
 
-def best_overlaps(
-    module: ModuleType, section: Any, data: BoxedImages, ids: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find the best IoU [M] of every object with the boxes that a detector starts from, and its side [M] on the input.
+class Fit(NamedTuple):
+    """The boxes that a detector starts from and M objects; M may be 0."""
 
-    Difficult objects are left out, as in training; M may be 0.
-    """
+    best: np.ndarray  # [M] IoU with the best box
+    sides: np.ndarray  # [M] square root of the object's area, in pixels of the input
+    shapes: list[Shape]  # M shapes of the best box
+    known: set[Shape]  # the shapes of all boxes
+
+
+def best_overlaps(module: ModuleType, section: Any, data: BoxedImages, ids: Sequence[str]) -> Fit:
+    """Find the best of the boxes that a detector starts from for every object; difficult ones are left out."""
     import torch
 
     from src.boxes.matching import without_difficult
@@ -146,6 +152,7 @@ def best_overlaps(
     net, rule = module.build(data.num_classes, section.model).eval(), size_of(section.model)
     starting: dict[tuple[int, int], np.ndarray] = {}
     best, sides = [np.zeros(0)], [np.zeros(0)]
+    shapes: list[Shape] = []
     for image_id in ids:
         height, width = data.size(image_id)
         seen = rule.scaled((height, width))
@@ -156,9 +163,16 @@ def best_overlaps(
         scale = np.array([seen[1] / width, seen[0] / height] * 2)
         boxes = without_difficult(data.target(image_id))["boxes"] * scale
         if len(boxes):
-            best.append(iou(boxes, starting[seen].astype(float)).max(axis=1))
+            overlaps = iou(boxes, starting[seen].astype(float))
+            best.append(overlaps.max(axis=1))
             sides.append(np.sqrt(area(boxes)))
-    return np.concatenate(best), np.concatenate(sides)
+            shapes += _shapes(starting[seen][overlaps.argmax(axis=1)])
+    known = {shape for found in starting.values() for shape in _shapes(found)}
+    return Fit(np.concatenate(best), np.concatenate(sides), shapes, known)
+
+
+def _shapes(boxes: np.ndarray) -> list[Shape]:
+    return [(int(width), int(height)) for width, height in (boxes[:, 2:] - boxes[:, :2]).round()]
 
 
 def sheet(params: Params, data: BoxedImages, ids: Sequence[str], count: int) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 PATH is a folder, a zip or a tar in the format of VOC, COCO or YOLO (docs/own_photos.md). The command prints a call of
 `dvc exp run` and runs it: one method with the profile that suits own photos, and only the stages that it needs. The
 backbone starts from ImageNet's weights, which torchvision downloads, or from --weights. At the end the command prints
-how to detect in other photos.
+how to look at the labels and the figures, and how to detect in other photos.
 """
 
 import shlex
@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
+from commands.nested import flatten
 from commands.profile import PROFILES, flags
 from src.errors import InputError
+from src.params import load_yaml
 from stages.command import PARAMS, command
 
 
@@ -52,6 +54,8 @@ def run(
     if dry_run:
         return 0
     if not (status := subprocess.run(words).returncode):
+        print("Look at the labels: python -m commands.data")
+        print(f"Figures and a picture: python -m commands.model_card {method}")
         print(f"Detect in other photos: python -m commands.predict {method} photos/")
     return status
 
@@ -60,14 +64,21 @@ def _flags(method: Method, path: Path, weights: Path | None, more: Sequence[str]
     """Yield the words of the flags; a value that DVC's grammar would split or refuse is quoted for it."""
     given = {"data.voc.path": _quoted(path.resolve())}
     given |= {method.weights: _quoted(weights.resolve())} if weights else {}
-    given |= dict(item.split("=", 1) for item in more)
+    for item in more:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(f"--set {item}: write key=value, such as data.voc.split.rule=pattern")
+        given[key.lstrip("+")] = value
+    known = dict(flatten(load_yaml(Path(PARAMS).read_text())))
     wanted = ("profile", "splits.", *method.sections)
     for flag in flags([PROFILES / f"{method.profile}.yaml"], Path(PARAMS)):
         key, value = flag.removeprefix("-S ").split("=", 1)
-        if key.lstrip("+").startswith(wanted) and key not in given:
+        if key.lstrip("+").startswith(wanted) and key.lstrip("+") not in given:
             yield from ("-S", f"{key}={value}")
-    for key, value in given.items():
-        yield from ("-S", f"{key}={value}")
+    for key, value in given.items():  # a trainer's own section may take any key of `train`, which is then added
+        section, _, last = key.rpartition(".")
+        new = key not in known and section.endswith(".train") and f"train.{last}" in known
+        yield from ("-S", f"{'+' if new else ''}{key}={value}")
 
 
 def _quoted(path: Path) -> str:

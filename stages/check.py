@@ -53,14 +53,18 @@ def slow(params: "Params") -> list[str]:
 
 
 def untaught(params: "Params") -> list[str]:
-    """Return a warning if detectors start at random with a user's own photos, from which they then learn little."""
-    names = [name for name, section in params.detectors if section.weights == "none"]
-    if params.data.voc.source != "local" or not names:
+    """Return a warning if no detector starts from weights with a user's own photos, from which it then learns little.
+
+    The stage does not know which detector the user wants, so one that starts from weights is enough.
+    """
+    starts = {f"detectors.{name}.weights": section.weights for name, section in params.detectors}
+    starts["finetune.weights"] = params.finetune.weights
+    if params.data.voc.source != "local" or not set(starts.values()) <= {"none", "pretrained"}:
         return []
-    keys = ", ".join(f"detectors.{name}.weights" for name in names)
+    keys = ", ".join(f"{key} = '{value}'" for key, value in starts.items())
     return [
-        f"params.yaml: {keys} = 'none': networks that start at random "
-        "learn little from a few photos; `python -m commands.own PATH` starts from ImageNet's weights"
+        f"params.yaml: {keys}: networks without the weights of many photos "
+        "learn little from some 50; `python -m commands.own PATH` starts from ImageNet's weights"
     ]
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from src import plugins
-from src.ingest.archives import store
+from src.ingest.archives import open_archive, store
 from src.ingest.source import local
 from src.params import Sections, Seed
 from stages.command import command
 from stages.environment import jobs
+
+SHOWN = 5  # names
 
 
 class Params(Sections):
@@ -23,7 +25,12 @@ def run(params: Params, *, dataset: str, out: Path) -> None:
     module, section = plugins.section("datasets", params.data, dataset)
     out.mkdir(parents=True, exist_ok=True)
     if section.source == "local":
-        kept = [store(local(f"data.{dataset}.path", section.path, out), out, "local")]
+        source = local(f"data.{dataset}.path", section.path, out)
+        kept = [store(source, out, "local")]
+        hidden = open_archive(source if source.is_dir() else kept[0]).hidden()  # the copy of a folder has none
+        if hidden:
+            more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
+            print(f"hidden files and folders are left out: {', '.join(hidden[:SHOWN])}{more}")
     else:
         kept = module.fetch(section, out, seed=params.sample_seed, jobs=jobs())
     for path in sorted(set(out.iterdir()) - set(kept)):

@@ -25,17 +25,21 @@ class Params(Sections):
 def run(params: Params, *, dataset: str, raw: Path, out: Path) -> None:
     """Write the prepared data set from the files in `raw`; if something is wrong, nothing is written."""
     module, section = plugins.section("datasets", params.data, dataset)
+    boxed, left_out = module.TASK == "boxes", list[str]()
     try:
-        data = module.prepare(raw, section, jobs())
+        data = module.prepare(raw, section, jobs(), *([left_out] if boxed else []))
     except ProblemsError as error:
         if len(error.problems) == 1:
             raise
         write_problems(PROBLEMS, error.problems)
         raise InputError(f"{error}; all {len(error.problems)} are in {PROBLEMS}") from None
     notes: list[str] = []
-    if module.TASK == "boxes":  # a labelled set always has the splits train, val and test
-        data, notes = with_extra(params.splits, data)
-        notes += check_splits(params.splits, data)
+    if len(left_out) > 1:
+        write_problems(PROBLEMS, left_out)
+        notes.append(f"all {len(left_out)} problems are in {PROBLEMS}")
+    if boxed:  # a labelled set always has the splits train, val and test
+        data, added = with_extra(params.splits, data)
+        notes += [*added, *check_splits(params.splits, data)]
     data.write(out)
     print("\n".join([data.summary(), *notes]))
 

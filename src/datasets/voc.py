@@ -80,15 +80,16 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
     return [out / name for _, name in files]
 
 
-def prepare(raw: Path, section: Params, jobs: int) -> DataSet:
+def prepare(raw: Path, section: Params, jobs: int, left_out: list[str] | None = None) -> DataSet:
     """Read the images and objects of all archives in `raw`, joined in the order of the archives' names.
 
-    Of a user's own data, one line tells the format that was found and the origin of the splits.
+    Of a user's own data, lines tell the format that was found, the origin of the splits, and what may be unexpected.
+    The problems whose images are left out are added to `left_out`.
     """
     archives = [open_archive(path, section.shown(path)) for path in sorted(raw.iterdir())]
     options = section.model_dump(include={"classes", "other_classes", "limit", "tolerance", "bad"})
     if section.source != "local":
         return load(archives, **options, format="voc", split=None, jobs=jobs)[0]
-    data, note = load(archives, **options, format=section.format, split=section.split, jobs=jobs)
+    data, note = load(archives, **options, format=section.format, split=section.split, jobs=jobs, left_out=left_out)
     print(note)
     return data

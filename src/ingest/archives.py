@@ -3,7 +3,7 @@
 Members are plain files. An archive is refused if it has a member that points outside the archive, or a link that may be
 a folder, because its name has no suffix. Any other link is refused when it is read: a set may have links that it does
 not use, such as `latest.txt`. Hidden files and folders (`.git`, `.venv`, `._name`) and the folder `__MACOSX` are left
-out.
+out, and `Archive.hidden` names them. Videos and weights of networks beside the images are packed by name alone.
 """
 
 import gzip
@@ -24,6 +24,7 @@ from src.files.storage import atomic
 from src.ingest import limits
 
 Read = Callable[[], bytes]
+Members = Iterator[tuple[str, Read | None]]  # None: hidden
 ZIP_MAGIC, GZIP_MAGIC = b"PK\x03\x04", b"\x1f\x8b"
 UTF8_FLAG = 0x800  # of a zip member
 # What zipfile and its decompressors raise for versions, offsets, options of LZMA and encodings that are none.
@@ -31,15 +32,24 @@ BROKEN = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
     *(RuntimeError, ValueError, OverflowError, KeyError, OSError),
 )
+HEAVY = (  # no set of images needs what is in these files
+    *(".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"),
+    *(".ckpt", ".h5", ".onnx", ".pt", ".pth", ".safetensors", ".weights"),
+)
 BLOCK = 512  # bytes; a tar ends with a block of zeros
 
 
 class Archive:
     """The members of an archive by name, in sorted order; made by `open_archive`."""
 
-    def __init__(self, path: Path, members: Mapping[str, Read]) -> None:
+    def __init__(self, path: Path, members: Mapping[str, Read | None]) -> None:
         self.path = path
-        self._members = {name: members[name] for name in sorted(members)}
+        self._members = {name: read for name, read in sorted(members.items()) if read is not None}
+        self._hidden = [name for name, read in sorted(members.items()) if read is None]
+
+    def hidden(self) -> list[str]:
+        """Return the hidden files that are left out, sorted; a hidden folder stands for all files in it."""
+        return sorted({_hidden_part(name) for name in self._hidden})
 
     def names(self) -> list[str]:
         """Return the paths of the members inside the archive, sorted, without a leading `./`."""
@@ -116,9 +126,14 @@ def store(source: str | Path, folder: str | Path, stem: str) -> Path:
 
 
 def pack_folder(folder: str | Path, path: str | Path) -> None:
-    """Write a tar of a folder's files, sorted by name; a link stays one, so that it is refused if it is used."""
+    """Write a tar of a folder's files, sorted by name.
+
+    A link stays one, so that it is refused if it is used. A file of `HEAVY` is written as a link, so that its name can
+    be told.
+    """
     archive = open_archive(folder)
-    write_tar(path, ((name, None if archive.has_link(name) else archive.read(name)) for name in archive.names()))
+    empty = {name for name in archive.names() if archive.has_link(name) or name.lower().endswith(HEAVY)}
+    write_tar(path, ((name, None if name in empty else archive.read(name)) for name in archive.names()))
 
 
 def write_tar(path: str | Path, entries: Iterable[tuple[str, bytes | None]]) -> None:
@@ -146,10 +161,11 @@ def _gunzip(source: Path, target: Path) -> None:
         raise InputError(f"{source} is truncated or damaged ({error}): pack or download it again") from None
 
 
-def _folder_members(folder: Path) -> Iterator[tuple[str, Read]]:
+def _folder_members(folder: Path) -> Members:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if _is_hidden(name):
+            yield name, None
             continue
         name = _utf8(folder, name)
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -163,7 +179,7 @@ def _read_file(path: Path, folder: Path, name: str) -> bytes:
     return path.read_bytes()
 
 
-def _zip_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
+def _zip_members(path: Path, shown: Path) -> Members:
     try:
         archive = zipfile.ZipFile(path)
     except BROKEN as error:
@@ -173,6 +189,7 @@ def _zip_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
     for member in entries:
         name = _inside(shown, _decoded(member)).replace("\\", "/")  # PowerShell 5 writes backslashes
         if _is_hidden(name):
+            yield name, None
             continue
         if stat.S_ISLNK(member.external_attr >> 16):
             yield name, _Link(shown, name)
@@ -195,7 +212,7 @@ def _decoded(member: zipfile.ZipInfo) -> str:
         return member.filename
 
 
-def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
+def _tar_members(path: Path, shown: Path) -> Members:
     """Yield the members of the plain tar at `path`; error messages name `shown` instead."""
     try:
         with tarfile.open(path, "r:") as tar:
@@ -212,6 +229,7 @@ def _tar_members(path: Path, shown: Path) -> Iterator[tuple[str, Read]]:
     for member in members:
         name = _inside(shown, member.name)
         if _is_hidden(name):
+            yield name, None
             continue
         if not (member.isdir() or (member.isreg() and not member.issparse())):
             yield name, _Link(shown, name)
@@ -259,4 +277,14 @@ def _utf8(archive: Path, name: str) -> str:
 
 def _is_hidden(name: str) -> bool:
     """Tell whether a file, or a folder above it, begins with a dot or is one that macOS adds."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    return any(map(_hides, PurePosixPath(name).parts))
+
+
+def _hides(part: str) -> bool:
+    return part.startswith(".") or part == "__MACOSX"
+
+
+def _hidden_part(name: str) -> str:
+    """Return the path of a hidden file, or of the outermost hidden folder above it."""
+    parts = PurePosixPath(name.encode(errors="surrogateescape").decode(errors="replace")).parts
+    return "/".join(parts[: 1 + next(place for place, part in enumerate(parts) if _hides(part))])

@@ -18,7 +18,7 @@ from PIL import Image
 from src.errors import InputError
 from src.files.prepared import DataSet, decode_image
 from src.ingest.archives import Archive
-from src.ingest.problems import ProblemsError
+from src.ingest.problems import ProblemsError, for_each, joined, sentences
 from src.parallel import parallel_map
 
 BORDER = 2.0  # pixels; a public set of 4,000 photos has 61 VOC boxes with xmin -1, which is -2 from 0
@@ -92,7 +92,8 @@ class Found(NamedTuple):
         images: the image file by id, of all images that may be in a split.
         annotation: id -> (the name of its annotation for error messages, the annotation for `form.parse`).
         splits: the ids by split; empty if the set has no splits.
-        check: raises an `InputError` if the splits name an image that the set does not have.
+        check: raises a `ProblemsError` if the splits name an image that the set does not have.
+        problems: what is wrong with the files of annotations, whose images are in no split.
     """
 
     form: Form
@@ -102,6 +103,7 @@ class Found(NamedTuple):
     annotation: Callable[[str], tuple[str, Any]]
     splits: Splits
     check: Callable[[Splits], None] = lambda splits: None
+    problems: Sequence[ProblemsError] = ()
 
 
 class Checked(NamedTuple):
@@ -122,7 +124,7 @@ def checked(
     jobs: int,
     tolerance: float = BORDER,
     bad: Bad = "error",
-) -> tuple[DataSet, list[str]]:
+) -> tuple[DataSet, dict[str, Checked], list[ProblemsError]]:
     """Decode every image that a split names, and compare every box with its image.
 
     Args:
@@ -131,22 +133,24 @@ def checked(
         other_classes: for objects of other classes: `drop` ignores them and keeps their images, `error` refuses them.
         jobs: number of processes that decode, at most.
         tolerance: pixels by which a box may be outside its image and is clipped.
-        bad: for files with an error: `error` refuses the set, `skip` leaves these images out and names them.
+        bad: for problems, those of `found` too: `error` refuses the set, `skip` leaves these images out.
 
     Returns:
-        the data set to be written, and sentences on what a user may not expect.
+        the data set to be written, its images by id, and the problems whose images are left out.
 
     Raises:
-        InputError: the set has an error; the message names the first bad files in the order of ids, and the remedies.
+        InputError: the set has an error; the message names the first problems in the order of ids, and the remedies.
     """
     splits = found.splits
     ids = sorted({image_id for split in splits.values() for image_id in split})
     items = _Items(found, ids)
     useful_jobs = min(jobs, 1 + len(ids) // IMAGES_PER_JOB)
     results = parallel_map(partial(_check, found.form, tolerance), items, useful_jobs, "check images")
-    problems = [result for result in results if isinstance(result, str)]
-    if problems and bad == "error":
-        raise ProblemsError(problems)
+    problems = list(found.problems)
+    if wrong := [problem for result in results if isinstance(result, list) for problem in result]:
+        problems.append(ProblemsError(list(dict.fromkeys(wrong))))
+    if problems and (bad == "error" or not any(isinstance(result, Checked) for result in results)):
+        raise joined(problems)
     known = {image_id: image for image_id, image in zip(ids, results, strict=True) if isinstance(image, Checked)}
     ids = list(known)
     splits = {name: [image_id for image_id in split if image_id in known] for name, split in splits.items()}
@@ -156,27 +160,7 @@ def checked(
     files = {image_id: f"images/{image_id}{PurePosixPath(found.images[image_id].name).suffix}" for image_id in ids}
     entries = {image_id: _entry(files[image_id], known[image_id], names) for image_id in ids}
     contents = ((files[image_id], found.images[image_id].read()) for image_id in ids)
-    notes = [left_out(problems)] if problems else []
-    return DataSet(names, splits, entries, contents), notes + _notes(list(known.values()), names, tolerance)
-
-
-def left_out(problems: Sequence[str]) -> str:
-    """Return a sentence on bad files that the policy `skip` leaves out; at least one."""
-    files = "1 bad file is" if len(problems) == 1 else f"{len(problems)} bad files are"
-    return f"{files} left out, because data.voc.bad is skip: {ProblemsError(problems)}"
-
-
-def _notes(images: Sequence[Checked], names: Sequence[str], tolerance: float) -> list[str]:
-    cut, rotated, dark = (sum(getattr(image, key) for image in images) for key in ("cut", "rotated", "dark"))
-    plain = {name: "".join(name.lower().split()) for name in names}
-    alike = [sorted(name for name in names if plain[name] == key) for key in sorted(set(plain.values()))]
-    notes = [
-        (cut, f"{cut} boxes reached up to {tolerance:g} pixels over the border and were cut"),
-        (rotated, f"{rotated} images have a rotation in EXIF, which is ignored: boxes refer to the stored pixels"),
-        (dark, f"{dark} images are nearly black, as if 12 bits were stored in files of 16"),
-    ]
-    twins = [f"the classes {' and '.join(twin)} differ in capitals or blanks alone" for twin in alike if len(twin) > 1]
-    return [note for number, note in notes if number] + twins
+    return DataSet(names, splits, entries, contents), known, problems
 
 
 class _Items(Sequence[Any]):
@@ -188,17 +172,17 @@ class _Items(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, index: Any) -> tuple[str, Any, str, bytes] | str:
+    def __getitem__(self, index: Any) -> tuple[str, Any, str, bytes] | list[str]:
         image = self.found.images[self.ids[index]]
         try:
             return *self.found.annotation(self.ids[index]), str(image), image.read()
         except InputError as error:
-            return str(error)
+            return sentences(error)
 
 
-def _check(form: Form, tolerance: float, item: tuple[str, Any, str, bytes] | str) -> Checked | str:
-    """Check an image and its annotation; an error is returned, not raised, so that always the same one comes first."""
-    if isinstance(item, str):
+def _check(form: Form, tolerance: float, item: tuple[str, Any, str, bytes] | list[str]) -> Checked | list[str]:
+    """Check an image and its annotation; problems are returned, not raised, so that always the same one comes first."""
+    if isinstance(item, list):
         return item
     name, content, image_name, encoded = item
     image = decode_image(encoded)
@@ -215,11 +199,11 @@ def _check(form: Form, tolerance: float, item: tuple[str, Any, str, bytes] | str
                 f"{name}: {form.size} gives (height, width) = {annotation.size}, but {image_name} is stored as {size} "
                 "(a rotation in its EXIF data is ignored): correct the one that is wrong"
             )
-        objects = [inside(item, size, name, form.written, tolerance) for item in annotation.objects]
+        objects = for_each(lambda item: inside(item, size, name, form.written, tolerance), annotation.objects)
         cut = sum(one != other for one, other in zip(objects, annotation.objects, strict=True))
         return Checked(size, objects, cut, _is_rotated(encoded), bool(image.max() <= DARK))
     except InputError as error:
-        return str(error)
+        return sentences(error)
 
 
 def _is_rotated(encoded: bytes) -> bool:

@@ -10,7 +10,7 @@ is difficult. A box of width or height 0, which tools write for a click without 
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, NamedTuple
 
@@ -20,6 +20,7 @@ from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
 from src.ingest.image_files import IMAGE, Images, by_folder, images_of, missing_images, nfc, split_name, split_of, stem
+from src.ingest.problems import ProblemsError, joined
 
 
 def _id(value: object) -> str:
@@ -73,11 +74,20 @@ class _Placed(NamedTuple):
     empty: int  # boxes that are left out
 
 
+class _Valid(NamedTuple):
+    """The entries of a file that are valid."""
+
+    content: Content
+    places: Sequence[int]  # of the annotations, in the file
+    wrong: list[str]  # a sentence per bad entry
+    bad: set[str]  # ids of the images of bad entries
+
+
 def find(archive: Archive) -> Found | None:
     """Find the annotations and images of a set; None if the archive has no file in this format.
 
     Raises:
-        InputError: a file is not valid, or it names an image that the archive does not have.
+        InputError: a file is no JSON or lacks a list, or files contradict one another.
     """
     files = _files(archive)
     if not files:
@@ -86,9 +96,12 @@ def find(archive: Archive) -> Found | None:
     placed: dict[str, _Placed] = {}  # by path of the image
     names: dict[str, str] = {}  # path of the image -> its name in the annotations
     listed: Splits = {}  # split -> paths
+    problems: list[ProblemsError] = []
     for member, raw in files.items():
         split = _split(member.name)
-        for path, file_name, annotation, empty in _read(member, raw, images, split):
+        entries, wrong = _read(member, raw, images, split)
+        problems += wrong
+        for path, file_name, annotation, empty in entries:
             if path in placed and placed[path].annotation != annotation:
                 raise InputError(
                     f"{member} and {placed[path].name} have different objects for {path}: remove one of the two"
@@ -96,6 +109,8 @@ def find(archive: Archive) -> Found | None:
             placed.setdefault(path, _Placed(f"{member}, {file_name}", annotation, empty))
             names.setdefault(path, file_name)
             listed.setdefault(split or "", []).append(path)
+    if problems and not placed:
+        raise joined(problems)
     ids = _ids(names, images)
     found = {ids[path]: images.members[path] for path in placed}
     by_id = {ids[path]: item for path, item in placed.items()}
@@ -112,7 +127,11 @@ def find(archive: Archive) -> Found | None:
     note = f"COCO: {_listed(files)}, {len(found)} images" + (f" ({left} more images are in no file)" if left else "")
     if empty := sum(item.empty for item in placed.values()):
         note += f"; {empty} boxes without width or height are left out"
-    return Found(FORM, note, str(archive.path), found, lambda image_id: by_id[image_id][:2], splits)
+
+    def annotation_of(image_id: str) -> tuple[str, Annotation]:
+        return by_id[image_id][:2]
+
+    return Found(FORM, note, str(archive.path), found, annotation_of, splits, problems=problems)
 
 
 def _files(archive: Archive) -> dict[Member, Any]:
@@ -141,37 +160,76 @@ def _has_labels(archive: Archive) -> bool:
     return any(name.stem in texts for name in names if IMAGE.fullmatch(name.name))
 
 
-def _read(member: Member, raw: Any, images: Images, split: str | None) -> list[tuple[str, str, Annotation, int]]:
-    """Return (path, file name in the annotations, annotation, boxes left out) of each image of a file."""
-    try:
-        content = Content.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, first["loc"])))
-        raise InputError(
-            f"{member}: {where}: {first['msg']} (an image needs id and file_name, an annotation image_id, category_id "
-            "and bbox [x, y, width, height], a category id and name): correct it"
-        ) from None
+def _read(
+    member: Member, raw: Any, images: Images, split: str | None
+) -> tuple[list[tuple[str, str, Annotation, int]], list[ProblemsError]]:
+    """Return (path, file name in the annotations, annotation, boxes left out) of each image of a file, and problems.
+
+    An image with a problem is left out.
+    """
+    content, places, wrong, bad = _content(member, raw)
     classes = {category.id: category.name.strip() for category in content.categories}
     _refuse_repeated(member, "images", [image.id for image in content.images])
     _refuse_repeated(member, "categories", [category.id for category in content.categories])
     objects: dict[str, list[Object]] = {image.id: [] for image in content.images}
     empty: Counter[str] = Counter()
-    for number, item in enumerate(content.annotations):
+    for place, item in zip(places, content.annotations, strict=True):
+        if item.image_id in bad and item.image_id not in objects:
+            continue  # of an entry of `images` that is told already
         if item.image_id not in objects or item.category_id not in classes:
-            kind, wrong = ("image", item.image_id) if item.image_id not in objects else ("category", item.category_id)
-            raise InputError(f"{member}: annotations[{number}] names {kind} {wrong}, which the file lacks: correct it")
+            kind, of = ("image", item.image_id) if item.image_id not in objects else ("category", item.category_id)
+            wrong.append(f"{member}: annotations[{place}] names {kind} {of}, which the file lacks: correct it")
+            bad.add(item.image_id)
+            continue
         x, y, width, height = item.bbox
         if width == 0 or height == 0:
             empty[item.image_id] += 1
             continue
         box = (x, y, x + width, y + height)
         objects[item.image_id].append(Object(classes[item.category_id], box, item.iscrowd != 0))
-    paths = _paths(member, [image.file_name for image in content.images], images, split)
-    return [
+    paths, missing = _paths(member, [image.file_name for image in content.images], images, split)
+    entries = [
         (paths[image.file_name], nfc(image.file_name), Annotation(_size(image), objects[image.id]), empty[image.id])
         for image in content.images
+        if image.file_name in paths and image.id not in bad
     ]
+    return entries, [*([ProblemsError(wrong)] if wrong else []), *missing]
+
+
+def _content(member: Member, raw: Any) -> _Valid:
+    """Validate a file and leave out its bad entries; one that lacks a list is an `InputError`."""
+    try:
+        content = Content.model_validate(raw)
+        return _Valid(content, range(len(content.annotations)), [], set())
+    except ValidationError as error:
+        errors = error.errors()
+    wrong, entries = [], set()
+    for item in errors:
+        kind, number = (*item["loc"], None)[:2]
+        where = re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, item["loc"])))
+        told = (
+            f"{member}: {where}: {item['msg']} (an image needs id and file_name, an annotation image_id, category_id "
+            "and bbox [x, y, width, height], a category id and name): correct it"
+        )
+        if not isinstance(number, int):
+            raise InputError(told) from None
+        if (kind, number) not in entries:
+            wrong.append(told)
+        entries.add((kind, number))
+    named = [_named(raw[kind][number], kind) for kind, number in entries]
+    kept = {
+        kind: [entry for number, entry in enumerate(raw[kind]) if (kind, number) not in entries]
+        for kind in Content.model_fields
+    }
+    places = [place for place in range(len(raw["annotations"])) if ("annotations", place) not in entries]
+    return _Valid(Content.model_validate(kept), places, wrong, {image_id for image_id in named if image_id is not None})
+
+
+def _named(entry: Any, kind: str) -> str | None:
+    """Return the id of the image that a bad entry of `images` or `annotations` means; None if it tells none."""
+    key = {"images": "id", "annotations": "image_id"}.get(kind)
+    value = entry.get(key) if isinstance(entry, dict) else None
+    return None if value is None else _id(value)
 
 
 def _refuse_repeated(member: Member, kind: str, ids: list[str]) -> None:
@@ -181,11 +239,14 @@ def _refuse_repeated(member: Member, kind: str, ids: list[str]) -> None:
         raise InputError(f"{member}: several {kind} have the id {twice[0]}{more}: give each an id of its own")
 
 
-def _paths(member: Member, names: list[str], images: Images, split: str | None) -> dict[str, str]:
+def _paths(
+    member: Member, names: list[str], images: Images, split: str | None
+) -> tuple[dict[str, str], list[ProblemsError]]:
+    """Return the path by file name, and an error for those that the archive lacks; empty if there are none."""
     found = {name: images.find(name, member.name, split) for name in names}
-    if missing := [name for name in names if found[name] is None]:
-        raise missing_images(member, missing, images, "add the images or remove the entries")
-    return {name: path for name, path in found.items() if path is not None}
+    missing = [name for name in names if found[name] is None]
+    paths = {name: path for name, path in found.items() if path is not None}
+    return paths, [missing_images(member, missing, images, "add the images or remove the entries")] if missing else []
 
 
 def _size(image: CocoImage) -> Size | None:

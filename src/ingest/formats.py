@@ -7,9 +7,11 @@ from src.errors import InputError
 from src.files.prepared import DataSet
 from src.ingest import coco, yolo
 from src.ingest.archives import Archive
-from src.ingest.boxed import BORDER, Bad, Found, Splits, checked, left_out
+from src.ingest.boxed import BORDER, Bad, Found, Splits, checked
+from src.ingest.copies import copies, refusal, tested_copies
+from src.ingest.notes import notes, others
 from src.ingest.own_splits import OwnSplit, completed, limited, with_trainval
-from src.ingest.problems import ProblemsError
+from src.ingest.problems import ProblemsError, joined, skipped
 from src.ingest.voc import reader as voc
 
 Format = Literal["auto", "voc", "coco", "yolo"]
@@ -32,6 +34,7 @@ def load(
     jobs: int,
     tolerance: float = BORDER,
     bad: Bad = "error",
+    left_out: list[str] | None = None,
 ) -> tuple[DataSet, str]:
     """Read and check a data set: decode every image that a split names, and compare every box with its image.
 
@@ -45,8 +48,9 @@ def load(
         split: the rule that makes missing splits; None makes none.
         jobs: number of processes that decode, at most.
         tolerance: pixels by which a box may be outside its image and is clipped.
-        bad: for bad files, and for images that a list names and the set lacks: `error` refuses the set, `skip` leaves
-            them out and names them.
+        bad: for bad files, bad entries, images that the set lacks, and test images that are copies of training images:
+            `error` refuses the set, `skip` leaves these images out and names them.
+        left_out: a list to which the problems of these images are added.
 
     Returns:
         the data set to be written, and lines for the user: the format that was found and the origin
@@ -56,30 +60,45 @@ def load(
         InputError: the set has an error; the message names the first bad files in the order of ids, and the remedies.
     """
     found = _found(archives, format)
-    splits, made = found.splits, ""
+    splits, made, same = found.splits, "", {}
     if split is not None:
-        splits, made = completed(splits, sorted(found.images), split, "data.voc.split")
+        same = copies(found.images)
+        try:
+            splits, made = completed(splits, sorted(found.images), split, "data.voc.split", same)
+        except InputError as error:
+            if not found.problems:
+                raise InputError(f"{found.paths}: {error}") from None
+    if found.problems and not splits:
+        raise joined(found.problems)
     if not splits:
         raise InputError(
             f"{found.paths} has no list that names an image: write ImageSets/Main/train.txt, val.txt and test.txt, "
             "with one image id per line"
         )
     splits = limited(with_trainval(splits), limit)
-    missing = _missing(found, splits, bad)
+    problems = [*found.problems, *_missing(found, splits)]
+    if copied := tested_copies(splits, same):
+        problems.append(refusal(copied, len(splits["test"]), found.paths))
+        splits["test"] = [image_id for image_id in splits["test"] if image_id not in copied]
     splits = {name: [image_id for image_id in ids if image_id in found.images] for name, ids in splits.items()}
+    found = found._replace(splits=splits, problems=problems)
     options = {"classes": classes, "other_classes": other_classes, "jobs": jobs, "tolerance": tolerance, "bad": bad}
-    data, notes = checked(found._replace(splits=splits), **options)  # type: ignore[arg-type]
-    return data, "\n".join(["; ".join(filter(None, (found.note, made))), *missing, *notes])
+    data, images, problems = checked(found, **options)  # type: ignore[arg-type]
+    lines = ["; ".join(filter(None, (found.note, made)))]
+    if problems:
+        lines.append(skipped(joined(problems)))
+        (left_out if left_out is not None else []).extend(joined(problems).problems)
+    lines += [f"{len(same)} images are copies of others, such as {max(same)} of {same[max(same)]}"] if same else []
+    lines += notes(images, data.splits, data.classes, tolerance)
+    return data, "\n".join([*lines, *others([name for archive in archives for name in archive.names()])])
 
 
-def _missing(found: Found, splits: Splits, bad: Bad) -> list[str]:
-    """Refuse images that lists name and the set lacks, or return a sentence on them."""
+def _missing(found: Found, splits: Splits) -> list[ProblemsError]:
+    """Return the error for images that lists name and the set lacks; empty if there are none."""
     try:
         found.check(splits)
     except ProblemsError as error:
-        if bad == "error":
-            raise
-        return [left_out(error.problems)]
+        return [error]
     return []
 
 

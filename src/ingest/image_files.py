@@ -25,6 +25,15 @@ SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "
 SPLITS |= {"test": "test", "testing": "test"}
 
 
+OTHERS = re.compile(r".*\.(?:xml|json|txt|ya?ml|csv|names|labels|data|md|html)", re.IGNORECASE)  # of annotations
+
+
+def passed_over(names: Iterable[str]) -> list[str]:
+    """Return the suffix of each file that is neither an image nor one that belongs to annotations, in lower case."""
+    left = [PurePosixPath(name) for name in names if not (IMAGE.fullmatch(name) or OTHERS.fullmatch(name))]
+    return [path.suffix.lower() or "without suffix" for path in left]
+
+
 def nfc(name: str) -> str:
     """Return a path in NFC and with slashes."""
     return unicodedata.normalize("NFC", name.replace("\\", "/"))

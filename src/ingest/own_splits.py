@@ -7,13 +7,14 @@ as test images, with the validation. A group of images, such as the frames of a 
 rule is `pattern`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from pydantic import model_validator
 
 from src.errors import InputError
 from src.ingest.boxed import Splits
+from src.ingest.copies import kinds
 from src.ingest.splitting import Shares, by_fraction, by_group, check_groups, groups_of
 from src.params import Section, Seed
 
@@ -45,7 +46,9 @@ class OwnSplit(Section):
     pattern: Groups
 
 
-def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> tuple[Splits, str]:
+def completed(
+    splits: Splits, ids: Sequence[str], split: OwnSplit, key: str, same: Mapping[str, str] | None = None
+) -> tuple[Splits, str]:
     """Make the splits that are missing.
 
     Args:
@@ -53,6 +56,8 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
         ids: all images of the set.
         split: the rule.
         key: the key of `split` in params.yaml, for messages.
+        same: the first image of the same bytes, for images that are copies; the rule `fraction` keeps copies together,
+            and splits that have copies of the same image share it.
 
     Returns:
         the splits, and one phrase that says what was done; empty if nothing is missing.
@@ -60,7 +65,8 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
     Raises:
         InputError: a new split would be empty, or the pattern does not fit the file names.
     """
-    spoilt = _spoilt(splits) if split.rule else {}
+    same = same or {}
+    spoilt = _spoilt(splits, same) if split.rule else {}
     loose = sorted({image_id for listed in spoilt.values() for image_id in listed})  # may be in no other split
     splits = {name: listed for name, listed in splits.items() if name not in spoilt}
     alone = len(splits) < 2 and set(splits) <= {"train", "default", *HELD_OUT}
@@ -77,7 +83,7 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
     pool = [image_id for image_id in dict.fromkeys([*source, *loose]) if image_id not in kept]
     related = _related(pool, kept, split.pattern.regex, f"{key}.pattern") if rule == "pattern" else set()
     pool = [image_id for image_id in pool if image_id not in related]
-    new = _held_out(sorted(pool), missing, rule, split, key)
+    new = _held_out(sorted(pool), missing, rule, split, key, same)
     taken = {image_id for held_out in new.values() for image_id in held_out}
     new = {"train": [image_id for image_id in pool if image_id not in taken], **new}
     for name in new:
@@ -94,13 +100,13 @@ def completed(splits: Splits, ids: Sequence[str], split: OwnSplit, key: str) -> 
     return {**others, **new}, _made(missing, spoilt, len(related), f"{key} (rule {rule}, seed {split.seed})")
 
 
-def _spoilt(splits: Splits) -> Splits:
+def _spoilt(splits: Splits, same: Mapping[str, str]) -> Splits:
     """Return the held-out splits that share images: val with train, and test with train, val or trainval."""
     rivals = {"val": ("train",), "test": ("train", "val", "trainval")}
     return {
         name: splits[name]
         for name, others in rivals.items()
-        if name in splits and any(set(splits[name]) & set(splits.get(other, ())) for other in others)
+        if name in splits and any(kinds(splits[name], same) & kinds(splits.get(other, ()), same) for other in others)
     }
 
 
@@ -120,11 +126,14 @@ def _made(missing: Sequence[str], spoilt: Collection[str], related: int, rule: s
     return ", ".join(phrases)
 
 
-def _held_out(pool: Sequence[str], missing: Sequence[str], rule: str, split: OwnSplit, key: str) -> Splits:
+def _held_out(
+    pool: Sequence[str], missing: Sequence[str], rule: str, split: OwnSplit, key: str, same: Mapping[str, str]
+) -> Splits:
     if rule == "pattern":
         return _by_groups(pool, missing, split, f"{key}.pattern")
     shares = {name: share for name, share in split.fraction.model_dump().items() if name in missing}
-    return by_fraction(dict.fromkeys(pool, 0), shares, split.seed)
+    chosen = by_fraction(dict.fromkeys(kinds(pool, same), 0), shares, split.seed)
+    return {name: [key for key in pool if same.get(key, key) in firsts] for name, firsts in chosen.items()}
 
 
 def with_trainval(splits: Splits) -> Splits:

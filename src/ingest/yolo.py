@@ -24,6 +24,7 @@ from src.errors import InputError
 from src.ingest.archives import Archive
 from src.ingest.boxed import Annotation, Box, Form, Found, Member, Object, Size, Splits
 from src.ingest.image_files import Images, by_folder, folders, images_of, missing_images, nfc, split_name, stem
+from src.ingest.problems import ProblemsError, for_each, joined
 from src.params import load_yaml
 
 NAMES = re.compile(r"(?:.*/)?(?:classes\.txt|[^/]*\.names|_darknet\.labels)", re.IGNORECASE)
@@ -45,7 +46,7 @@ def find(archive: Archive) -> Found | None:
     """Find the labels and images of a set; None if the archive has no names of classes or no label in this format.
 
     Raises:
-        InputError: two files give different names, or a list names an image that the archive does not have.
+        InputError: two files give different names, or there are labels and no names or no images.
     """
     texts = {nfc(name): Member(archive, name) for name in archive.names()}
     images = images_of(archive)
@@ -58,7 +59,10 @@ def find(archive: Archive) -> Found | None:
         missing = "images" if named else "names of classes: write them to classes.txt, one per line, beside labels/"
         raise InputError(f"{archive.path} has labels in YOLO's format, but no {missing}")
     source, classes = named
-    listed, origin = _splits(settings_file, settings, texts, images, set(labels.values()))
+    problems: list[ProblemsError] = []
+    listed, origin = _splits(settings_file, settings, texts, images, set(labels.values()), problems)
+    if problems and not any(listed.values()):
+        raise joined(problems)
     used = list(dict.fromkeys(path for paths in listed.values() for path in paths)) or list(images.members)
     ids = images.ids(sorted(used))
     by_id = {ids[path]: path for path in used}
@@ -67,7 +71,8 @@ def find(archive: Archive) -> Found | None:
 
     @cache
     def has_polygons() -> bool:
-        return any(_longest(texts[labels[path]].text()) > TRIANGLE for path in used if path in labels)
+        readable = (_text(texts[labels[path]]) for path in used if path in labels)
+        return any(_longest(text) > TRIANGLE for text in readable)
 
     def annotation(image_id: str) -> tuple[str, _Label]:
         path = by_id[image_id]
@@ -83,7 +88,15 @@ def find(archive: Archive) -> Found | None:
         + "; ".join([origin, *_left_over(texts, images, labels, len(used))])
     )
     found = {image_id: images.members[path] for image_id, path in by_id.items()}
-    return Found(FORM, note, str(archive.path), found, annotation, splits)
+    return Found(FORM, note, str(archive.path), found, annotation, splits, problems=problems)
+
+
+def _text(member: Member) -> str:
+    """Return the text of a label file; empty for one that cannot be read, which is told for its own image."""
+    try:
+        return member.text()
+    except InputError:
+        return ""
 
 
 def _longest(text: str) -> int:
@@ -166,13 +179,14 @@ def _splits(
     texts: Mapping[str, Member],
     images: Images,
     labels: set[str],
+    problems: list[ProblemsError],
 ) -> tuple[Splits, str]:
-    """Return the paths of images by split, and the words for what tells the splits."""
+    """Return the paths of images by split, and the words for what tells the splits; add to `problems`."""
     told: Splits = {}
     for key in ("train", "val", "valid", "test"):
         values = settings.get(key) or []
         for value in values if isinstance(values, list) else [values]:
-            told.setdefault(split_name(key) or key, []).extend(_paths(str(value), file, texts, images))
+            told.setdefault(split_name(key) or key, []).extend(_paths(str(value), file, texts, images, problems))
     if any(told.values()):
         return {name: list(dict.fromkeys(paths)) for name, paths in told.items() if paths}, f"splits of {file.name}"  # type: ignore[union-attr]
     lists = {
@@ -181,14 +195,16 @@ def _splits(
         if name.endswith(".txt") and name not in labels and (split := split_name(PurePosixPath(name).stem))
     }
     for name, split in lists.items():
-        told.setdefault(split, []).extend(_in_list(texts[name], images))
+        told.setdefault(split, []).extend(_in_list(texts[name], images, problems))
     if any(told.values()):
         return {name: paths for name, paths in told.items() if paths}, f"splits of {', '.join(sorted(lists))}"
     by_folders = by_folder((path, path) for path in images.members)
     return by_folders, "splits by folder" if by_folders else "no splits"
 
 
-def _paths(value: str, file: Member | None, texts: Mapping[str, Member], images: Images) -> list[str]:
+def _paths(
+    value: str, file: Member | None, texts: Mapping[str, Member], images: Images, problems: list[ProblemsError]
+) -> list[str]:
     """Return the images that a key of the YAML file means, by a list file or a folder; empty if there is neither.
 
     The value is often a path on another machine, so it is compared from its end, but never without the name of a
@@ -201,26 +217,24 @@ def _paths(value: str, file: Member | None, texts: Mapping[str, Member], images:
         tail = "/".join(parts[place:])
         lists = [name for name in texts if f"/{name}".endswith(f"/{tail}") and name.endswith(".txt")]
         if lists:
-            return _in_list(texts[min(lists, key=len)], images)
+            return _in_list(texts[min(lists, key=len)], images, problems)
         found = [path for path in images.members if not tail or f"/{tail}/" in f"/{path}"]
         if found:
             return sorted(found)
     return []
 
 
-def _in_list(member: Member, images: Images) -> list[str]:
+def _in_list(member: Member, images: Images, problems: list[ProblemsError]) -> list[str]:
     lines = [line.strip() for line in member.text().splitlines() if line.strip()]
     found = {line: images.find(line, member.name) for line in lines}
     if missing := [line for line in found if found[line] is None]:
-        raise missing_images(member, missing, images, "add the images or remove the lines")
+        problems.append(missing_images(member, missing, images, "add the images or remove the lines"))
     return list(dict.fromkeys(path for path in found.values() if path is not None))
 
 
 def _parse(label: _Label, name: str, size: Size) -> Annotation:
-    lines = enumerate(label.text.splitlines(), 1)
-    return Annotation(
-        None, [_object(line.split(), label, f"{name}, line {n}", size) for n, line in lines if line.strip()]
-    )
+    lines = [(n, line.split()) for n, line in enumerate(label.text.splitlines(), 1) if line.strip()]
+    return Annotation(None, for_each(lambda line: _object(line[1], label, f"{name}, line {line[0]}", size), lines))
 
 
 def _object(words: Sequence[str], label: _Label, name: str, size: Size) -> Object:

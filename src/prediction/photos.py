@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from src.errors import InputError
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000  # a larger image takes gigabytes of memory before there is any result
 BROKEN = "this is not a readable image: its header is valid, but its content cannot be decoded"
 

@@ -41,7 +41,7 @@ def prepared(tmp_path: Path) -> Path:
 def test_the_page_shows_every_split_class_and_detector(prepared: Path, tmp_path: Path) -> None:
     data.run(PARAMS, prepared, out=tmp_path / "reports" / "data.html", images=2)
     page = (tmp_path / "reports" / "data.html").read_text()
-    for words in ("ball", "box", "cup", "ssd300", "rpn", ">test<", "before and after augmentation"):
+    for words in ("ball", "box", "cup", "ssd300", "rpn", ">test<", "before and after augmentation", "fit no object"):
         assert words in page
     assert page.count("data:image/webp") == 2 * 3  # as it is, and for two detectors
 
@@ -67,14 +67,17 @@ def test_an_object_that_is_a_starting_box_fits_and_a_speck_does_not(tmp_path: Pa
     entry |= {"labels": [1, 1, 1], "difficult": [False, False, True]}
     empty = {**entry, "boxes": [], "labels": [], "difficult": []}
     write_prepared(tmp_path / "voc.zip", ["car"], {"train": ["a", "b"]}, {"a": entry, "b": empty}, [])
-    best, sides = data.best_overlaps(module, section, BoxedImages(tmp_path / "voc.zip"), ["a", "b"])
-    assert len(best) == 2  # without the difficult one
+    best, sides, shapes, known = data.best_overlaps(module, section, BoxedImages(tmp_path / "voc.zip"), ["a", "b"])
+    assert len(best) == len(shapes) == 2  # without the difficult one
+    assert set(shapes) < known
+    width, height = (boxes[0, 2:] - boxes[0, :2]) / 2
+    assert shapes[0] == (round(width), round(height))
+    assert len(known) == sum(2 + 2 * len(ratios) for ratios in section.model.aspect_ratios)
     assert best[0] == pytest.approx(1, abs=1e-3)
     assert best[1] < data.ENOUGH
     assert sides[1] == pytest.approx(0.5)
-    assert [len(found) for found in data.best_overlaps(module, section, BoxedImages(tmp_path / "voc.zip"), ["b"])] == [
-        0
-    ] * 2
+    nothing = data.best_overlaps(module, section, BoxedImages(tmp_path / "voc.zip"), ["b"])
+    assert [len(found) for found in nothing[:3]] == [0, 0, 0]
 
 
 def test_the_augmented_image_is_what_a_training_sees_and_the_same_with_the_same_seed(prepared: Path) -> None:

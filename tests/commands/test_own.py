@@ -47,6 +47,19 @@ def test_what_the_user_sets_comes_in_place_of_the_profile_and_paths_are_quoted_f
     assert [word for word in words if "train.epochs" in word] == ["detectors.ssd300.train.epochs=2"]
 
 
+def test_a_key_that_the_profile_adds_may_be_set(tmp_path: Path, capsys) -> None:
+    line = printed(capsys, tmp_path, set=["detectors.ssd300.train.batches_per_epoch=4"])
+    assert [word for word in shlex.split(line) if "batches_per_epoch" in word] == [
+        "+detectors.ssd300.train.batches_per_epoch=4"
+    ]
+    understand(line)
+
+
+def test_what_is_no_pair_of_a_key_and_a_value_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--set epochs: write key=value"):
+        own.run(tmp_path, set=["epochs"], dry_run=True)
+
+
 def test_a_file_that_is_not_there_is_named_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"path .*none\.zip: there is no such file"):
         own.run(tmp_path / "none.zip")

@@ -271,7 +271,19 @@ def test_names_in_utf8_without_the_flag_for_it(tmp_path) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_hidden_files_and_folders_are_left_out(tmp_path, form) -> None:
     hidden = {".git/HEAD": b"?", "VOCdevkit/.ipynb_checkpoints/a.jpg": b"?", ".labels.swp": b"?"}
-    assert contents(FORMS[form](tmp_path / form, {**MEMBERS, **hidden})) == MEMBERS
+    path = FORMS[form](tmp_path / form, {**MEMBERS, **hidden})
+    assert contents(path) == MEMBERS
+    assert open_archive(path).hidden() == [".git", ".labels.swp", "VOCdevkit/.ipynb_checkpoints"]
+    assert open_archive(FORMS[form](tmp_path / f"other {form}", MEMBERS)).hidden() == []
+
+
+def test_videos_and_weights_of_a_folder_are_packed_by_name_alone(tmp_path) -> None:
+    heavy = {"film.MP4": NOISE, "runs/best.pt": NOISE}
+    pack_folder(write_folder(tmp_path / "set", {**MEMBERS, **heavy}), tmp_path / "set.tar")
+    archive = open_archive(tmp_path / "set.tar")
+    assert archive.names() == sorted({**MEMBERS, **heavy})
+    assert {name: archive.read(name) for name in MEMBERS} == MEMBERS
+    assert NOISE[:99] not in (tmp_path / "set.tar").read_bytes()
 
 
 def test_a_link_in_a_hidden_folder_does_not_matter(tmp_path) -> None:

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from src.errors import InputError
+from src.ingest.problems import ProblemsError
 from src.ingest.split_checks import check_splits
 from src.splits import Splits
 from tests.ingest.boxed_sets import coco_json, drawn, labelimg_yolo, of, plain_coco, simple_coco
@@ -115,6 +116,42 @@ def test_bad_input_is_one_error_that_names_file_and_remedy(tmp_path, case) -> No
         read(tmp_path, {**one(), **changes})
     assert "set.zip" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_bad_entries_and_images_are_left_out_only_if_the_user_says_so_and_are_all_named(tmp_path) -> None:
+    files = {f"images/im{k}.png": image.content for k, image in enumerate(drawn(7))}
+    content = {
+        "images": [{"id": k, "file_name": f"im{k}.png"} for k in range(8)]
+        + [{"id": 8}, {"id": 9, "file_name": "b.png"}],
+        "annotations": [{**OBJECT, "image_id": k} for k in range(9)]
+        + [{**OBJECT, "image_id": 1, "bbox": [1, 2, "a", None]}, {**OBJECT, "image_id": 2, "category_id": 4}]
+        + [
+            {**OBJECT, "image_id": 3, "bbox": [1, 2, 900, 1]},
+            {**OBJECT, "image_id": 11},
+            {"id": 5, "bbox": [1, 2, 3, 4]},
+        ],
+        "categories": [CLASS],
+    }
+    files |= {"images/im4.png": b"no image", "train.json": json.dumps(content).encode()}
+    with pytest.raises(ProblemsError) as caught:
+        read(tmp_path, files)
+    data, note = load(tmp_path, files, split=None, bad="skip")
+    assert data.splits == {"train": ["im0", "im5", "im6"], "trainval": ["im0", "im5", "im6"]}
+    assert all(entry["boxes"] == [[1, 2, 4, 6.5]] for entry in data.images.values())
+    assert "9 problems, whose images are left out because data.voc.bad is skip: " in note
+    for words in (
+        "images[8].file_name: Field required",
+        "annotations[9].bbox[2]: Input should be a valid number",
+        "annotations[10] names category 4, which the file lacks",
+        "annotations[12] names image 11, which the file lacks",
+        "annotations[13].image_id: Field required",
+        "train.json names the image 'im7.png' and 1 more, which",
+        "im3.png: the box of 'ball' (bbox 1, 2, 900, 1) lies outside",
+        "images/im4.png does not decode",
+    ):
+        assert words in note
+        assert words in str(caught.value)
+    assert len(caught.value.problems) == 9
 
 
 def test_many_missing_images_are_counted(tmp_path) -> None:

@@ -4,6 +4,7 @@ import pytest
 from src.errors import InputError
 from src.ingest import formats
 from src.ingest.archives import open_archive
+from src.ingest.problems import ProblemsError
 from tests.ingest.boxed_sets import drawn, expected, folders_yolo, of, roboflow_yolo
 from tests.ingest.test_formats import load
 
@@ -54,7 +55,8 @@ def test_an_image_without_a_label_file_has_no_objects(tmp_path) -> None:
     data, note = load(tmp_path, folders_yolo(images))
     assert data.images == expected(images)["images"]
     assert not data.images["im4"]["boxes"]
-    assert note == "YOLO: 24 images, 18 label files, names in data.yaml, splits of data.yaml"
+    assert note.startswith("YOLO: 24 images, 18 label files, names in data.yaml, splits of data.yaml\n")
+    assert note.endswith("\n6 images have no object")
 
 
 def test_a_split_of_the_settings_that_the_export_lacks_is_no_split(tmp_path) -> None:
@@ -139,6 +141,32 @@ def test_a_bad_file_is_one_error_that_names_it(tmp_path, case) -> None:
         read(tmp_path, files)
     assert "set.zip" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_bad_lines_and_images_are_left_out_only_if_the_user_says_so_and_are_all_named(tmp_path) -> None:
+    images = {f"images/{image.stem}.png": image.content for image in drawn(6)}
+    labels = {f"labels/im{k}.txt": b"0 0.5 0.5 1 1" for k in range(5)}
+    bad = {
+        "labels/im1.txt": b"0 0.5 0.5 1 1\n0 9 9 9 9\n5 0.5 0.5 1 1",
+        "images/im2.png": b"x",
+        "labels/im3.txt": b"\xff",
+    }
+    lists = {"train.txt": "\n".join(f"images/im{k}.png" for k in range(8)).encode(), "classes.txt": b"ball"}
+    with pytest.raises(ProblemsError) as caught:
+        read(tmp_path, {**images, **labels, **bad, **lists})
+    data, note = load(tmp_path, {**images, **labels, **bad, **lists}, split=None, bad="skip")
+    assert data.splits == {"train": ["im0", "im4", "im5"], "trainval": ["im0", "im4", "im5"]}
+    assert "6 problems, whose images are left out because data.voc.bad is skip: " in note
+    for words in (
+        "train.txt names the image 'images/im6.png' and 1 more, which",
+        "labels/im1.txt, line 2 is in pixels",
+        "labels/im1.txt, line 3 has the class 5",
+        "images/im2.png does not decode",
+        "labels/im3.txt is not UTF-8",
+    ):
+        assert words in note
+        assert words in str(caught.value)
+    assert len(caught.value.problems) == 6
 
 
 @pytest.mark.real

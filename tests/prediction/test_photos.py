@@ -12,11 +12,11 @@ from tests.trained import encoded, scene
 
 
 def test_files_as_named_and_folders_sorted_with_what_lies_below_them(tmp_path: Path) -> None:
-    for name in ("b/2.JPG", "b/1.png", "b/deep/1.png", "b/notes.txt", "a.webp", "odd.raw"):
+    for name in ("b/2.JPG", "b/1.png", "b/deep/1.png", "b/notes.txt", "b/web.jfif", "a.webp", "odd.raw"):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     found = find([tmp_path / "odd.raw", tmp_path / "b", tmp_path / "a.webp"])
-    assert list(found) == ["odd", "1", "2", "deep/1", "a"]
+    assert list(found) == ["odd", "1", "2", "deep/1", "web", "a"]
     assert found["deep/1"] == (tmp_path / "b/deep/1.png").resolve()
 
 

@@ -37,9 +37,17 @@ def test_the_committed_parameters_pass_and_the_output_is_always_the_same(tmp_pat
 
 def test_networks_that_start_at_random_with_own_photos_are_mentioned(tmp_path: Path, capsys) -> None:
     check(tmp_path / "out", {})
-    assert "start at random" not in capsys.readouterr().out
-    check(tmp_path / "out", {"data.voc.path": str(tmp_path), "detectors.rpn.weights": "imagenet", **MOBILENET})
-    assert "detectors.ssd300.weights = 'none': networks that start at random" in capsys.readouterr().out
+    assert "learn little" not in capsys.readouterr().out
+    check(tmp_path / "out", {"data.voc.path": str(tmp_path)})
+    told = capsys.readouterr().out
+    assert "detectors.ssd300.weights = 'none', finetune.weights = 'pretrained': networks without the weights" in told
+
+
+@pytest.mark.parametrize("key", ["detectors.rpn.weights", "finetune.weights"])
+def test_one_network_that_starts_from_weights_is_enough_with_own_photos(tmp_path: Path, capsys, key: str) -> None:
+    (tmp_path / "weights.pth").touch()
+    check(tmp_path / "out", {"data.voc.path": str(tmp_path), key: str(tmp_path / "weights.pth"), **MOBILENET})
+    assert "learn little" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -144,3 +144,10 @@ def test_the_sample_depends_on_the_seed_alone(tmp_path, monkeypatch) -> None:
     )
     run(tmp_path, source="sample")
     assert asked == [({"train": 1, "val": 1, "test": 1, "extra": 1}, 3)]
+
+
+@pytest.mark.parametrize("write", [write_folder, write_zip])
+def test_what_is_hidden_is_told(tmp_path, capsys, write) -> None:
+    hidden = {".git/HEAD": b"?", ".git/config": b"?", "VOCdevkit/.DS_Store": b"?"}
+    run(tmp_path / "raw", path=str(write(tmp_path / "mine", {**members(), **hidden})))
+    assert "hidden files and folders are left out: .git, VOCdevkit/.DS_Store\n" in capsys.readouterr().out

@@ -61,6 +61,9 @@ def test_what_is_written_can_be_read(raw, tmp_path, capsys) -> None:
     assert data.image("000003").shape == (*data.size("000003"), 3) == (HEIGHT, WIDTH, 3)
     assert capsys.readouterr().out == (
         "VOC: 5 annotations, lists test, train, trainval, val\n"
+        "objects by class (test, train, val): car 0, 1, 1; dog 1, 1, 0\n"
+        "smallest box 11 x 11 pixels (car in 000001), largest 30 x 20 pixels (dog in 000001)\n"
+        "2 images have no object\n"
         "5 images (test 2, train 2, trainval 3, val 1), 4 objects (1 difficult) of 2 classes\n"
         "splits.test = 'test' has no object of car that is not difficult: the average precision of such a class is "
         "undefined, and the mean is that of the others\n"
@@ -94,7 +97,7 @@ def test_the_parameters_reach_the_reader(raw, tmp_path) -> None:
 @pytest.mark.parametrize("backwards", [False, True])
 def test_several_archives_are_joined_in_the_order_of_their_names(raw, tmp_path, monkeypatch, backwards) -> None:
     later = {
-        name.replace("VOC2007", "VOC2012").replace("00000", "2008_00000"): content
+        name.replace("VOC2007", "VOC2012").replace("00000", "2008_00000"): content + b"\n"  # no copies of the images
         for name, content in members().items()
         if "ImageSets" not in name
     }
@@ -140,6 +143,15 @@ def test_many_problems_are_written_to_a_table(raw, tmp_path, monkeypatch) -> Non
         run(raw, tmp_path / "voc.zip")
     assert len((tmp_path / "reports" / "problems.csv").read_text().splitlines()) == 6
     assert not (tmp_path / "voc.zip").exists()
+
+
+def test_problems_whose_images_are_left_out_are_written_to_a_table_too(raw, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    bad = {f"{ROOT}/JPEGImages/00000{k}.jpg": b"x" * k for k in (2, 3)}
+    write_tar(raw / "local.tar", {**members(), **bad})
+    assert run(raw, tmp_path / "voc.zip", bad="skip", classes=["dog"]).ids("trainval") == ["000001"]
+    assert "\nall 2 problems are in reports/problems.csv\n" in capsys.readouterr().out
+    assert len((tmp_path / "reports" / "problems.csv").read_text().splitlines()) == 3
 
 
 def test_the_splits_of_the_sample_fit_a_set_without_extra_images(raw, tmp_path, capsys) -> None:
@@ -192,4 +204,6 @@ def test_an_export_of_a_tool_goes_from_the_users_folder_to_the_prepared_set(tmp_
     store(tmp_path / "mine", tmp_path / "raw", "local")
     data = run(tmp_path / "raw", tmp_path / "voc.zip", path=str(tmp_path / "mine"), classes=None)
     assert {name: len(ids) for name, ids in data.splits.items()} == {"train": 13, "val": 3, "test": 4, "trainval": 16}
-    assert "val and test made by data.voc.split (rule fraction, seed 0)\n20 images (" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "val and test made by data.voc.split (rule fraction, seed 0)\nobjects by class (train, val, test): b" in told
+    assert "\n5 images have no object\n20 images (" in told

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 
 from src.errors import InputError
 from src.ingest.boxed import Annotation, Box, Object
+from src.ingest.problems import for_each
 
 
 def read_class_list(text: str) -> list[tuple[str, int]]:
@@ -52,7 +53,7 @@ def parse_annotation(content: bytes, name: str) -> Annotation:
         element.tag = element.tag.lower()
     sides = [int(_number(root, f"size/{side}", name, default=0)) for side in ("height", "width")]
     size = (sides[0], sides[1]) if all(sides) else None
-    return Annotation(size, [_parse_object(element, name) for element in root.findall("object")])
+    return Annotation(size, for_each(lambda element: _parse_object(element, name), root.findall("object")))
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -45,13 +45,13 @@ def find(archives: Sequence[Archive]) -> Found | None:
         annotations, images, places = *_anywhere(archives), ["", ""]
     if not annotations:
         return None
+    problems: list[ProblemsError] = []
     splits = listed = _read_splits(lists, annotations)
     told = f"lists {', '.join(splits)}" if splits else "no lists"
     if not splits:
         if missing := [annotations[image_id] for image_id in annotations if image_id not in images]:
-            more = f" and {len(missing) - 1} more annotations have" if len(missing) > 1 else " has"
-            raise InputError(f"{missing[0]}{more} no image of the same name: add the images or remove these files")
-        splits = by_folder((image_id, images[image_id].name) for image_id in annotations)
+            problems = [_without_image(missing)]
+        splits = by_folder((key, images[key].name) for key in annotations if key in images)
         told = "splits by folder" if splits else told
     annotated = {image_id: images[image_id] for image_id in images if image_id in annotations}
     photos = len(images) if listed and places[1] else sum(len(images_of(archive).members) for archive in archives)
@@ -64,7 +64,14 @@ def find(archives: Sequence[Archive]) -> Found | None:
     def check(splits: Splits) -> None:
         _check_listed(splits, listed, paths, zip(places, (annotations, images), strict=True))
 
-    return Found(FORM, f"VOC: {len(annotations)} annotations, {told}", paths, annotated, annotation, splits, check)
+    note = f"VOC: {len(annotations)} annotations, {told}"
+    return Found(FORM, note, paths, annotated, annotation, splits, check, problems)
+
+
+def _without_image(files: Sequence[Member]) -> ProblemsError:
+    more = f" and {len(files) - 1} more annotations have" if len(files) > 1 else " has"
+    lacks = "no image of the same name: add the images or remove these files"
+    return ProblemsError([f"{file} has {lacks}" for file in files], f"{files[0]}{more} {lacks}")
 
 
 def _members(archives: Sequence[Archive], folder: str) -> dict[str, Any]:
@@ -164,9 +171,10 @@ def _check_listed(
 
 def _lacks(folder: str, files: Mapping[str, Member]) -> str:
     place = f"{folder}/" if folder else "the set"
-    example = f"; it has '{min(files)}'" if files else ""
+    encoding = encoding_hint(files)
+    example = f"; it has '{min(files)}'" if files and not encoding else ""
     hint = f" (an id is the path below {place}, without suffix)" if folder else ""
-    remedy = encoding_hint(files) or f"add the file or remove the line{hint}"
+    remedy = encoding or f"add the file or remove the line{hint}"
     return f"{place} does not have{example}: {remedy}"
 
 

@@ -23,8 +23,8 @@ WIDTH, HEIGHT = 30, 20
 ROOT = "VOCdevkit/VOC2007"
 
 
-def jpeg(width: int = WIDTH, height: int = HEIGHT) -> bytes:
-    return cv2.imencode(".jpg", np.full((height, width, 3), 99, np.uint8))[1].tobytes()
+def jpeg(width: int = WIDTH, height: int = HEIGHT, shade: int = 99) -> bytes:
+    return cv2.imencode(".jpg", np.full((height, width, 3), shade, np.uint8))[1].tobytes()
 
 
 def xml(*objects: str, size: str = f"<size><width>{WIDTH}</width><height>{HEIGHT}</height></size>") -> bytes:
@@ -55,7 +55,7 @@ def members(root: str = ROOT) -> dict[str, bytes]:
     }
     return {
         **{f"{root}/Annotations/{image_id}.xml": content for image_id, content in annotations.items()},
-        **{f"{root}/JPEGImages/{image_id}.jpg": jpeg() for image_id in annotations},
+        **{f"{root}/JPEGImages/{image_id}.jpg": jpeg(shade=90 + int(image_id)) for image_id in annotations},
         **{f"{root}/ImageSets/Main/{name}.txt": text.encode() for name, text in lists.items()},
     }
 
@@ -90,7 +90,7 @@ def test_what_is_read_from_a_set(tmp_path) -> None:
     }
     assert images["000002"]["difficult"] == [True]
     assert images["000003"]["boxes"] == images["000003"]["labels"] == images["000003"]["difficult"] == []
-    assert list(contents) == [(f"images/00000{k}.jpg", jpeg()) for k in range(1, 6)]
+    assert list(contents) == [(f"images/00000{k}.jpg", jpeg(shade=90 + k)) for k in range(1, 6)]
 
 
 def test_the_order_of_the_members_does_not_matter(tmp_path) -> None:

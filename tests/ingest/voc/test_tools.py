@@ -36,7 +36,7 @@ def made(
     """Make a set of these ids, with a list `train` of them."""
     return {
         **{f"Annotations/{image_id}.xml": annotation or xml(thing()) for image_id in ids},
-        **{f"JPEGImages/{image_id}.{suffix}": image or jpeg() for image_id in ids},
+        **{f"JPEGImages/{name}.{suffix}": image or jpeg(shade=90 + k) for k, name in enumerate(ids)},
         LIST.format("train"): "\n".join(ids).encode(),
     }
 
@@ -140,7 +140,7 @@ def test_xml_of_something_else_is_no_annotation(tmp_path) -> None:
     files = {"train/a.xml": xml(thing()), "train/a.jpg": jpeg(), "pom.xml": b"<project/>", ".idea/x.xml": xml()}
     data, note = load(tmp_path, files)
     assert data.splits == {"train": ["a"], "trainval": ["a"]}
-    assert note == "VOC: 1 annotations, splits by folder"
+    assert note.startswith("VOC: 1 annotations, splits by folder\n")
 
 
 def test_an_encoding_that_is_declared_is_read() -> None:
@@ -178,11 +178,19 @@ def test_bad_files_are_left_out_only_if_the_user_says_so_and_are_named_and_count
     data, note = load(tmp_path, files, bad="skip")
     assert data.splits == {"test": ["a"], "train": ["a"], "trainval": ["a"]}
     assert list(data.images) == ["a"]
-    assert "1 bad file is left out, because data.voc.bad is skip: " in note
+    assert "3 problems, whose images are left out because data.voc.bad is skip: " in note
     assert "names 'd', which JPEGImages/ does not have" in note
-    assert "2 bad files are left out, because data.voc.bad is skip: " in note
     assert "JPEGImages/b.jpg does not decode" in note
     assert "Annotations/c.xml is not valid XML" in note
+
+
+def test_all_objects_with_an_error_are_named_at_once(tmp_path) -> None:
+    wrong = xml(thing(box=(1, 1, "a", 9)), thing("cup"), "<object><name>box</name></object>")
+    with pytest.raises(ProblemsError) as caught:
+        load(tmp_path, made("a", annotation=wrong))
+    assert len(caught.value.problems) == 2
+    with pytest.raises(ProblemsError, match=r"'car' .* lies outside .*'cup' .* has no area"):
+        load(tmp_path, made("a", annotation=xml(thing(box=(1, 1, 99, 99)), thing("cup", (9, 9, 3, 3)))))
 
 
 def test_tags_in_capitals() -> None:
@@ -195,7 +203,10 @@ def noted(tmp_path, **changes: bytes) -> str:
 
 
 def test_the_user_is_told_what_may_be_unexpected(tmp_path) -> None:
-    assert noted(tmp_path) == "VOC: 2 annotations, lists train"
+    assert noted(tmp_path) == (
+        "VOC: 2 annotations, lists train\nobjects by class (train): car 2\n"
+        "smallest box 11 x 11 pixels (car in a), largest 11 x 11 pixels (car in a)"
+    )
     assert "\n2 boxes reached up to 2 pixels over the border and were cut" in noted(
         tmp_path, annotation=xml(thing(box=(-1, 1, 9, 9)))
     )
@@ -257,7 +268,9 @@ def test_without_lists_an_image_without_annotation_is_left_out_and_counted(tmp_p
     above, beside = folders
     annotated = {f"{above}{k}.xml": xml(thing()) for k in range(8)}
     split = OwnSplit.model_validate(SPLIT)
-    data, note = load(tmp_path, {**annotated, **{f"{beside}{k}.jpg": jpeg() for k in range(10)}}, split=split)
+    data, note = load(
+        tmp_path, {**annotated, **{f"{beside}{k}.jpg": jpeg(shade=90 + k) for k in range(10)}}, split=split
+    )
     assert len(data.images) == 8
     assert note.startswith(
         "VOC: 8 annotations, no lists (2 images without an annotation are left out); val and test made"
