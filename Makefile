@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup repro compare plots demo test faults slow times bench
+.PHONY: help setup repro verify compare plots demo test faults slow times bench
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ setup: .venv/.compiled  ## create .venv with all packages, and compile the kerne
 repro: setup  ## run the pipeline, then compare the headline metrics with the committed ones
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m commands.timed_repro --no-page
 	@$(BIN)/python -m commands.compare
+
+verify: setup  ## compare the outputs and DVC's cache with dvc.lock, by content
+	@$(BIN)/python -m commands.verify
 
 compare: setup  ## headline metrics of two revisions: make compare OLD=mine NEW=change
 	@$(BIN)/python -m commands.compare $(OLD) $(NEW)

@@ -7,6 +7,7 @@ the content itself is hashed, as DVC hashes it.
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,21 +49,30 @@ def outputs(lock: Path = LOCK) -> dict[str, Output]:
 def md5(path: Path) -> str:
     """Return the MD5 of a file, or of a folder as DVC has it: that of a list of its files and theirs, and `.dir`."""
     if not path.is_dir():
-        regular(path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    entries = [{"md5": md5(file), "relpath": file.relative_to(path).as_posix()} for file in _files(path)]
-    listed = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
+        return md5_of_file(path)
+    return md5_of_files({name: md5_of_file(file) for name, file in files(path).items()})
+
+
+def md5_of_file(path: Path) -> str:
+    """Return the MD5 of a file; a pipe or a device is an `InputError`."""
+    regular(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def md5_of_files(digests: Mapping[str, str]) -> str:
+    """Return the digest of a folder from those of its files, by their names inside it."""
+    listed = json.dumps([{"md5": digests[name], "relpath": name} for name in sorted(digests)], sort_keys=True)
     return hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest() + FOLDER
 
 
-def _files(folder: Path) -> list[Path]:
-    """List the files of a folder that DVC sees: all but those of `.dvcignore`."""
-    return [
-        file
+def files(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder by their names inside it, those that DVC sees: all but those of `.dvcignore`."""
+    return {
+        file.relative_to(folder).as_posix(): file
         for file in folder.rglob("*")
         if not file.is_dir() and not file.match(".*.tmp") and "__pycache__" not in file.parts
-    ]
+    }
 
 
 def sentence(output: Output) -> str | None:
