@@ -1,13 +1,15 @@
-"""Say which other run works in this repository, and mend DVC's lock file after a run that was killed.
+"""Say which other run works in this repository, and mend DVC's lock files after a run that was killed.
 
     python -m commands.unlock
 
-DVC notes in `.dvc/tmp/rwlock` which process reads and writes which files, in place: a kill at that moment leaves half
-of the file, and DVC then refuses every run. DVC also refuses a run if the number of a killed process went to another
-program. Both are mended here, but never while another run works in this folder. `make repro` does the same first.
+DVC writes two files in place, and a kill at that moment leaves half of a file, with which DVC refuses every run:
+`.dvc/tmp/rwlock`, which process reads and writes which files, and `dvc.lock`, the stages that have run. DVC also
+refuses a run if the number of a killed process went to another program. All is mended here, but never while another run
+works in this folder. `make repro` does the same first.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +18,15 @@ from typing import Any, NamedTuple
 import psutil
 
 from src.errors import InputError
+from src.files.locked import LOCK
+from src.files.storage import atomic
 from stages.command import command
 
 ROOT = Path()
 LOCKS = Path(".dvc/tmp")
 ENTRIES, GUARD = "rwlock", "rwlock.lock"  # DVC's names
 KINDS = ("read", "write")
+STAGE = re.compile(r"^(?=  \S)", re.MULTILINE)  # before the name of each stage in dvc.lock
 
 
 class Running(NamedTuple):
@@ -43,7 +48,7 @@ def run() -> None:
     for other in others:
         print(f"another run works here: {other}")
     lines = mend(ROOT)
-    print("\n".join(lines) or "DVC's lock file is whole" + ("" if others else ", and no other run works here"))
+    print("\n".join(lines) or "DVC's lock files are whole" + ("" if others else ", and no other run works here"))
 
 
 def running(root: Path) -> list[Running]:
@@ -79,11 +84,16 @@ def _is_run(words: list[str]) -> bool:
 
 
 def mend(root: Path) -> list[str]:
-    """Mend `.dvc/tmp/rwlock` if it is broken or names programs that are no runs; return a sentence for each repair.
+    """Mend `.dvc/tmp/rwlock` and `dvc.lock`; return a sentence for each repair.
 
     Raises:
-        InputError: the file is broken, and another run is alive, or DVC is writing the file at this moment.
+        InputError: a file is broken, and another run is alive, or DVC is writing the file at this moment.
     """
+    return [*_mended_entries(root), *_mended_stages(root)]
+
+
+def _mended_entries(root: Path) -> list[str]:
+    """Remove a broken `rwlock`, and the entries of programs that are no runs."""
     file = root / LOCKS / ENTRIES
     if not file.exists():
         return []
@@ -100,11 +110,7 @@ def _mended(file: Path, root: Path) -> list[str]:
     try:
         entries = _entries(file.read_bytes())
     except ValueError as error:
-        if others := running(root):
-            raise InputError(
-                f"{file} is broken ({error}), but another run works here: {_named(others)}; when it has ended, run "
-                "`python -m commands.unlock`"
-            ) from None
+        _refuse_beside_others(file, error, root)
         file.unlink()
         return [f"removed {file}, which a killed run left broken ({error}); no other run works here"]
     kept, dropped = _without_strangers(entries)
@@ -114,6 +120,54 @@ def _mended(file: Path, root: Path) -> list[str]:
     return [
         f"removed the entry of process {number} from {file}: another program has that number now" for number in dropped
     ]
+
+
+def _refuse_beside_others(file: Path, error: Exception, root: Path) -> None:
+    if others := running(root):
+        raise InputError(
+            f"{file} is broken ({_first_line(error)}), but another run works here: {_named(others)}; when it has "
+            "ended, run `python -m commands.unlock`"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _mended_stages(root: Path) -> list[str]:
+    """Cut a broken `dvc.lock` after its last whole stage; DVC finds the others in its cache, or runs them again."""
+    file = root / LOCK
+    if not file.exists():
+        return []
+    text = file.read_text(errors="replace")
+    if (error := _problem(text)) is None:
+        return []
+    _refuse_beside_others(file, error, root)
+    head, *stages = STAGE.split(text)
+    while stages and _problem(head + "".join(stages)):
+        stages.pop()
+    if not stages:
+        file.unlink()
+        return [
+            f"removed {file}, which a killed run left broken ({_first_line(error)}): DVC looks for outputs in its cache"
+        ]
+    with atomic(file) as temporary:
+        temporary.write_text(head + "".join(stages))
+    return [f"cut {file}, which a killed run left broken ({_first_line(error)}), after its first {len(stages)} stages"]
+
+
+def _problem(text: str) -> Exception | None:
+    """Return why DVC would refuse a `dvc.lock`, or None."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text) or {})
+    except (YAMLError, Invalid) as error:
+        return error
+    return None
 
 
 def _entries(content: bytes) -> dict[str, Any]:

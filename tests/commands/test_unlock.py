@@ -98,5 +98,51 @@ def test_a_lock_file_that_dvc_writes_at_this_moment_is_left_alone(
     assert file.read_text() == "{"
 
 
+STAGES = """schema: '2.0'
+stages:
+  one:
+    cmd: cp word one
+    deps:
+    - path: word
+      hash: md5
+      md5: 993ed7d20d5f775dc558eb129f5a6c20
+      size: 6
+  two@a b:
+    cmd: cp one two
+    outs:
+    - path: two
+      hash: md5
+      md5: 993ed7d20d5f775dc558eb129f5a6c20
+      size: 6
+"""
+
+
+@pytest.mark.parametrize("length", range(0, len(STAGES), 7))
+def test_a_lock_file_of_dvc_that_is_cut_anywhere_is_read_again(tmp_path: Path, length: int) -> None:
+    lock = tmp_path / "dvc.lock"
+    lock.write_text(STAGES[:length])
+    broken = unlock._problem(STAGES[:length]) is not None
+    assert len(unlock.mend(tmp_path)) == broken
+    if lock.exists():
+        assert unlock._problem(lock.read_text()) is None
+        assert STAGES.startswith(lock.read_text())
+    assert lock.exists() == (not broken or "\n  t" in STAGES[:length])
+    assert unlock.mend(tmp_path) == []
+
+
+def test_stages_that_were_whole_stay_in_a_lock_file_that_was_cut(tmp_path: Path) -> None:
+    begin = STAGES.index("  two@a b")
+    (tmp_path / "dvc.lock").write_text(STAGES[: begin + 15])
+    assert "after its first 1 stages" in unlock.mend(tmp_path)[0]
+    assert (tmp_path / "dvc.lock").read_text() == STAGES[:begin]
+
+
+def test_a_lock_file_of_dvc_is_not_cut_beside_another_run(tmp_path: Path, other: "subprocess.Popen[str]") -> None:
+    (tmp_path / "dvc.lock").write_text(STAGES[:100])
+    with pytest.raises(InputError, match=rf"dvc.lock is broken .* process {other.pid}"):
+        unlock.mend(tmp_path)
+    assert (tmp_path / "dvc.lock").read_text() == STAGES[:100]
+
+
 def test_without_a_lock_file_there_is_nothing_to_mend(tmp_path: Path) -> None:
     assert unlock.mend(tmp_path) == []
