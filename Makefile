@@ -1,8 +1,13 @@
 # `make repro` and `make test` set up all they need on a machine with Python 3.11+, git and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# All packages with their hashes, written by `make lock`. Where they do not fit, as for another build of PyTorch:
+# make setup PACKAGES=requirements.txt
+PACKAGES ?= requirements.lock
+HASHES = $(if $(filter %.lock,$(PACKAGES)),--require-hashes)
+TOOLS := .venv/tools
 
-.PHONY: help setup repro compare plots demo test faults slow times bench
+.PHONY: help setup repro verify compare plots demo test faults slow times bench lock audit
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,14 +15,14 @@ help:  ## list these targets
 setup: .venv/.compiled  ## create .venv with all packages, and compile the kernels
 
 # All that can be missing is checked first, because the packages take gigabytes.
-.venv/.installed: requirements.txt
+.venv/.installed: $(PACKAGES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
 	@command -v git >/dev/null || { echo "The command git is missing, and DVC needs it: apt-get install git"; exit 1; }
 	@[ -e .git ] || { echo "DVC needs a git repository, and this folder is none: clone the project, or run git init && git add -A && git commit -m start"; exit 1; }
 	@git rev-parse --quiet --verify HEAD >/dev/null || { echo "DVC needs a commit that git can read here: run git add -A && git commit -m start"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(HASHES) -r $(PACKAGES)
 	@touch $@
 
 # A search in each mode and a fit compile each kernel; Numba keeps them in __pycache__ (src/selective_search/compiled.py).
@@ -30,6 +35,9 @@ setup: .venv/.compiled  ## create .venv with all packages, and compile the kerne
 repro: setup  ## run the pipeline, then compare the headline metrics with the committed ones
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m commands.timed_repro --no-page
 	@$(BIN)/python -m commands.compare
+
+verify: setup  ## compare the outputs and DVC's cache with dvc.lock, by content
+	@$(BIN)/python -m commands.verify
 
 compare: setup  ## headline metrics of two revisions: make compare OLD=mine NEW=change
 	@$(BIN)/python -m commands.compare $(OLD) $(NEW)
@@ -47,8 +55,8 @@ test: setup  ## lint, types and tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-faults: setup  ## try 1,000 broken inputs and print what was refused, accepted and lost
-	@$(BIN)/python -m tests.broken --inputs 1000
+faults: setup  ## kill runs, fill disks, damage and break files, and print what was tried and lost (15 minutes)
+	@$(BIN)/python -m tests.faults
 
 slow: setup  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -59,3 +67,12 @@ times: setup  ## as repro, with the seconds of each stage in report/with_times.h
 # The machine's full speed on both sides of each pair, not the pinned arithmetic.
 bench: setup  ## all pairs of ours and a peer, into docs/bench.json and docs/performance.md (15 minutes)
 	ARITHMETIC=native $(BIN)/python -m benchmarks.all
+
+$(TOOLS)/.installed: setup
+	@[ -e $@ ] || { $(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 && touch $@; }
+
+lock: $(TOOLS)/.installed  ## write requirements.lock anew from requirements.txt, with the hashes of all packages
+	@$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" --output-file requirements.lock requirements.txt
+
+audit: $(TOOLS)/.installed  ## ask the package index for known faults of the locked packages
+	@$(TOOLS)/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from commands import second_page
+from commands import second_page, unlock
 from src.errors import InputError
 from src.files.storage import write_csv
 
@@ -41,6 +41,7 @@ def main() -> None:
 
     from src.report.sizes import read_times
 
+    _look_for_others()
     known = read_times(TIMES) if TIMES.exists() else {}
     words = [word for word in sys.argv[1:] if word != NO_PAGE]
     try:
@@ -53,6 +54,16 @@ def main() -> None:
         sys.exit(code)
     if NO_PAGE not in sys.argv:
         second_page.write(REPORT, "--times", TIMES)
+
+
+def _look_for_others() -> None:
+    """Print which other runs work here, and mend DVC's lock file, which would stop this run."""
+    try:
+        lines = [f"another run works here, and this one may have to wait: {other}" for other in unlock.running(Path())]
+        for line in (*unlock.mend(Path()), *lines):
+            print(line)
+    except InputError as error:
+        sys.exit(f"timed_repro: {error}")
 
 
 class Progress:

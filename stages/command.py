@@ -19,9 +19,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from src.errors import InputError
 from src.params import read_params
-from stages import arithmetic
+from stages import arithmetic, inputs
 
 PARAMS = "params.yaml"
+STAGES = "stages"  # the folder of the scripts whose inputs are compared with what was written
 
 
 def command(run: Callable[..., int | None], words: Sequence[str] | None = None, *, status: int = 1) -> None:
@@ -49,6 +50,8 @@ def command(run: Callable[..., int | None], words: Sequence[str] | None = None, 
         _like_ctrl_c(received)
         arithmetic.mode()  # refuses a word that it does not know, before hours of work
         sections = [] if model is None else [read_params(PARAMS, model)]
+        if Path(inspect.getfile(run)).parent.name == STAGES:
+            inputs.check([*positional, *options.values()])
         if code := run(*sections, *positional, **options):
             sys.exit(code)
     except InputError as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from src import plugins
+from src.files.storage import make_folder
 from src.ingest.archives import open_archive, store
 from src.ingest.source import local
 from src.params import Sections, Seed
@@ -23,7 +24,7 @@ class Params(Sections):
 def run(params: Params, *, dataset: str, out: Path) -> None:
     """Put the files of the chosen source into `out`, and only then remove the files that another source left there."""
     module, section = plugins.section("datasets", params.data, dataset)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     if section.source == "local":
         source = local(f"data.{dataset}.path", section.path, out)
         kept = [store(source, out, "local")]

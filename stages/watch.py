@@ -6,7 +6,7 @@ sizes and times of change of its files. No file is read, so a large set takes no
 
 from pathlib import Path
 
-from src.files.storage import atomic
+from src.files.storage import atomic, make_folder
 from src.ingest.source import resolved, state
 from src.params import Sections
 from stages.command import command
@@ -27,7 +27,7 @@ class Params(Sections):
 
 def run(params: Params, *, out: Path) -> None:
     """Write a file for each data set into `out`; its content changes only if the user's own data there do."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for name, place in params.data.items():
         own = place.path is not None and resolved(place.source, place.path) == "local"
         with atomic(out / name) as path:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 LIBRARIES = ("cv2", "joblib", "lightning_fabric", "pandas", "pydantic", "requests", "ruamel.yaml", "torchvision")
@@ -37,13 +37,16 @@ WATCH = 10.0  # seconds between the checks that the parent is still running
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[Path]:
-    """Make a folder whose `python` is the quick one, until the block ends."""
+def server(folder: Path, libraries: Sequence[str] = LIBRARIES) -> Iterator[Path]:
+    """Make a folder whose `python` is the quick one, with these libraries, until the block ends."""
     address = folder / "socket"
     environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with subprocess.Popen(
-        [sys.executable, __file__, str(address)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment
+        [sys.executable, __file__, str(address), *libraries],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=environment,
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()  # the line comes when all libraries are imported
@@ -57,10 +60,10 @@ def server(folder: Path) -> Iterator[Path]:
             process.terminate()
 
 
-def serve(address: str) -> None:
+def serve(address: str, libraries: Sequence[str]) -> None:
     """Run one command after the other, each in a fork of this process, as long as the parent runs."""
     parent = os.getppid()
-    for name in LIBRARIES:
+    for name in libraries:
         importlib.import_module(name)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
@@ -68,7 +71,7 @@ def serve(address: str) -> None:
         listening.settimeout(WATCH)
         print("ready", flush=True)
         while os.getppid() == parent:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, ConnectionError):  # nobody calls, or who called was killed
                 connection, _ = listening.accept()
                 with connection:
                     connection.sendall(str(_answer(connection)).encode())
@@ -78,8 +81,11 @@ def _answer(connection: socket.socket) -> int:
     """Run the command that the connection sends, and return its exit status."""
     size, files, *_ = socket.recv_fds(connection, 8, 3)
     content = b""
-    while len(content) < int.from_bytes(size, "big"):
-        content += connection.recv(1 << 16)
+    while not size or len(content) < int.from_bytes(size, "big"):
+        part = connection.recv(1 << 16)
+        if not part:
+            raise ConnectionError("who called was killed")
+        content += part
     arguments, folder, environment = json.loads(content)
     child = os.fork()
     if not child:
@@ -114,4 +120,4 @@ def _run(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], sys.argv[2:])

@@ -18,7 +18,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path, self.calls, self.failing = path, path / "calls", VENV
-        for name in ("Makefile", "requirements.txt"):
+        for name in ("Makefile", "requirements.lock"):
             shutil.copy(ROOT / name, path)
 
     def make(self, *words: str, **variables: str) -> str:

@@ -236,7 +236,8 @@ def test_a_stage_is_a_short_script() -> None:
 
 def test_every_file_of_stages_is_run_by_dvc_or_serves_those_that_are() -> None:
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    assert files == {script(stage) for stage in STAGES.values()} | {"__init__", "arithmetic", "command", "environment"}
+    serving = {"__init__", "arithmetic", "command", "environment", "inputs"}
+    assert files == {script(stage) for stage in STAGES.values()} | serving
 
 
 @pytest.mark.parametrize("name", sorted({script(stage) for stage in STAGES.values()}))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from src.errors import InputError
 from src.files import unfinished
 from src.files.damage import told
 
@@ -40,19 +39,22 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary = unfinished.temporary_name(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.sweep_once(path.parent.resolve())
-        yield temporary
-        unfinished.sync(temporary)
-        os.replace(temporary, path)
-        unfinished.sync(path.parent)
-    except OSError as error:
-        if sentence := unfinished.refusal(error, path, temporary):
-            raise InputError(sentence) from error
-        raise
+        with unfinished.told(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.sweep_once(path.parent.resolve())
+            yield temporary
+            unfinished.sync(temporary)
+            os.replace(temporary, path)
+            unfinished.sync(path.parent)
     finally:
         with suppress(OSError):  # a folder that refuses files; the error above tells more
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of an output, and those above it; a disk that refuses it is an `InputError`, as in `atomic`."""
+    with unfinished.told(path, path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def write_zip(path: str | Path, entries: Iterable[tuple[str, bytes]]) -> None:

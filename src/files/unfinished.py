@@ -11,8 +11,12 @@ import re
 import shutil
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+from src.errors import InputError
 
 FORM = re.compile(r"\..+\.(\d+)(?:-([0-9a-f]{8}))?\.tmp", re.DOTALL)  # without a machine: an earlier version's
 DAY = 86_400  # seconds
@@ -73,6 +77,17 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def told(path: Path, temporary: Path) -> Iterator[None]:
+    """Turn the error of a disk that is full or refuses `path` into an `InputError` with the sentence of `refusal`."""
+    try:
+        yield
+    except OSError as error:
+        if sentence := refusal(error, path, temporary):
+            raise InputError(sentence) from error
+        raise
 
 
 def refusal(error: OSError, path: Path, temporary: Path) -> str | None:

@@ -11,6 +11,8 @@ import requests
 from tqdm import tqdm
 
 from src.errors import InputError
+from src.files import unfinished
+from src.files.storage import make_folder
 
 TIMEOUT = (10, 60)  # seconds to connect, and between two parts of the answer
 CHUNK = 1 << 16  # bytes; a broken connection loses at most this many
@@ -31,19 +33,21 @@ def download(urls: Sequence[str], path: str | Path, *, checksum: str, remedy: st
         remedy: the end of the error message: what the user can do if no mirror has the file.
 
     Raises:
-        InputError: no mirror sent the right file; the message lists the answer of each mirror.
+        InputError: no mirror sent the right file; the message lists the answer of each mirror. Or the disk is full, or
+            refuses the file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if path.exists() and _problem(path, checksum) is None:
         return
     part = path.with_name(path.name + ".part")
     answers = []
     for url in urls:
-        problem = _fetch_checked(url, part, checksum)
-        if problem is None:
-            os.replace(part, path)
-            return
+        with unfinished.told(path, part):
+            problem = _fetch_checked(url, part, checksum)
+            if problem is None:
+                os.replace(part, path)
+                return
         answers.append(f"{url}: {problem}")
         print(f"{path.name}: skipped the mirror {answers[-1]}", file=sys.stderr)
     raise InputError(f"no mirror sent {path.name} ({'; '.join(answers)}): {remedy}")

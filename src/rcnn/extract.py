@@ -21,7 +21,7 @@ from tqdm import tqdm
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
-from src.files.storage import atomic
+from src.files.storage import atomic, make_folder
 from src.parallel import parallel_map
 from src.rcnn import maps, network
 from src.rcnn.crops import Crops
@@ -43,7 +43,7 @@ class Result(NamedTuple):
 
 def check_space(folder: Path, num_regions: int, width: int, num_bytes: int = BYTES) -> None:
     """Raise an `InputError`, before hours of work, if the disk has too little space for the array."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     needed, free = num_regions * width * num_bytes, shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(

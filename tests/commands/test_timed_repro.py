@@ -72,6 +72,20 @@ def test_times_are_noted_and_a_page_is_written_unless_it_is_not_wanted(
     assert len(written) == pages
 
 
+def test_a_lock_file_that_a_kill_left_broken_is_mended_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / ".dvc/tmp/rwlock").write_text('{"write": {"/a')
+    monkeypatch.setattr(timed_repro, "timed", lambda command, progress: ({}, 0))
+    monkeypatch.setattr(timed_repro, "stage_names", list)
+    monkeypatch.setattr(sys, "argv", ["timed_repro", "--no-page"])
+    timed_repro.main()
+    assert "removed .dvc/tmp/rwlock, which a killed run left broken" in capsys.readouterr().out
+    assert not (tmp_path / ".dvc/tmp/rwlock").exists()
+
+
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def timed(command: list[str], progress: object) -> None:
         raise KeyboardInterrupt

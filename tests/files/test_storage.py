@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import time
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from src.files.storage import atomic, fingerprint, read_npz, write_csv, write_json, write_npz, write_zip
+from src.errors import InputError
+from src.files.storage import atomic, fingerprint, make_folder, read_npz, write_csv, write_json, write_npz, write_zip
 
 
 def test_atomic_leaves_the_old_file_and_no_rest_when_the_block_fails(tmp_path: Path) -> None:
@@ -35,6 +38,21 @@ def test_atomic_makes_the_folder_and_replaces_the_file_at_the_end_of_the_block(t
         assert not path.exists()
     assert path.read_text() == "whole"
     assert [entry.name for entry in path.parent.iterdir()] == ["out.txt"]
+
+
+def test_a_folder_that_the_disk_refuses_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder(tmp_path / "a/b")
+    assert (tmp_path / "a/b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        make_folder(tmp_path / "file/b")
+
+    def read_only(path: Path, **_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path.parent))
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    with pytest.raises(InputError, match=r"cannot be written \(read-only file system\)"):
+        make_folder(tmp_path / "c/d")
 
 
 def test_a_zip_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None:

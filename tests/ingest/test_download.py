@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import os
 import re
 import socket
 import threading
@@ -235,3 +237,21 @@ def test_the_bar_counts_bytes_of_the_whole_file(mirror, tmp_path, capsys) -> Non
     (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:100_000])
     fetch(tmp_path / NAME, mirror().url)
     assert re.search(rf"{NAME}: 100%.*400k/400k", capsys.readouterr().err)
+
+
+def test_a_full_disk_ends_in_a_sentence_and_the_part_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Callable[[], Mirror]
+) -> None:
+    server = mirror()
+
+    def full(_: object, part: Path) -> None:
+        part.write_bytes(CONTENT[:2000])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_receive", full)
+        with pytest.raises(InputError, match=rf"{NAME} was not written, because its disk is full \(2\.0 kB of it"):
+            fetch(tmp_path / NAME, server.url)
+    fetch(tmp_path / NAME, server.url)
+    assert server.ranges[-1] == "bytes=2000-"
+    assert (tmp_path / NAME).read_bytes() == CONTENT
