@@ -66,7 +66,7 @@ def describing(
         records = {name: unlabelled(boxes(rng, count, data.image(name).shape[:2])) for name in ids}
         settings = Warp(size=options.size, context=options.context)
         where = {"batch_size": 128, "device": torch.device("cpu"), "jobs": options.jobs}
-        where["map_sides"] = options.map_sides
+        where["map_side"] = options.map_side or None
         run = partial(extract, net, data, records, folder / "f.npy", layer=options.layer, settings=settings, **where)
         return seconds(run) * options.jobs / len(ids)  # of a process, per image
 
