@@ -155,7 +155,10 @@ def serve(
     # Set before gradio is imported; otherwise it looks for newer versions on the network and counts its users.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder))
     tempfile.tempdir = str(folder)  # gradio puts unfinished uploads there
+    from starlette.middleware import Middleware
+
     from src.demo.page import SCRIPT, STYLE, build
+    from src.demo.uploads import PatientProgress
 
     page = build(panels, pictures, note)
     _, address, _ = page.queue(api_open=False).launch(
@@ -169,6 +172,7 @@ def serve(
         footer_links=[],
         run_history=False,
         ssr_mode=False,
+        app_kwargs={"middleware": [Middleware(PatientProgress)]},
         quiet=True,
         prevent_thread_lock=True,
     )

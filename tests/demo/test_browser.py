@@ -223,6 +223,13 @@ def test_what_is_no_photo_is_said_on_the_page_and_the_next_photo_is_welcome(
     assert page.locator(".toast-body").count() == 0
 
 
+def test_an_upload_that_begins_late_is_no_error(page: Any) -> None:
+    """The page asks for the progress before the upload arrives; the fixture fails if the console has an error."""
+    page.route("**/upload?*", lambda route: (time.sleep(5), route.continue_()))
+    drop(page, "empty.png", b"")
+    wait(lambda: "empty.png: this is not a readable image" in page.inner_text("#message"))
+
+
 def test_no_two_names_overlap_as_the_browser_writes_them(page: Any) -> None:
     page.evaluate(MOVE, ["ssd300", 0, 0.05])
     places = page.evaluate(
