@@ -11,8 +11,6 @@ from src.params import Sections, Seed
 from stages.command import command
 from stages.environment import jobs
 
-SHOWN = 5  # names
-
 
 class Params(Sections):
     """The sections that this stage reads; of `data` it uses only the data set's own part."""
@@ -28,10 +26,8 @@ def run(params: Params, *, dataset: str, out: Path) -> None:
     if section.source == "local":
         source = local(f"data.{dataset}.path", section.path, out)
         kept = [store(source, out, "local")]
-        hidden = open_archive(source if source.is_dir() else kept[0]).hidden()  # the copy of a folder has none
-        if hidden:
-            more = f" and {len(hidden) - SHOWN} more" if len(hidden) > SHOWN else ""
-            print(f"hidden files and folders are left out: {', '.join(hidden[:SHOWN])}{more}")
+        if note := open_archive(source if source.is_dir() else kept[0]).hidden():  # the copy of a folder has none
+            print(note)
     else:
         kept = module.fetch(section, out, seed=params.sample_seed, jobs=jobs())
     for path in sorted(set(out.iterdir()) - set(kept)):

@@ -5,7 +5,7 @@ from typing import Any
 
 from src import plugins
 from src.errors import InputError
-from src.ingest.problems import ProblemsError, write_problems
+from src.ingest.problems import ProblemsError, told
 from src.ingest.split_checks import check_splits, with_extra
 from src.params import Sections
 from src.splits import Splits
@@ -29,14 +29,8 @@ def run(params: Params, *, dataset: str, raw: Path, out: Path) -> None:
     try:
         data = module.prepare(raw, section, jobs(), *([left_out] if boxed else []))
     except ProblemsError as error:
-        if len(error.problems) == 1:
-            raise
-        write_problems(PROBLEMS, error.problems)
-        raise InputError(f"{error}; all {len(error.problems)} are in {PROBLEMS}") from None
-    notes: list[str] = []
-    if len(left_out) > 1:
-        write_problems(PROBLEMS, left_out)
-        notes.append(f"all {len(left_out)} problems are in {PROBLEMS}")
+        raise InputError("; ".join(filter(None, [str(error), told(PROBLEMS, error.problems)]))) from None
+    notes = [told(PROBLEMS, left_out)] if len(left_out) > 1 else []
     if boxed:  # a labelled set always has the splits train, val and test
         data, added = with_extra(params.splits, data)
         notes += [*added, *check_splits(params.splits, data)]

@@ -36,6 +36,7 @@ HEAVY = (  # no set of images needs what is in these files
     *(".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"),
     *(".ckpt", ".h5", ".onnx", ".pt", ".pth", ".safetensors", ".weights"),
 )
+SHOWN = 5  # names of hidden files
 BLOCK = 512  # bytes; a tar ends with a block of zeros
 
 
@@ -47,9 +48,11 @@ class Archive:
         self._members = {name: read for name, read in sorted(members.items()) if read is not None}
         self._hidden = [name for name, read in sorted(members.items()) if read is None]
 
-    def hidden(self) -> list[str]:
-        """Return the hidden files that are left out, sorted; a hidden folder stands for all files in it."""
-        return sorted({_hidden_part(name) for name in self._hidden})
+    def hidden(self) -> str:
+        """Return a sentence that names the hidden files and folders that are left out; empty if there are none."""
+        names = sorted({_hidden_part(name) for name in self._hidden})
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        return f"hidden files and folders are left out: {', '.join(names[:SHOWN])}{more}" if names else ""
 
     def names(self) -> list[str]:
         """Return the paths of the members inside the archive, sorted, without a leading `./`."""

@@ -216,7 +216,7 @@ def _content(member: Member, raw: Any) -> _Valid:
         if (kind, number) not in entries:
             wrong.append(told)
         entries.add((kind, number))
-    named = [_named(raw[kind][number], kind) for kind, number in entries]
+    named = [_named(raw[kind][number], str(kind)) for kind, number in entries]
     kept = {
         kind: [entry for number, entry in enumerate(raw[kind]) if (kind, number) not in entries]
         for kind in Content.model_fields

@@ -63,9 +63,16 @@ def skipped(error: ProblemsError) -> str:
     return f"{words} left out because data.voc.bad is skip: {error}"
 
 
-def write_problems(path: str | Path, problems: Sequence[str]) -> None:
-    """Write a CSV file with the column `problem`, a row each."""
+def told(path: str | Path, problems: Sequence[str]) -> str:
+    """Write several problems to a CSV file with the column `problem`, a row each.
+
+    Returns:
+        the words that say so; empty for one problem or none, for which no file is written.
+    """
+    if len(problems) < 2:
+        return ""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["problem"], *([problem] for problem in problems)])
     with atomic(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+    return f"all {len(problems)} problems are in {path}"

@@ -1,4 +1,4 @@
-from src.ingest.problems import SHOWN, ProblemsError, write_problems
+from src.ingest.problems import SHOWN, ProblemsError, told
 
 
 def test_the_first_problems_are_shown_and_the_others_counted() -> None:
@@ -10,6 +10,9 @@ def test_the_first_problems_are_shown_and_the_others_counted() -> None:
     assert str(ProblemsError(problems[:2], "files 0 and 1 are bad")) == "files 0 and 1 are bad"
 
 
-def test_the_table_has_a_row_per_problem(tmp_path) -> None:
-    write_problems(tmp_path / "new" / "problems.csv", ["a, b", "Müll"])
-    assert (tmp_path / "new" / "problems.csv").read_text("utf-8") == 'problem\n"a, b"\nMüll\n'
+def test_the_table_has_a_row_per_problem_if_there_are_several(tmp_path) -> None:
+    path = tmp_path / "new" / "problems.csv"
+    assert told(path, ["a, b"]) == told(path, []) == ""
+    assert not path.exists()
+    assert told(path, ["a, b", "Müll"]) == f"all 2 problems are in {path}"
+    assert path.read_text("utf-8") == 'problem\n"a, b"\nMüll\n'

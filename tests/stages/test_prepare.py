@@ -139,7 +139,7 @@ def test_a_failure_leaves_the_earlier_output_and_the_raw_archive(raw, tmp_path, 
 def test_many_problems_are_written_to_a_table(raw, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_tar(raw / "local.tar", {name: b"" if name.endswith(".jpg") else text for name, text in members().items()})
-    with pytest.raises(InputError, match=r"000005\.jpg does not .*; all 5 are in reports/problems\.csv$"):
+    with pytest.raises(InputError, match=r"000005\.jpg does not .*; all 5 problems are in reports/problems\.csv$"):
         run(raw, tmp_path / "voc.zip")
     assert len((tmp_path / "reports" / "problems.csv").read_text().splitlines()) == 6
     assert not (tmp_path / "voc.zip").exists()
