@@ -55,7 +55,7 @@ test: setup  ## lint, types and tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-faults: setup  ## kill runs, fill disks, damage and break files, and print what was tried and lost (15 minutes)
+faults: setup  ## kill runs, fill disks, damage and break files, and print what was tried and lost
 	@$(BIN)/python -m tests.faults
 
 slow: setup  ## the tests that take minutes
