@@ -1,6 +1,6 @@
 """Start, measure and run a dense detector, given its file and its section of params.yaml."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +23,32 @@ BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections (`d
 def class_agnostic(name: str) -> bool:
     """Check if label 1 of the detector is any object, whatever the classes of the data; its file declares this."""
     return getattr(plugins.load("detectors", name), "CLASS_AGNOSTIC", False)
+
+
+def two_stage(module: ModuleType) -> bool:
+    """Check if the detector's network chooses regions and then classifies them; its file declares this."""
+    return getattr(module, "TWO_STAGE", False)
+
+
+def forward(module: ModuleType, model: nn.Module, batch: Mapping[str, Any], section: Any, *, learning: bool) -> Any:
+    """Compute the network's outputs for a batch, for its loss (`learning`) or for its detections.
+
+    The network of a detector with two stages also gets the sizes of the images in the input and the section that holds
+    the numbers of its regions, `loss` or `decode`; and for its loss the objects, of which it chooses regions.
+
+    Args:
+        module: the detector's file.
+        model: the network.
+        batch: `images`, and `targets` with `sizes` and, for the loss, with objects.
+        section: the detector's parameters.
+        learning: whether the outputs are for the loss, whatever the mode of the network.
+    """
+    if not two_stage(module):
+        return model(batch["images"])
+    targets = batch["targets"]
+    if learning:
+        return model(batch["images"], targets["sizes"], section.loss, targets)
+    return model(batch["images"], targets["sizes"], section.decode)
 
 
 def start(
@@ -57,8 +83,8 @@ def measure(
 ) -> dict[str, float]:
     """Compute the losses on images, and the detector's own `figures` if it has them.
 
-    A loss that chooses at random, as the RPN's, makes the same choice in each call: the batches' seed and the number of
-    the batch decide, and the random state is restored.
+    A loss or a network that chooses at random, as the RPN's loss, makes the same choice in each call: the batches' seed
+    and the number of the batch decide, and the random state is restored.
 
     Args:
         module: the detector's file.
@@ -76,9 +102,9 @@ def measure(
     losses: dict[str, float] = {}
     counts: dict[str, float] = {}
     for index, batch in enumerate(loader.on_device(data.epoch(0))):
-        outputs = model(batch["images"])
         share = len(batch["ids"]) / len(data.image_ids)
         with data.drawing(index):
+            outputs = forward(module, model, batch, section, learning=True)
             named = module.loss(outputs, batch["targets"], section.loss)
         for name, value in named.items():
             losses[name] = losses.get(name, 0.0) + float(value) * share
@@ -86,6 +112,8 @@ def measure(
             for name, value in module.count(outputs, batch["targets"], section.loss).items():
                 counts[name] = counts.get(name, 0.0) + float(value)
         if detections is not None:
+            if two_stage(module):
+                outputs = forward(module, model, batch, section, learning=False)
             detections.update(_decoded(module, section, outputs, batch["ids"], data.data))
     return {"loss": sum(losses.values()), **losses, **(module.figures(counts) if counts else {})}
 
@@ -116,7 +144,8 @@ def detect(
     with torch.inference_mode():
         loaded = Loader(batches, workers, device).on_device(items)
         for batch in tqdm(loaded, total=len(items), desc="detect", mininterval=1.0):
-            detections.update(_decoded(module, section, model(batch["images"]), batch["ids"], data))
+            outputs = forward(module, model, batch, section, learning=False)
+            detections.update(_decoded(module, section, outputs, batch["ids"], data))
     return detections
 
 

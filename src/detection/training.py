@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from src.detection.batches import DetectionBatches
-from src.detection.running import measure
+from src.detection.running import forward, measure
 from src.detection.sizes import size_of
 from src.errors import InputError
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
@@ -72,7 +72,7 @@ def train(
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         try:
-            outputs = net(batch["images"])
+            outputs = forward(module, net, batch, section, learning=True)
         except ValueError as error:
             if ONE_VALUE not in str(error):
                 raise

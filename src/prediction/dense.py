@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src import plugins
 from src.detection.augmentation import apply, transform
-from src.detection.running import class_agnostic, start
+from src.detection.running import class_agnostic, forward, start
 from src.detection.sizes import size_of, stacked
 from src.errors import InputError
 from src.files.records import Record
@@ -47,8 +47,11 @@ class Dense:
     def outputs(self, image: np.ndarray) -> dict[str, Tensor]:
         """Return the network's outputs for an RGB image [H, W, 3], before any threshold."""
         with torch.inference_mode():
-            batch = self.input(image)[None].contiguous(memory_format=torch.channels_last).to(self.device)
-            return {name: value.cpu() for name, value in self.net(batch).items()}
+            images = self.input(image)[None].contiguous(memory_format=torch.channels_last).to(self.device)
+            sizes = torch.tensor([self.size.scaled(image.shape[:2])], device=self.device)
+            batch = {"images": images, "targets": {"sizes": sizes}}
+            outputs = forward(self.module, self.net, batch, self.section, learning=False)
+            return {name: value.cpu() for name, value in outputs.items()}
 
     def finish(self, outputs: Mapping[str, Tensor], size: tuple[int, int], **changes: float) -> Record:
         """Return detections {boxes [K, 4], labels [K] from 1, scores [K]} by descending score, in pixels of the image.

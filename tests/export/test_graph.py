@@ -88,3 +88,10 @@ def test_a_detector_that_keeps_the_aspect_ratio_has_no_fixed_input(checkout: Pat
     dense.size = Size(64, 100)
     with pytest.raises(InputError, match=r"model.longest = 100\), .* fixed square input: train it with"):
         graph_of(dense)
+
+
+def test_a_detector_of_two_stages_has_no_fixed_number_of_boxes(checkout: Path) -> None:
+    dense = method("faster_rcnn")
+    assert isinstance(dense, Dense)
+    with pytest.raises(InputError, match="chooses regions inside the network, .* use `python -m commands.predict`"):
+        graph_of(dense)

@@ -1,0 +1,64 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.ops import MultiScaleRoIAlign, RoIPool
+
+from src.detection.region_head import Head, RegionHead, pooled
+
+HEAD = Head(pool="align", pool_size=3, hidden=8, dropout=0.0, deltas_std=[0.1, 0.1, 0.2, 0.2])
+
+
+def regions(seed: int, count: int, images: int, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(count, 2, generator=generator) * side * 0.6
+    boxes = torch.cat([corner, corner + 17 + torch.rand(count, 2, generator=generator) * side * 0.3], dim=1)
+    return torch.randint(0, images, (count,), generator=generator), boxes
+
+
+def test_roialign_by_hand() -> None:
+    """On a map whose value is linear in x and y, the mean of the points of a part is the value at its centre."""
+    y, x = torch.meshgrid(torch.arange(8) + 0.5, torch.arange(8) + 0.5, indexing="ij")
+    ramp = torch.stack([x, y])[None] * 16  # the value of a cell is the place of its centre in pixels
+    box = torch.tensor([[20.0, 36.0, 60.0, 100.0]])
+    found = pooled(ramp, torch.zeros(1, dtype=torch.int64), box, 16, "align", 2)
+    torch.testing.assert_close(found[0, 0], torch.tensor([[30.0, 50.0]] * 2))  # quarters of the width
+    torch.testing.assert_close(found[0, 1], torch.tensor([[52.0] * 2, [84.0] * 2]))
+
+
+def test_roi_max_pooling_by_hand() -> None:
+    cells = torch.arange(36.0).reshape(1, 1, 6, 6)
+    box = torch.tensor([[16.0, 16.0, 63.0, 63.0]])  # cells 1 to 4 of both axes, the last one included, as in the paper
+    found = pooled(cells, torch.zeros(1, dtype=torch.int64), box, 16, "max", 2)
+    assert found[0, 0].tolist() == [[14.0, 16.0], [26.0, 28.0]]
+
+
+@given(seed=st.integers(0, 200))
+def test_both_kinds_of_pooling_are_torchvisions(seed: int) -> None:
+    features = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+    images, boxes = regions(seed, 7, 2, 128)
+    of_each = [boxes[images == image] for image in range(2)]
+    order = torch.cat([(images == image).nonzero().flatten() for image in range(2)])
+    found = pooled(features, images[order], boxes[order], 16, "max", 3)
+    torch.testing.assert_close(found, RoIPool(3, 1 / 16)(features, of_each))
+    # torchvision's detectors do not shift by half a cell, and widen regions of less than a cell; ours are moved by it
+    theirs = MultiScaleRoIAlign(["0"], 3, sampling_ratio=2)
+    moved = [own - 8 for own in of_each]
+    expected = theirs({"0": features}, moved, [(128, 128)] * 2)
+    torch.testing.assert_close(pooled(features, images[order], boxes[order], 16, "align", 3), expected)
+
+
+@pytest.mark.parametrize("pool", ["align", "max"])
+def test_no_region_gives_no_output_and_a_gradient_reaches_the_map(pool: str) -> None:
+    torch.manual_seed(0)
+    head = RegionHead(3, 4, HEAD.model_copy(update={"pool": pool}))
+    features = torch.randn(2, 3, 8, 8, requires_grad=True)
+    logits, deltas = head(features, torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4), 16.0)
+    assert logits.shape == (0, 4)
+    assert deltas.shape == (0, 3, 4)
+    logits, deltas = head(features, *regions(0, 5, 2, 128), 16.0)
+    assert logits.shape == (5, 4)
+    assert deltas.shape == (5, 3, 4)
+    logits.sum().backward()
+    assert features.grad is not None
+    assert features.grad.any()
