@@ -83,4 +83,41 @@ def pooled(features: Tensor, images: Tensor, boxes: Tensor, stride: float, pool:
     regions = torch.cat([images[:, None].to(boxes.dtype), boxes], dim=1)
     if pool == "max":
         return roi_pool(features, regions, (side, side), 1 / stride)
+    if features.requires_grad:
+        return aligned(features, images, boxes, stride, side)
     return roi_align(features, regions, (side, side), 1 / stride, SAMPLES, aligned=True)
+
+
+def aligned(features: Tensor, images: Tensor, boxes: Tensor, stride: float, side: int) -> Tensor:
+    """Compute RoIAlign as products of matrices, for training; arguments and result are those of `pooled`.
+
+    An interpolation is linear in the map, so a cell of the result is a weighted sum of the cells of the map. The
+    gradient is then a product, too. torchvision's gradient adds one number at a time: on a CPU in one thread, which
+    takes ten times as long, and on a GPU in any order, so that two trainings differ. Its forward pass needs less memory
+    for many regions, so the test uses that.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        map_height, map_width = features.shape[2:]
+        rows = _interpolation(boxes[:, 1::2] / stride, map_height, side)
+        columns = _interpolation(boxes[:, 0::2] / stride, map_width, side)
+        weights = torch.einsum("kih,kjw->kijhw", rows, columns).flatten(3)  # [K, side, side, H * W]
+        cells = features.float().flatten(2).mT  # [B, H * W, F]
+        own = [(images == image).nonzero()[:, 0] for image in range(len(features))]
+        parts = [torch.tensordot(weights[of_image], cells[image], 1) for image, of_image in enumerate(own)]
+        return torch.cat(parts)[torch.cat(own).argsort()].permute(0, 3, 1, 2)
+
+
+def _interpolation(ends: Tensor, cells: int, side: int) -> Tensor:
+    """Return the weight of each cell of the map for each part of a region, along one axis: [K, side, cells].
+
+    Args:
+        ends: [K, 2], the first and the last coordinate of the regions; the centre of the first cell is at 0.5.
+        cells: of the map along the axis; a point more than half a cell outside the map has no weight.
+        side: parts of a region.
+    """
+    first, length = ends[:, :1] - 0.5, ends[:, 1:] - ends[:, :1]
+    points = first + length * (torch.arange(side * SAMPLES, device=ends.device) + 0.5) / (side * SAMPLES)
+    distances = points.clamp(0, cells - 1)[..., None] - torch.arange(cells, device=ends.device)
+    inside = (points >= -1) & (points <= cells)
+    weights = (1 - distances.abs()).clamp(min=0) * inside[..., None]
+    return weights.unflatten(1, (side, SAMPLES)).mean(dim=2)

@@ -2,9 +2,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.ops import MultiScaleRoIAlign, RoIPool
+from torchvision.ops import MultiScaleRoIAlign, RoIPool, roi_align
 
-from src.detection.region_head import Head, RegionHead, pooled
+from src.detection.region_head import SAMPLES, Head, RegionHead, aligned, pooled
 
 HEAD = Head(pool="align", pool_size=3, hidden=8, dropout=0.0, deltas_std=[0.1, 0.1, 0.2, 0.2])
 
@@ -46,6 +46,25 @@ def test_both_kinds_of_pooling_are_torchvisions(seed: int) -> None:
     moved = [own - 8 for own in of_each]
     expected = theirs({"0": features}, moved, [(128, 128)] * 2)
     torch.testing.assert_close(pooled(features, images[order], boxes[order], 16, "align", 3), expected)
+
+
+@given(seed=st.integers(0, 200), wide=st.booleans())
+def test_roialign_by_products_has_torchvisions_values_and_gradient(seed: int, wide: bool) -> None:
+    """Also of regions of less than a cell, and of points outside the map."""
+    torch.manual_seed(seed)
+    size = (5, 9) if wide else (8, 8)
+    maps = [torch.randn(3, 2, *size).requires_grad_()]
+    maps.append(maps[0].detach().clone().requires_grad_())
+    images, corner = torch.randint(0, 3, (7,)), torch.rand(7, 2) * 180 - 30
+    boxes = torch.cat([corner, corner + torch.rand(7, 1) ** 2 * torch.rand(7, 2) * 100], dim=1)
+    ours = aligned(maps[0], images, boxes, 16.0, 3)
+    regions = torch.cat([images[:, None], boxes], dim=1)
+    theirs = roi_align(maps[1], regions, (3, 3), 1 / 16, SAMPLES, aligned=True)
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    factors = torch.randn_like(ours)
+    (ours * factors).sum().backward()
+    (theirs * factors).sum().backward()
+    torch.testing.assert_close(maps[0].grad, maps[1].grad, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("pool", ["align", "max"])
