@@ -2,6 +2,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import MultiScaleRoIAlign, RoIPool, roi_align
 
 from src.detection.region_head import SAMPLES, Head, RegionHead, aligned, pooled
@@ -65,6 +66,27 @@ def test_roialign_by_products_has_torchvisions_values_and_gradient(seed: int, wi
     (ours * factors).sum().backward()
     (theirs * factors).sum().backward()
     torch.testing.assert_close(maps[0].grad, maps[1].grad, atol=1e-4, rtol=1e-4)
+
+
+def test_the_layers_are_torchvisions_from_the_same_weights() -> None:
+    """torchvision also predicts deltas of the background, and its regions lie half a cell further."""
+    torch.manual_seed(0)
+    ours, first, second = RegionHead(3, 4, HEAD), TwoMLPHead(3 * 9, 8), FastRCNNPredictor(8, 4)
+    first.fc6.load_state_dict(ours.layers[1].state_dict())
+    first.fc7.load_state_dict(ours.layers[4].state_dict())
+    second.cls_score.load_state_dict(ours.classify.state_dict())
+    with torch.no_grad():
+        second.bbox_pred.weight[4:] = ours.regress.weight
+        second.bbox_pred.bias[4:] = ours.regress.bias
+    features = torch.randn(2, 3, 8, 8)
+    boxes = regions(0, 6, 2, 128)[1]
+    theirs = MultiScaleRoIAlign(["0"], 3, sampling_ratio=2)(
+        {"0": features}, [boxes[:4] - 8, boxes[4:] - 8], [(128,) * 2] * 2
+    )
+    scores, deltas = second(first(theirs))
+    found = ours(features, torch.tensor([0, 0, 0, 0, 1, 1]), boxes, 16.0)
+    torch.testing.assert_close(found[0], scores)
+    torch.testing.assert_close(found[1], deltas[:, 4:].unflatten(1, (3, 4)))
 
 
 @pytest.mark.parametrize("pool", ["align", "max"])
