@@ -99,11 +99,20 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(copy: Repos
         (
             "splits.detectors",
             "train",
-            {"check", *PREPARED, *(f"train_detector@{name}" for name in plugins.names("detectors"))},
+            {
+                *("check", "train_on_proposals@fast_rcnn", *PREPARED),
+                *(f"train_detector@{name}" for name in plugins.names("detectors") if name != "fast_rcnn"),
+            },
         ),
         ("detectors.ssd300.decode.nms_thresh", 0.4, {"check", "detect@ssd300"}),
         ("detectors.ssd300.loss.iou_thresh", 0.4, {"check", "train_detector@ssd300"}),
         ("detectors.faster_rcnn.decode.proposals.max_per_image", 50, {"check", "detect@faster_rcnn"}),
+        (
+            "detectors.fast_rcnn.proposals",
+            "rpn",
+            {"check", "train_on_proposals@fast_rcnn", "detect_on_proposals@fast_rcnn"},
+        ),
+        ("detectors.fast_rcnn.decode.max_proposals", 50, {"check", "detect_on_proposals@fast_rcnn"}),
         ("detectors.rpn.decode.nms_thresh", 0.5, {"check", "propose_rpn"}),
         ("detectors.rpn.model.channels", 24, {"check", "train_detector@rpn", "propose_rpn"}),
         ("features.proposals", "rpn", {"check", "finetune", "extract_features", "score_rcnn", "detect_rcnn"}),

@@ -114,7 +114,7 @@ class Rpn(RpnHead):
     """A backbone, and the RPN's layers on its map."""
 
     def __init__(self, model: Model) -> None:
-        backbone = backbone_of(model)
+        backbone = backbone_of(model.backbone, model.width)
         super().__init__(backbone.channels[0], model)
         self.backbone = backbone
 
@@ -123,9 +123,9 @@ class Rpn(RpnHead):
         return self.anchored(self.backbone(images)[0], images)
 
 
-def backbone_of(model: Model) -> Any:
-    """Build the backbone with one map, whose number of channels is `channels[0]`, with random weights."""
-    return plugins.load("backbones", model.backbone).single(model.width)
+def backbone_of(name: str, width: float) -> Any:
+    """Build a backbone with one map, whose number of channels is `channels[0]`, with random weights."""
+    return plugins.load("backbones", name).single(width)
 
 
 def propose(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from src.detection.anchor_loss import Loss as AnchorLoss
 from src.detection.anchor_loss import loss as loss_of_anchors
 from src.detection.augmentation import Augment
+from src.detection.freezing import Freeze, check_taught, hold
 from src.detection.region_head import Head, RegionHead
 from src.detection.regions import Choice, Rules, choose, decode_regions, region_loss, together
 from src.detection.rpn import Decode as Proposals
@@ -29,6 +30,7 @@ TWO_STAGE = True  # the network chooses regions, so its forward also takes their
 class Model(RpnModel):
     """The network."""
 
+    freeze: Freeze
     head: Head
 
 
@@ -61,6 +63,7 @@ class Params(Section):
     def _trainable(self) -> Self:
         if not self.loss.rpn.across_border:
             check_trainable(self.model, "loss.rpn.across_border")
+        check_taught(self.model.freeze, self.weights)
         return self
 
 
@@ -71,10 +74,17 @@ class FasterRcnn(nn.Module):
 
     def __init__(self, num_classes: int, model: Model) -> None:
         super().__init__()
-        self.backbone = backbone_of(model)
+        self.backbone = backbone_of(model.backbone, model.width)
         channels = self.backbone.channels[0]
         self.rpn, self.head = RpnHead(channels, model), RegionHead(channels, num_classes, model.head)
+        self.freeze = model.freeze
         self.register_buffer("deltas_std", torch.tensor(model.head.deltas_std), persistent=False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of training; the first `freeze` convolutions of the backbone stand still in both modes."""
+        super().train(mode)
+        hold(self.backbone, self.freeze)
+        return self
 
     def forward(
         self, images: Tensor, sizes: Tensor, rules: Loss | Decode, targets: Mapping[str, Tensor] | None = None

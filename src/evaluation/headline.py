@@ -82,6 +82,8 @@ LISTED = (
     _detector("rcnn", "map_coco", "R-CNN, COCO mAP at IoU 0.50:0.95"),
     _detector("ssd300", "map_voc07", "SSD, VOC07 mAP at IoU 0.5", ("map_voc07_untrained", UNTRAINED)),
     _detector("ssd300", "map_coco", "SSD, COCO mAP at IoU 0.50:0.95"),
+    _detector("fast_rcnn", "map_voc07", "Fast R-CNN, VOC07 mAP at IoU 0.5", ("map_voc07_untrained", UNTRAINED)),
+    _detector("fast_rcnn", "map_coco", "Fast R-CNN, COCO mAP at IoU 0.50:0.95"),
     _detector("faster_rcnn", "map_voc07", "Faster R-CNN, VOC07 mAP at IoU 0.5", ("map_voc07_untrained", UNTRAINED)),
     _detector("faster_rcnn", "map_coco", "Faster R-CNN, COCO mAP at IoU 0.50:0.95"),
     _searched("recall_50", "recall at IoU 0.5"),

@@ -76,8 +76,8 @@ def graph_of(method: Dense | Classifier) -> tuple[Graph, tuple[int, int]]:
         return Probabilities(net, flip=method.section.predict.flip).eval(), (height, width)
     if two_stage(method.module):
         raise InputError(
-            "this model chooses regions inside the network, by a non-maximum suppression whose number of boxes differs "
-            "from photo to photo, and an exported file has a fixed number: use `python -m commands.predict`"
+            "this model has two stages, and the number of regions that the second one classifies differs from photo to "
+            "photo, but an exported file has a fixed number: use `python -m commands.predict`"
         )
     size, longest = method.size
     if longest is not None:

@@ -23,8 +23,14 @@ OBJECTS = [
     {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
 ]
 SEEN = torch.tensor([[128, 128]] * 2)
-TARGETS = {**padded(OBJECTS), "sizes": SEEN}
-NOTHING = {**padded(OBJECTS[1:] * 2), "sizes": SEEN}
+PROPOSED = torch.tensor(  # of a detector that takes them; the second image has fewer, and padding
+    [
+        [[98.0, 102, 118, 117], [20, 18, 56, 50], [12, 20, 60, 88], [0, 0, 128, 128], [70, 5, 120, 40]],
+        [[10.0, 20, 60, 90], [5, 5, 100, 30], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
+    ]
+)
+TARGETS = {**padded(OBJECTS), "sizes": SEEN, "proposals": PROPOSED}
+NOTHING = {**padded(OBJECTS[1:] * 2), "sizes": SEEN, "proposals": PROPOSED}
 
 
 def made(name: str) -> tuple[ModuleType, Any, torch.nn.Module]:
@@ -44,7 +50,10 @@ def outputs_of(
     """Make a detector and its outputs: for its loss if there are objects in `targets`, otherwise for its detections."""
     module, section, model = made(name)
     batch = images(section) if batch is None else batch
-    given = {"images": batch, "targets": targets or {"sizes": SEEN[: len(batch)]}}
+    given = {
+        "images": batch,
+        "targets": targets or {"sizes": SEEN[-len(batch) :], "proposals": PROPOSED[-len(batch) :]},
+    }
     if targets:
         return module, section, model, forward(module, model, given, section, learning=True)
     with torch.inference_mode():

@@ -27,8 +27,9 @@ def test_outputs_are_on_the_device_of_the_images_but_for_those_that_python_reads
 
 
 @pytest.mark.parametrize("learning", [True, False])
-def test_regions_are_chosen_and_classified_on_the_device_and_are_those_of_the_cpu(learning: bool) -> None:
-    module, section, model = made("faster_rcnn")
+@pytest.mark.parametrize("name", ["fast_rcnn", "faster_rcnn"])
+def test_regions_are_chosen_and_classified_on_the_device_and_are_those_of_the_cpu(name: str, learning: bool) -> None:
+    module, section, model = made(name)
     batch = {"images": images(section), "targets": TARGETS}
     torch.manual_seed(1)
     with torch.no_grad():

@@ -90,8 +90,9 @@ def test_a_detector_that_keeps_the_aspect_ratio_has_no_fixed_input(checkout: Pat
         graph_of(dense)
 
 
-def test_a_detector_of_two_stages_has_no_fixed_number_of_boxes(checkout: Path) -> None:
-    dense = method("faster_rcnn")
+@pytest.mark.parametrize("name", ["fast_rcnn", "faster_rcnn"])
+def test_a_detector_of_two_stages_has_no_fixed_number_of_boxes(checkout: Path, name: str) -> None:
+    dense = method(name)
     assert isinstance(dense, Dense)
-    with pytest.raises(InputError, match="chooses regions inside the network, .* use `python -m commands.predict`"):
+    with pytest.raises(InputError, match="this model has two stages, .* use `python -m commands.predict`"):
         graph_of(dense)

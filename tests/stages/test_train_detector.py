@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from src import plugins
-from src.detection.running import detect, start
+from src.detection.running import detect, start, takes_proposals
 from src.errors import InputError
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.files.boxed_images import BoxedImages
+from src.files.records import write_records
 from src.files.weights import read_tensors, write_tensors
 from src.training.loading import Batches, Loader
 from stages.train_detector import Params, run
-from tests.trained import CLASSES, content
+from tests.trained import CLASSES, SIZES, content
 
 Trained = Callable[..., dict[str, Path]]
 
@@ -35,9 +36,13 @@ def trained(checkout: Path, no_weights: Path, tmp_path: Path, monkeypatch: pytes
     """Run the stage; return the paths of its outputs."""
     monkeypatch.chdir(tmp_path)  # of the checkpoints
     outs = {name: tmp_path / name for name in ("out", "metrics", "curve")}
+    boxes = np.array([[0, 0, 31, 30], [5, 5, 40, 42], [20, 10, 70, 60], [0, 0, 80, 80]], np.float32)
+    write_records(tmp_path / "proposals.npz", {name: {"boxes": boxes} for name in SIZES})
 
     def trained(detector: str, params: Params, weights: Path = no_weights) -> dict[str, Path]:
-        run(params, detector=detector, images=checkout / "data/prepared/voc.zip", weights=weights, **outs)
+        takes = takes_proposals(plugins.load("detectors", detector))
+        given = {"proposals": tmp_path / "proposals.npz"} if takes else {}
+        run(params, detector=detector, images=checkout / "data/prepared/voc.zip", weights=weights, **outs, **given)
         return outs
 
     return trained
@@ -55,7 +60,7 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
     return {name.split(".")[0] for name in weights if not torch.equal(after[name], before[name])}
 
 
-@pytest.mark.parametrize("detector", ["ssd300", "rpn", "faster_rcnn"])
+@pytest.mark.parametrize("detector", ["ssd300", "rpn", "fast_rcnn", "faster_rcnn"])
 def test_without_epochs_the_network_stays_as_it_starts_and_an_epoch_changes_all_its_parts(
     trained: Trained, detector: str, tmp_path: Path
 ) -> None:
@@ -118,6 +123,18 @@ def test_a_wrong_key_of_the_section_is_named(trained: Trained) -> None:
         trained("ssd300", chosen)
 
 
+def test_a_detector_without_its_proposals_and_one_with_proposals_that_it_does_not_take_are_refused(
+    checkout: Path, no_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outs = {name: tmp_path / name for name in ("out", "metrics", "curve")}
+    inputs = {"images": checkout / "data/prepared/voc.zip", "weights": no_weights}
+    with pytest.raises(InputError, match="^fast_rcnn takes proposals: give --proposals$"):
+        run(params("fast_rcnn", 0), detector="fast_rcnn", **inputs, **outs)
+    with pytest.raises(InputError, match="^rpn takes no proposals: leave out --proposals$"):
+        run(params("rpn", 0), detector="rpn", **inputs, **outs, proposals=tmp_path / "x.npz")
+
+
 @pytest.mark.parametrize("detector", ["ssd300", "faster_rcnn"])
 def test_the_map_of_the_validation_images_chooses_the_epoch_and_is_that_of_the_pipeline(
     trained: Trained, checkout: Path, detector: str
@@ -158,7 +175,9 @@ def test_a_map_of_images_without_an_object_is_refused_before_the_first_epoch(
         trained("ssd300", params("ssd300", 1, validation="train", best_by="val_map"))
 
 
-@pytest.mark.parametrize(("detector", "workers"), [("rpn", "0"), ("rpn", "2"), ("faster_rcnn", "2")])
+@pytest.mark.parametrize(
+    ("detector", "workers"), [("rpn", "0"), ("rpn", "2"), ("fast_rcnn", "2"), ("faster_rcnn", "2")]
+)
 def test_a_training_that_is_killed_goes_on_with_the_same_batches(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, detector: str, workers: str
 ) -> None:
@@ -185,7 +204,7 @@ def test_a_training_that_is_killed_goes_on_with_the_same_batches(
     assert not checkpoint.exists()
 
 
-@pytest.mark.parametrize("detector", ["rpn", "faster_rcnn"])
+@pytest.mark.parametrize("detector", ["rpn", "fast_rcnn", "faster_rcnn"])
 def test_the_outputs_do_not_depend_on_the_number_of_workers(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, detector: str
 ) -> None:
