@@ -49,9 +49,9 @@ def run(
     computed = {**params.model_dump(exclude={"detectors"}), "detector": trained}
     ids = data.ids(params.splits.detectors)
     held_out = data.ids(params.splits.validation) if params.splits.validation else []
+    boxes = read_proposals(module, proposals, [*ids, *held_out])
     state = checkpoint(detector, computed, [images, weights, *([proposals] if proposals else [])])
     training = Run(fabric(settings.precision), settings, params.seed, workers(), state)
-    boxes = read_proposals(module, proposals, [*ids, *held_out])
     history = train(training, model, fresh, data, ids, held_out, module, section, boxes)
     write_training(
         model,

@@ -110,6 +110,8 @@ class Resized:
         height, width = image.shape[-2:]
         size = list(self.size.scaled((height, width)))
         boxes = functional.resize(objects["boxes"], size)
+        if (objects["labels"] == PROPOSAL).any():  # by a rounding outside, they would be left out
+            boxes = functional.clamp_bounding_boxes(boxes)
         return functional.resize(image, size, antialias=True), {**objects, "boxes": boxes}
 
 

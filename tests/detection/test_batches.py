@@ -82,3 +82,11 @@ def test_an_image_without_proposals_is_no_special_case(images: BoxedImages) -> N
     none = {name: np.zeros((0, 4), np.float32) for name in ids}
     batch = DetectionBatches(images, ids, Size(63), batch_size=2, proposals=none)[0]
     assert batch["targets"]["proposals"].shape == (2, 0, 4)
+
+
+def test_a_proposal_that_reaches_over_the_border_by_a_rounding_stays(images: BoxedImages) -> None:  # noqa: F811
+    ids = images.ids("train")
+    height, width = images.size(ids[0])
+    over = np.array([[-1e-5, 0, width + 1e-4, height + 1e-4]], np.float32)
+    batch = DetectionBatches(images, ids[:1], Size(63), batch_size=1, proposals={ids[0]: over})[0]
+    assert batch["targets"]["proposals"].tolist() == [[[0.0, 0.0, 63.0, 63.0]]]
