@@ -66,7 +66,7 @@ def test_a_command_is_one_that_the_project_takes(document: str, line: str) -> No
         "dvc exp run -S detect_rcnn.nms_tresh=0.4",
         "dvc exp run -S +detect_rcnn.nms_thresh=0.4",
         "dvc exp run -S detect_rcnn.nms_thresh=4",
-        "dvc exp run evaluate_detections@fast_rcnn",
+        "dvc exp run evaluate_detections@yolo",
         "dvc exp run $(python -m commands.profile no_such)",
         "dvc exp sav -n mine",
         "make everything",
