@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MEMORY = Path("/dev/shm")
 PREPARED, DETECTIONS = Path("data/prepared"), Path("data/detections")
 NUM_SCENES, NUM_IMAGES = 12, 6  # examples from the detectors' data set, and from each classifier's
-TITLES = {"ssd300": "SSD", "rpn": "RPN"}
+TITLES = {"ssd300": "SSD", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN", "rpn": "RPN"}
 
 
 class Params(trained.Params):

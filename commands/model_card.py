@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 from commands import card_picture, trained
-from commands.trained import MODELS, RCNN, existing
+from commands.trained import MODELS, RCNN, existing, training_stage
 from src import plugins
 from src.cards import data, figures, hub, limits
 from src.cards.data import Split
@@ -29,6 +29,7 @@ from stages.command import command
 
 PREPARED = Path("data/prepared")
 METRICS = Path("metrics")
+SEARCH = "selective_search"  # the method of proposals, and its section
 RCNN_SAYS = (
     "R-CNN (Girshick et al. 2014, arXiv:1311.2524): proposals, a network that describes each as a warped region, a "
     "linear SVM and a box regression for every class."
@@ -146,7 +147,8 @@ def detector(params: Params, name: str) -> Card:
     from src.detection.sizes import size_of
     from src.prediction.dense import OBJECT
 
-    module, section, path, classes = _trained("detectors", params.detectors, name, "train_detector")
+    stage = training_stage(params.detectors[name], name)
+    module, section, path, classes = _trained("detectors", params.detectors, name, stage)
     agnostic = class_agnostic(name)
     resolved = _resolved(params, params.detectors[name])
     splits, origin, source = _objects(params, [(params.splits.detectors, "training")], resolved["train"])
@@ -165,7 +167,11 @@ def detector(params: Params, name: str) -> Card:
         classes=[OBJECT] if agnostic else classes,
         first_label=1,
         figures=rows,
-        parameters={"seed": params.seed, "detectors": {name: resolved}, "data": _shown(params, "voc")},
+        parameters={
+            **params.model_dump(include={"seed", *([SEARCH] if resolved.get("proposals") == SEARCH else [])}),
+            "detectors": {name: resolved},
+            "data": _shown(params, "voc"),
+        },
         limits=[
             *limits.of_data(source, splits[-1].images),
             *limits.of_detector(classes, size_of(section.model), ap),
@@ -180,7 +186,7 @@ def classifier(params: Params, name: str) -> Card:
     """Make the card of a classifier."""
     from src.classification.running import TEST, TRAIN, VALIDATION
 
-    module, section, path, classes = _trained("classifiers", params.classifiers, name, "train_classifier")
+    module, section, path, classes = _trained("classifiers", params.classifiers, name, f"train_classifier@{name}")
     metrics, settings = _metrics(name, f"evaluate_classifier@{name}"), params.data[section.data]
     resolved = _resolved(params, params.classifiers[name])
     uses = [(TRAIN, "training"), (VALIDATION, _validation(resolved["train"])), (TEST, "the figures below")]
@@ -241,7 +247,7 @@ def _proposals(name: str) -> dict[str, Any]:
 def _trained(kind: str, sections: dict[str, Any], name: str, stage: str) -> tuple[ModuleType, Any, Path, list[str]]:
     """Return the file and the section of a plug-in, the path of its trained weights, and the classes in them."""
     module, section = plugins.section(kind, sections, name)
-    path = existing(MODELS / f"{name}.safetensors", f"{stage}@{name}")
+    path = existing(MODELS / f"{name}.safetensors", stage)
     facts = read_tensors(path)[1]
     _made_with(path, facts["model"], section.model.model_dump(), f"{kind}.{name}.model")
     return module, section, path, facts["classes"]

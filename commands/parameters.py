@@ -117,8 +117,9 @@ def tracked(pipeline: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str
         in_texts = re.findall(r"\$\{([\w.]+)\}", " ".join([body["cmd"], *body.get("deps", [])]))
         keys = [*body.get("params", []), *(key for key in in_texts if "." in key)]
         for item in content[section] if section else each:
+            above = each[item][2:-1] if isinstance(each, Mapping) else f"{section}.{item}"
             for key in [] if name == "report" else keys:
-                filled = re.sub(r"^item\.", f"{section}.{item}.", key.replace("${key}", item).replace("${item}", item))
+                filled = re.sub(r"^item\.", f"{above}.", key.replace("${key}", item).replace("${item}", item))
                 found.setdefault(filled, []).append(f"{name}@{item}" if item else name)
     return found
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from src.prediction.classifier import Classifier
     from src.prediction.dense import Dense
-    from src.prediction.rcnn import Propose, Rcnn
+    from src.prediction.proposer import Propose
+    from src.prediction.rcnn import Rcnn
 
 MODELS = Path("models")
 RCNN = "rcnn"
@@ -69,13 +70,21 @@ def load(params: Params, name: str, device: "torch.device") -> "Rcnn | Dense | C
     return Classifier(params.classifiers, name, model, device)
 
 
+def training_stage(section: dict[str, Any], name: str) -> str:
+    """Return the stage that trains a dense detector, from its section."""
+    return f"train_{'on_proposals' if 'proposals' in section else 'detector'}@{name}"
+
+
 def dense(params: Params, name: str, device: "torch.device") -> "Dense":
-    """Load a dense detector."""
-    model = existing(MODELS / f"{name}.safetensors", f"train_detector@{name}")
+    """Load a dense detector, with its method of proposals if it takes them as an input."""
+    section = params.detectors[name]
+    model = existing(MODELS / f"{name}.safetensors", training_stage(section, name))
 
     from src.prediction.dense import Dense
 
-    return Dense(params.detectors, name, model, device)
+    method = section.get("proposals")
+    propose = proposer(params, device, method, f"detectors.{name}.proposals") if method else None
+    return Dense(params.detectors, name, model, device, propose)
 
 
 def rcnn(params: Params, device: "torch.device") -> "Rcnn":
@@ -86,7 +95,7 @@ def rcnn(params: Params, device: "torch.device") -> "Rcnn":
         existing(MODELS / f"{RCNN}.safetensors", "finetune"),
         existing(MODELS / "svm.npz", "train_svm"),
         existing(MODELS / "bbox.npz", "train_bbox"),
-        propose=proposer(params, device),
+        propose=proposer(params, device, params.features.proposals, "features.proposals"),
         settings=params.warp,
         map_side=params.features.side,
         layer=params.features.layer,
@@ -96,14 +105,13 @@ def rcnn(params: Params, device: "torch.device") -> "Rcnn":
     )
 
 
-def proposer(params: Params, device: "torch.device") -> "Propose":
-    """Return the proposal method that `features.proposals` names: selective search, or a dense detector's boxes."""
-    name = params.features.proposals
+def proposer(params: Params, device: "torch.device", name: str, key: str) -> "Propose":
+    """Return a proposal method: selective search, or a dense detector's boxes; `key` is the parameter that names it."""
     if name == "selective_search":
         return partial(_search, params)
-    if name in params.detectors:
+    if name in params.detectors and "proposals" not in params.detectors[name]:
         return partial(_boxes, dense(params, name, device))
-    raise InputError(f"params.yaml: features.proposals = {name!r}: it must be selective_search or a detector")
+    raise InputError(f"params.yaml: {key} = {name!r}: it must be selective_search or a detector without proposals")
 
 
 def _search(params: Params, image: np.ndarray, image_id: str) -> np.ndarray:

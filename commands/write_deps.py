@@ -1,8 +1,10 @@
-"""Write the code that each stage depends on into dvc.yaml: `python -m commands.write_deps`.
+"""Write into dvc.yaml the code that each stage depends on, and its detectors: `python -m commands.write_deps`.
 
 DVC follows no imports, and a new import changes the deps of every stage above it. The deps of a stage are its script,
 all modules of this project that the script imports, directly or not, and the plug-ins that its parameters choose. A
 folder stands for its modules if the stage needs all of them. tests/test_pipeline.py compares dvc.yaml with the imports.
+
+A detector whose file says `PROPOSALS = True` is in the stages that depend on proposals, any other in those that do not.
 """
 
 import ast
@@ -10,11 +12,16 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from stages.command import command
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("src", "stages", "commands")
 PLUGINS = ("classifiers", "detectors", "backbones", "datasets")  # folders whose files parameters choose
+
+TRAINED = ("train_detector", "train_on_proposals")  # stages for each detector, without and with proposals
+DETECTED = ("detect", "detect_on_proposals")  # likewise, for each detector that distinguishes classes
 
 
 def imports(path: Path) -> set[Path]:
@@ -77,15 +84,36 @@ def unfolded(deps: Iterable[str]) -> set[str]:
     return modules
 
 
+def listed(text: str) -> str:
+    """Return dvc.yaml with the detectors of params.yaml in the stages that train them and detect with them."""
+    names = list(YAML(typ="safe").load((ROOT / "params.yaml").read_text())["detectors"])
+    for stages, shown in ((TRAINED, names), (DETECTED, [name for name in names if not says(name, "CLASS_AGNOSTIC")])):
+        for stage, takes in zip(stages, (False, True), strict=True):
+            items = [f"      {name}: ${{detectors.{name}}}" for name in shown if says(name, "PROPOSALS") == takes]
+            text = re.sub(rf"(\n  {stage}:\n    foreach:)[^\n]*(\n      .*)*", "\n".join([r"\1", *items]), text)
+    return text
+
+
+def says(detector: str, name: str) -> bool:
+    """Tell whether a detector's file sets a name to True; the file is not run, because that would import PyTorch."""
+    return any(
+        isinstance(node, ast.Assign) and ast.unparse(node) == f"{name} = True"
+        for node in ast.parse((ROOT / f"src/detectors/{detector}.py").read_text()).body
+    )
+
+
 def _modules(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.py") if path.name != "__init__.py")
 
 
 def write_deps(pipeline: Path) -> None:
-    """Put the code of each stage after the data and the plug-ins among its deps; all else stays as it is."""
+    """Write the lists of detectors, and the code of each stage after the data and the plug-ins among its deps.
+
+    All else stays as it is.
+    """
     lines: list[str] = []
     script = ""
-    for line in pipeline.read_text().splitlines():
+    for line in listed(pipeline.read_text()).splitlines():
         if command := re.match(r" +(?:cmd: )?python -m stages\.(\w+)", line):
             script = command[1]
         if (item := re.fullmatch(r" +- ((?:src|stages)/[\w/.]+)", line)) and not is_plugin(item[1]):

@@ -69,6 +69,11 @@ def names(params: Params) -> Iterator[str]:
         "pretrain_alexnet.data": (params.pretrain_alexnet.data, labelled),
     }
     given |= {f"classifiers.{name}.data": (section.data, labelled) for name, section in params.classifiers}
+    given |= {
+        f"detectors.{name}.proposals": (section.proposals, proposals)
+        for name, section in params.detectors
+        if hasattr(section, "proposals")
+    }
     backbones = plugins.names("backbones")
     given |= {f"detectors.{name}.model.backbone": (part.model.backbone, backbones) for name, part in params.detectors}
     for key, (name, known) in given.items():

@@ -21,19 +21,22 @@ class Params(Sections):
     detectors: dict[str, Any]
 
 
-def run(params: Params, *, detector: str, images: Path, weights: Path, model: Path, out: Path) -> None:
+def run(
+    params: Params, *, detector: str, images: Path, weights: Path, model: Path, out: Path, proposals: Path | None = None
+) -> None:
     """Write `detections.npz`, and `untrained.npz` with the detections of the same network before its training."""
     import torch
 
-    from src.detection.running import detect, start
+    from src.detection.running import detect, read_proposals, start
 
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids = data.ids(params.splits.test)
-    torch_device = torch.device(device())
-    write_records(out / "untrained.npz", detect(module, net, section, data, ids, torch_device, workers()))
+    given = section, data, ids, torch.device(device()), workers()
+    boxes = read_proposals(module, proposals, ids)
+    write_records(out / "untrained.npz", detect(module, net, *given, proposals=boxes))
     net.load_state_dict(read_tensors(model)[0])
-    detections = detect(module, net, section, data, ids, torch_device, workers())
+    detections = detect(module, net, *given, proposals=boxes)
     write_records(out / "detections.npz", detections)
     print(f"{sum(len(record['boxes']) for record in detections.values())} detections in {len(detections)} images")
 

@@ -23,9 +23,19 @@ class Params(Sections):
     detectors: dict[str, Any]
 
 
-def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path, metrics: Path, curve: Path) -> None:
+def run(
+    params: Params,
+    *,
+    detector: str,
+    images: Path,
+    weights: Path,
+    out: Path,
+    metrics: Path,
+    curve: Path,
+    proposals: Path | None = None,
+) -> None:
     """Write the network's weights, the figures of the epoch that is kept, and those of every epoch."""
-    from src.detection.running import start
+    from src.detection.running import read_proposals, start
     from src.detection.training import VAL_MAP, train
     from src.training.loop import Run
     from src.training.outputs import write_training
@@ -37,19 +47,12 @@ def run(params: Params, *, detector: str, images: Path, weights: Path, out: Path
     print(f"weights: {facts['source']}; {sum(value.numel() for value in model.parameters())} parameters")
     trained = section.model_dump(exclude=set() if settings.best_by == VAL_MAP else {"decode"})
     computed = {**params.model_dump(exclude={"detectors"}), "detector": trained}
+    ids = data.ids(params.splits.detectors)
     held_out = data.ids(params.splits.validation) if params.splits.validation else []
-    state = checkpoint(detector, computed, [images, weights])
+    boxes = read_proposals(module, proposals, [*ids, *held_out])
+    state = checkpoint(detector, computed, [images, weights, *([proposals] if proposals else [])])
     training = Run(fabric(settings.precision), settings, params.seed, workers(), state)
-    history = train(
-        training,
-        model,
-        fresh,
-        data,
-        data.ids(params.splits.detectors),
-        held_out,
-        module,
-        section,
-    )
+    history = train(training, model, fresh, data, ids, held_out, module, section, boxes)
     write_training(
         model,
         history,

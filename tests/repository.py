@@ -31,6 +31,8 @@ SMALL = {
     "train_svm.rounds": 1,
     "detectors.ssd300.train": {"epochs": 1, "batch_size": 5},
     "detectors.rpn.train": {"epochs": 1, "batch_size": 5},
+    "detectors.fast_rcnn.train": {"epochs": 1, "batch_size": 5},
+    "detectors.faster_rcnn.train": {"epochs": 1, "batch_size": 5},
     "classifiers.mobilenet_v3.train": {"epochs": 1, "batch_size": 10},
     "classifiers.resnet50.train": {"epochs": 1, "batch_size": 10},
 }

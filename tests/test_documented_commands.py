@@ -86,7 +86,7 @@ def test_a_command_without_a_word_would_be_found() -> None:
         "dvc exp run -S detect_rcnn.nms_tresh=0.4",
         "dvc exp run -S +detect_rcnn.nms_thresh=0.4",
         "dvc exp run -S detect_rcnn.nms_thresh=4",
-        "dvc exp run evaluate_detections@fast_rcnn",
+        "dvc exp run evaluate_detections@yolo",
         "dvc exp run $(python -m commands.profile no_such)",
         "dvc exp sav -n mine",
         "make everything",

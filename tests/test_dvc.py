@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from src import plugins
 from src.evaluation.headline import LISTED
 from tests.repository import Repository
 from tests.test_pipeline import PLOTS, SEVERAL
@@ -95,9 +96,23 @@ def test_one_number_changes_what_depends_on_it_and_the_diff_shows_it(copy: Repos
         ("evaluate.recall_at", [5], {"check", *(f"evaluate_proposals@{name}" for name in PROPOSALS)}),
         ("profile", "other", {"check"}),
         ("data.mnist.limit", 100, {"check", "download@mnist", "prepare@mnist"}),
-        ("splits.detectors", "train", {"check", *PREPARED, "train_detector@ssd300", "train_detector@rpn"}),
+        (
+            "splits.detectors",
+            "train",
+            {
+                *("check", "train_on_proposals@fast_rcnn", *PREPARED),
+                *(f"train_detector@{name}" for name in plugins.names("detectors") if name != "fast_rcnn"),
+            },
+        ),
         ("detectors.ssd300.decode.nms_thresh", 0.4, {"check", "detect@ssd300"}),
         ("detectors.ssd300.loss.iou_thresh", 0.4, {"check", "train_detector@ssd300"}),
+        ("detectors.faster_rcnn.decode.proposals.max_per_image", 50, {"check", "detect@faster_rcnn"}),
+        (
+            "detectors.fast_rcnn.proposals",
+            "rpn",
+            {"check", "train_on_proposals@fast_rcnn", "detect_on_proposals@fast_rcnn"},
+        ),
+        ("detectors.fast_rcnn.decode.max_proposals", 50, {"check", "detect_on_proposals@fast_rcnn"}),
         ("detectors.rpn.decode.nms_thresh", 0.5, {"check", "propose_rpn"}),
         ("detectors.rpn.model.channels", 24, {"check", "train_detector@rpn", "propose_rpn"}),
         ("features.proposals", "rpn", {"check", "finetune", "extract_features", "score_rcnn", "detect_rcnn"}),

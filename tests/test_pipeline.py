@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from commands.write_deps import ROOT, code, imports, unfolded, write_deps
 from src import plugins
-from src.detection.running import class_agnostic
+from src.detection.running import class_agnostic, takes_proposals
 from src.params import read_params
 from src.schema import Params
 
@@ -134,8 +134,17 @@ def test_every_artifact_is_an_output() -> None:
 def test_every_detector_of_classes_is_detected_and_evaluated() -> None:
     """A detector that is added to params.yaml alone is trained, but nothing else: dvc.yaml lists the rest."""
     detectors = [name for name in plugins.names("detectors") if not class_agnostic(name)]
-    assert sorted(PIPELINE["detect"]["foreach"]) == detectors
+    assert sorted([*PIPELINE["detect"]["foreach"], *PIPELINE["detect_on_proposals"]["foreach"]]) == detectors
     assert sorted(PIPELINE["evaluate_detections"]["foreach"]) == sorted(["rcnn", *detectors])
+
+
+def test_the_detectors_that_take_proposals_depend_on_them_and_the_others_do_not() -> None:
+    for name in plugins.names("detectors"):
+        takes = takes_proposals(plugins.load("detectors", name))
+        assert (name in PIPELINE["train_on_proposals"]["foreach"]) == takes
+        assert (name in PIPELINE["train_detector"]["foreach"]) != takes
+    for stage in ("train_on_proposals", "detect_on_proposals"):
+        assert "data/proposals/${item.proposals}.npz" in STAGES[stage]["deps"]
 
 
 def joined(out: str, dep: str) -> bool:

@@ -96,7 +96,7 @@ class DensePanel:
 
     def look(self, image: np.ndarray, image_id: str) -> Look:
         """Compute the network's outputs, and keep the photo's size with them."""
-        outputs, seconds = _timed(lambda: self.method.outputs(image))
+        outputs, seconds = _timed(lambda: self.method.outputs(image, image_id))
         return Look((outputs, image.shape[:2]), {"network": seconds})
 
     def views(self, look: Look, score_thresh: float, nms_thresh: float) -> list[View]:

@@ -89,6 +89,19 @@ def kept_anchors(
         return anchors(grid, stride, scales, aspect_ratios).to(device)
 
 
+def inside(boxes: Tensor, sizes: Tensor, across_border: bool) -> Tensor:
+    """Find the anchors [N, 4] that an image may use, bool [B, N]; `sizes` [B, 2] are its height and width.
+
+    With `across_border` these are the anchors whose centre is in the image, otherwise those that lie inside it.
+    """
+    height, width = sizes[:, :1], sizes[:, 1:]
+    if across_border:
+        x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).unbind(dim=1)
+        return (x < width) & (y < height)
+    left, top, right, bottom = boxes.unbind(dim=1)
+    return (left >= 0) & (top >= 0) & (right <= width) & (bottom <= height)
+
+
 def _centres(grid: Grid, steps: tuple[float, float]) -> Tensor:
     """Return the centres [H * W, 2] of the cells, row by row; `steps` are the strides along x and along y."""
     y, x = torch.meshgrid(torch.arange(grid[0]) + 0.5, torch.arange(grid[1]) + 0.5, indexing="ij")

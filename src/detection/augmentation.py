@@ -22,6 +22,7 @@ from src.detection.windows import Window, crop, inside, render, zoom_out
 from src.networks.imagenet import MEAN, normalise
 from src.params import Fraction, Section
 
+PROPOSAL = 0  # label of a box that is no object, but a proposal, which the steps move like one
 FILL = [round(255 * value) for value in MEAN]  # around a photo that is zoomed out
 
 
@@ -71,7 +72,7 @@ class Moved:
         if torch.rand(()) < self.augment.zoom_out:
             window = zoom_out(height, width)
         if self.augment.crop:
-            window = crop(window, boxes)
+            window = crop(window, boxes[objects["labels"] != PROPOSAL])
         change = distort if self.augment.photometric else None
         size = self.size.scaled((window.y2 - window.y1, window.x2 - window.x1))
         picture, scale, shift = render(image.as_subclass(Tensor), window, size, FILL, change)
@@ -109,6 +110,8 @@ class Resized:
         height, width = image.shape[-2:]
         size = list(self.size.scaled((height, width)))
         boxes = functional.resize(objects["boxes"], size)
+        if (objects["labels"] == PROPOSAL).any():  # by a rounding outside, they would be left out
+            boxes = functional.clamp_bounding_boxes(boxes)
         return functional.resize(image, size, antialias=True), {**objects, "boxes": boxes}
 
 

@@ -1,12 +1,14 @@
 """Batches of whole images with their objects, for the dense detectors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from src.boxes.matching import without_difficult
-from src.detection.augmentation import Augment, Pair, fixed_steps, pair, plain_tensors, random_steps
+from src.detection.augmentation import PROPOSAL, Augment, Pair, fixed_steps, pair, plain_tensors, random_steps
 from src.detection.sizes import Size, stacked
 from src.detection.targets import padded
 from src.files.boxed_images import BoxedImages
@@ -19,7 +21,9 @@ class DetectionBatches(EpochBatches):
 
     A batch has `ids`, `images` [B, 3, S, S], or [B, 3, H, W] with padding if `size` has a `longest`, and `targets`:
     `boxes` [B, M, 4] and `labels` [B, M], padded (`src.detection.targets`), and `sizes` int64 [B, 2], the height and
-    width of each image without padding. The images are shuffled if there is `augment`.
+    width of each image without padding. With `proposals`, boxes [N, 4] by image id, `targets` also has `proposals`
+    [B, P, 4]: those of each image in their order, augmented as its objects, and zeros as padding; P may be 0. The
+    images are shuffled if there is `augment`.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class DetectionBatches(EpochBatches):
         batch_size: int,
         seed: int = 0,
         batches_per_epoch: int | None = None,
+        proposals: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         super().__init__(
             data.path,
@@ -41,7 +46,7 @@ class DetectionBatches(EpochBatches):
             shuffle=augment is not None,
             batches_per_epoch=batches_per_epoch,
         )
-        self.data, self.size = data, size
+        self.data, self.size, self.proposals = data, size, proposals
         self.fixed, self.random, self.normalise = fixed_steps(size, augment), random_steps(size, augment), normalise()
         self._kept = Kept(self._load, _num_bytes)
 
@@ -51,15 +56,39 @@ class DetectionBatches(EpochBatches):
             pairs = [plain_tensors(self.random(*self._kept[image_id])) for image_id in ids]
         images = stacked([self.normalise(image) for image, _ in pairs], self.size)
         sizes = torch.tensor([image.shape[1:] for image, _ in pairs])
+        targets = [target for _, target in pairs]
+        given: dict[str, Any] = {}
+        if self.proposals is not None:
+            apart = [_apart(target) for target in targets]
+            targets = [objects for objects, _ in apart]
+            given = {"proposals": pad_sequence([boxes for _, boxes in apart], batch_first=True)}
         return {
             "ids": ids,
             "images": images.contiguous(memory_format=torch.channels_last),
-            "targets": {**padded([target for _, target in pairs]), "sizes": sizes},
+            "targets": {**padded(targets), "sizes": sizes, **given},
         }
 
     def _load(self, image_id: str) -> Pair:
-        resized: Pair = self.fixed(*pair(self.data.image(image_id), without_difficult(self.data.target(image_id))))
+        target = without_difficult(self.data.target(image_id))
+        if self.proposals is not None:
+            target = _together(target, self.proposals[image_id])
+        resized: Pair = self.fixed(*pair(self.data.image(image_id), target))
         return resized
+
+
+def _together(target: Mapping[str, np.ndarray], proposals: np.ndarray) -> dict[str, np.ndarray]:
+    """Put proposals behind the objects, so that every step of the augmentation moves both."""
+    boxes, labels = np.asarray(proposals, target["boxes"].dtype).reshape(-1, 4), target["labels"]
+    return {
+        "boxes": np.concatenate([target["boxes"], boxes]),
+        "labels": np.concatenate([labels, np.full(len(boxes), PROPOSAL, labels.dtype)]),
+    }
+
+
+def _apart(target: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Return the objects, and the boxes of the proposals [N, 4]."""
+    proposal = target["labels"] == PROPOSAL
+    return {name: value[~proposal] for name, value in target.items()}, target["boxes"][proposal]
 
 
 def _num_bytes(sample: Pair) -> int:

@@ -1,9 +1,11 @@
 """Start, measure and run a dense detector, given its file and its section of params.yaml."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
@@ -11,8 +13,9 @@ from tqdm import tqdm
 from src import plugins
 from src.detection.batches import DetectionBatches
 from src.detection.sizes import size_of
+from src.errors import InputError
 from src.files.boxed_images import BoxedImages
-from src.files.records import Record
+from src.files.records import Record, read_records
 from src.networks import starting_weights
 from src.params import Section
 from src.training.loading import Loader
@@ -23,6 +26,50 @@ BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections (`d
 def class_agnostic(name: str) -> bool:
     """Check if label 1 of the detector is any object, whatever the classes of the data; its file declares this."""
     return getattr(plugins.load("detectors", name), "CLASS_AGNOSTIC", False)
+
+
+def two_stage(module: ModuleType) -> bool:
+    """Check if the detector's network chooses regions and then classifies them; its file declares this."""
+    return getattr(module, "TWO_STAGE", False)
+
+
+def takes_proposals(module: ModuleType) -> bool:
+    """Check if the detector's input is proposals beside images; its file declares this."""
+    return getattr(module, "PROPOSALS", False)
+
+
+def read_proposals(module: ModuleType, path: Path | None, ids: Sequence[str]) -> dict[str, np.ndarray] | None:
+    """Read the proposals [N, 4] of images by id, in pixels of the image; None for a detector that takes none.
+
+    A file that is missing, or that the detector does not take, is an `InputError`.
+    """
+    if takes_proposals(module) != (path is not None):
+        takes = "takes proposals: give --proposals" if path is None else "takes no proposals: leave out --proposals"
+        raise InputError(f"{module.__name__.rpartition('.')[2]} {takes}")
+    return None if path is None else {name: record["boxes"] for name, record in read_records(path, ids).items()}
+
+
+def forward(module: ModuleType, model: nn.Module, batch: Mapping[str, Any], section: Any, *, learning: bool) -> Any:
+    """Compute the network's outputs for a batch, for its loss (`learning`) or for its detections.
+
+    The network of a detector with two stages also gets the sizes of the images in the input, or their proposals, and
+    the section that holds the numbers of its regions, `loss` or `decode`; and for its loss the objects, of which it
+    chooses regions.
+
+    Args:
+        module: the detector's file.
+        model: the network.
+        batch: `images`, and `targets` with `sizes` or `proposals` and, for the loss, with objects.
+        section: the detector's parameters.
+        learning: whether the outputs are for the loss, whatever the mode of the network.
+    """
+    if not two_stage(module):
+        return model(batch["images"])
+    targets = batch["targets"]
+    given = targets["proposals" if takes_proposals(module) else "sizes"]
+    if learning:
+        return model(batch["images"], given, section.loss, targets)
+    return model(batch["images"], given, section.decode)
 
 
 def start(
@@ -57,8 +104,8 @@ def measure(
 ) -> dict[str, float]:
     """Compute the losses on images, and the detector's own `figures` if it has them.
 
-    A loss that chooses at random, as the RPN's, makes the same choice in each call: the batches' seed and the number of
-    the batch decide, and the random state is restored.
+    A loss or a network that chooses at random, as the RPN's loss, makes the same choice in each call: the batches' seed
+    and the number of the batch decide, and the random state is restored.
 
     Args:
         module: the detector's file.
@@ -76,9 +123,9 @@ def measure(
     losses: dict[str, float] = {}
     counts: dict[str, float] = {}
     for index, batch in enumerate(loader.on_device(data.epoch(0))):
-        outputs = model(batch["images"])
         share = len(batch["ids"]) / len(data.image_ids)
         with data.drawing(index):
+            outputs = forward(module, model, batch, section, learning=True)
             named = module.loss(outputs, batch["targets"], section.loss)
         for name, value in named.items():
             losses[name] = losses.get(name, 0.0) + float(value) * share
@@ -86,6 +133,8 @@ def measure(
             for name, value in module.count(outputs, batch["targets"], section.loss).items():
                 counts[name] = counts.get(name, 0.0) + float(value)
         if detections is not None:
+            if two_stage(module):
+                outputs = forward(module, model, batch, section, learning=False)
             detections.update(_decoded(module, section, outputs, batch["ids"], data.data))
     return {"loss": sum(losses.values()), **losses, **(module.figures(counts) if counts else {})}
 
@@ -100,15 +149,17 @@ def detect(
     workers: int = 0,
     *,
     batch_size: int = BATCH_SIZE,
+    proposals: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Record]:
     """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0.
 
     `workers` processes prepare the images; 0: this process prepares them itself. `batch_size` changes only the speed.
     With `longest` it is 1 in any case: the padding of a batch depends on its largest image, and would reach the
-    detections of the others.
+    detections of the others. `proposals` [N, 4] by image id are those of a detector that takes them.
     """
     size = size_of(section.model)
-    batches = DetectionBatches(data, ids, size, batch_size=batch_size if size.longest is None else 1)
+    most = batch_size if size.longest is None else 1
+    batches = DetectionBatches(data, ids, size, batch_size=most, proposals=proposals)
     batches.keep_none()
     items = batches.epoch(0)
     model = model.to(device).eval()
@@ -116,7 +167,8 @@ def detect(
     with torch.inference_mode():
         loaded = Loader(batches, workers, device).on_device(items)
         for batch in tqdm(loaded, total=len(items), desc="detect", mininterval=1.0):
-            detections.update(_decoded(module, section, model(batch["images"]), batch["ids"], data))
+            outputs = forward(module, model, batch, section, learning=False)
+            detections.update(_decoded(module, section, outputs, batch["ids"], data))
     return detections
 
 

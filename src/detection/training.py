@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from src.detection.batches import DetectionBatches
-from src.detection.running import measure
+from src.detection.running import forward, measure
 from src.detection.sizes import size_of
 from src.errors import InputError
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
@@ -33,6 +33,7 @@ def train(
     held_out: Sequence[str],
     module: ModuleType,
     section: Any,
+    proposals: Mapping[str, np.ndarray] | None = None,
 ) -> list[Row]:
     """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
 
@@ -46,6 +47,7 @@ def train(
         held_out: the images to validate on; without any, the last epoch's weights are kept.
         module: the detector's file.
         section: the detector's parameters.
+        proposals: boxes [N, 4] by image id, in pixels of the image, of a detector that takes them.
 
     Raises:
         InputError: a batch is one image, whose smallest map gives BatchNorm one value; or `best_by` is `val_map` and no
@@ -60,19 +62,21 @@ def train(
         batch_size=batch_size,
         seed=run.seed,
         batches_per_epoch=run.settings.batches_per_epoch,
+        proposals=proposals,
     )
     loader, validation = run.loader(training), None
     if held_out:
         if run.settings.best_by == VAL_MAP:
             average_precision(dict.fromkeys(held_out, NO_DETECTIONS), data)  # else an epoch would pass before its error
-        validation = run.loader(DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed))
+        fixed = DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed, proposals=proposals)
+        validation = run.loader(fixed)
 
     def batches(epoch: int) -> Batches:
         return loader.load(training.epoch(epoch))
 
     def losses(net: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         try:
-            outputs = net(batch["images"])
+            outputs = forward(module, net, batch, section, learning=True)
         except ValueError as error:
             if ONE_VALUE not in str(error):
                 raise

@@ -13,6 +13,12 @@ A file has these names:
 
 It may also have:
 * `model.longest` in `Params`: the input then keeps the aspect ratio and is padded; without this key it is a square.
+* `TWO_STAGE = True`: its network chooses regions and then classifies them. Its forward takes images, `sizes` [B, 2] in
+  the input, and `rules`, the section's `loss` or `decode`, which holds the numbers of regions. For the loss it also
+  takes `targets`, of which it chooses the regions to learn from (`forward` in `src/detection/running.py`).
+* `PROPOSALS = True`, with `TWO_STAGE`: its input is proposals beside images. Its section then has a key `proposals`,
+  the name of a method, and its stages read data/proposals/NAME.npz (`python -m commands.write_deps`). Its forward takes
+  `proposals` [B, P, 4] in pixels of the input in place of `sizes`; rows of zeros are padding.
 * `CLASS_AGNOSTIC = True`: its label 1 is any object, and `features.proposals` may name it, if a stage writes
   data/proposals/NAME.npz.
 * `count(outputs, targets, rules)`, numbers that are summed over the validation images, and `figures(counts)`, which

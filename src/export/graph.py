@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from src.boxes.geometry import clip, decode
+from src.detection.running import two_stage
 from src.errors import InputError
 from src.prediction.classifier import Classifier
 from src.prediction.dense import Dense
@@ -66,13 +67,18 @@ def graph_of(method: Dense | Classifier) -> tuple[Graph, tuple[int, int]]:
         the graph, and (height, width) of its input in pixels.
 
     Raises:
-        InputError: the input of the detector is no square of a fixed size.
+        InputError: the detector has two stages, or its input is no square of a fixed size.
     """
     # Runtimes have their own memory layouts: channels_last would only add transpositions to the graph.
     net = method.net.cpu().to(memory_format=torch.contiguous_format)
     if isinstance(method, Classifier):
         height, width = method.section.input.size
         return Probabilities(net, flip=method.section.predict.flip).eval(), (height, width)
+    if two_stage(method.module):
+        raise InputError(
+            "this model has two stages, and the number of regions that the second one classifies differs from photo to "
+            "photo, but an exported file has a fixed number: use `python -m commands.predict`"
+        )
     size, longest = method.size
     if longest is not None:
         raise InputError(

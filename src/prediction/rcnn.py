@@ -6,7 +6,6 @@ features. params.yaml gives `selective_search` and `seed` (through `propose`), `
 background, D numbers per region.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +14,13 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 
 from src.files.records import Record
+from src.prediction.proposer import Propose
 from src.rcnn import maps, network
 from src.rcnn.detect import DetectRcnn, detect
 from src.rcnn.score import Scorer
 from src.rcnn.warp import Warp, normalize, warp
 
 BATCH_SIZE = 128  # regions; not a parameter, because it changes only the speed
-Propose = Callable[[np.ndarray, str], np.ndarray]  # (RGB image [H, W, 3], image id) -> boxes [N, 4]
 
 
 class Scored(NamedTuple):

@@ -20,6 +20,8 @@ from src.report.stages import Stage
 TITLES = {  # for readers; any other method has the name of its file
     "rcnn": "R-CNN",
     "ssd300": "SSD",
+    "fast_rcnn": "Fast R-CNN",
+    "faster_rcnn": "Faster R-CNN",
     "rpn": "RPN",
     "rpn_untrained": "RPN before training",
     "finetune": "R-CNN's network",

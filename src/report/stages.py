@@ -63,6 +63,8 @@ def _stages(name: str, content: Mapping[str, Any], values: Mapping[str, Any]) ->
         items = _value(items[2:-1], values)
     pairs = items.items() if isinstance(items, Mapping) else [(item, item) for item in items]
     for key, item in pairs:
+        if isinstance(item, str) and (whole := VARIABLE.fullmatch(item)):
+            item = _value(whole[1], values)
         yield _stage(f"{name}@{key}", content["do"], {**values, "key": key, "item": item})
 
 

@@ -16,7 +16,7 @@ from tests.prediction.conftest import made  # noqa: F401 (a fixture)
 from tests.repository import Repository
 from tests.trained import CLASSES, HIDDEN, content, encoded, scene
 
-NAMES = ["rcnn", "ssd300", "rpn", "mobilenet_v3", "resnet50"]
+NAMES = ["rcnn", "ssd300", "rpn", "fast_rcnn", "faster_rcnn", "mobilenet_v3", "resnet50"]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,8 @@ def whole(made: Path, made_repository: Repository, tmp_path_factory: pytest.Temp
     for name in ("mnist", "gesture"):
         digits(root / f"data/prepared/{name}.zip")
     (root / "metrics").mkdir()
-    for name in ("rcnn", "ssd300", "rpn", "proposals_selective_search", "proposals_rpn", "proposals_rpn_untrained"):
+    proposals = ("proposals_selective_search", "proposals_rpn", "proposals_rpn_untrained")
+    for name in ("rcnn", "ssd300", "rpn", "fast_rcnn", "faster_rcnn", *proposals):
         shutil.copy(made_repository.path / f"metrics/{name}.json", root / "metrics")
     for name in ("mobilenet_v3", "resnet50"):
         (root / f"metrics/{name}.json").write_text(json.dumps(classifier_metrics()))
@@ -168,5 +169,7 @@ def test_what_is_missing_is_said_with_the_stage_that_makes_it(
 
 
 def test_an_unknown_name_is_said_with_those_there_are(checkout: Path) -> None:
-    with pytest.raises(SystemExit, match="no trained method 'yolo'; params.yaml has rcnn, ssd300, rpn"):
+    with pytest.raises(
+        SystemExit, match="no trained method 'yolo'; params.yaml has rcnn, ssd300, rpn, fast_rcnn, faster_rcnn"
+    ):
         main(["yolo"])

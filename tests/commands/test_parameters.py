@@ -49,6 +49,8 @@ def test_stages_are_found_by_params_and_by_command() -> None:
     found = tracked(YAML(typ="safe").load((ROOT / "dvc.yaml").read_text()), content)
     assert found["detect_rcnn"] == ["detect_rcnn"]
     assert found["detectors.rpn.decode"] == ["propose_rpn"]
+    on_proposals = {"train_on_proposals@fast_rcnn", "detect_on_proposals@fast_rcnn"}
+    assert set(found["detectors.fast_rcnn.proposals"]) == on_proposals
     assert found["classifiers.resnet50.weights"] == ["download_classifier@resnet50"]
     assert "train_classifier@mobilenet_v3" in found["classifiers.mobilenet_v3.data"]
     assert "download_weights" in found["finetune.weights"]

@@ -26,7 +26,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-@pytest.mark.parametrize("name", ["rcnn", "ssd300", "rpn"])
+@pytest.mark.parametrize("name", ["rcnn", "ssd300", "rpn", "fast_rcnn", "faster_rcnn"])
 def test_a_detector_writes_pictures_results_and_a_table(
     photos: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -112,6 +112,8 @@ def test_a_profile_says_in_its_first_lines_what_it_is_for(path: Path) -> None:
         "finetune": "R-CNN",
         "detectors.ssd300": "SSD",
         "detectors.rpn": "RPN",
+        "detectors.fast_rcnn": "Fast",
+        "detectors.faster_rcnn": "Faster R-CNN",
         "classifiers.mobilenet_v3": "MobileNetV",
         "classifiers.resnet50": "ResNet",
     }

@@ -1,5 +1,7 @@
+import numpy as np
 import torch
 
+from src.boxes.matching import without_difficult
 from src.detection.augmentation import Augment
 from src.detection.batches import DetectionBatches
 from src.detection.sizes import Size
@@ -54,3 +56,37 @@ def test_images_that_keep_their_aspect_ratio_are_padded_with_the_mean_colour(ima
     assert not batch["images"][:, :, :, 60:].any()
     assert batch["images"][:, :, 44, 59].all()
     torch.testing.assert_close(batch["targets"]["boxes"], square["targets"]["boxes"] * torch.tensor([1, 0.75] * 2))
+
+
+def test_proposals_are_moved_as_the_objects_are_and_change_no_crop(images: BoxedImages) -> None:  # noqa: F811
+    ids = images.ids("train")
+    proposals = {name: without_difficult(images.target(name))["boxes"] for name in ids}
+    data = DetectionBatches(images, ids, Size(63), AUGMENT, batch_size=len(ids), proposals=proposals)
+    without = DetectionBatches(images, ids, Size(63), AUGMENT, batch_size=len(ids))
+    seen = 0
+    for index in range(6):
+        batch, same = data[index], without[index]
+        assert torch.equal(batch["images"], same["images"])
+        targets = batch["targets"]
+        for boxes, objects, labels in zip(targets["proposals"], targets["boxes"], targets["labels"], strict=True):
+            real = objects[labels > 0]
+            assert torch.equal(boxes[: len(real)], real)
+            assert not boxes[len(real) :].any()
+            seen += len(real)
+        assert torch.equal(targets["labels"], same["targets"]["labels"])
+    assert seen
+
+
+def test_an_image_without_proposals_is_no_special_case(images: BoxedImages) -> None:  # noqa: F811
+    ids = images.ids("train")
+    none = {name: np.zeros((0, 4), np.float32) for name in ids}
+    batch = DetectionBatches(images, ids, Size(63), batch_size=2, proposals=none)[0]
+    assert batch["targets"]["proposals"].shape == (2, 0, 4)
+
+
+def test_a_proposal_that_reaches_over_the_border_by_a_rounding_stays(images: BoxedImages) -> None:  # noqa: F811
+    ids = images.ids("train")
+    height, width = images.size(ids[0])
+    over = np.array([[-1e-5, 0, width + 1e-4, height + 1e-4]], np.float32)
+    batch = DetectionBatches(images, ids[:1], Size(63), batch_size=1, proposals={ids[0]: over})[0]
+    assert batch["targets"]["proposals"].tolist() == [[[0.0, 0.0, 63.0, 63.0]]]

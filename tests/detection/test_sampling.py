@@ -1,6 +1,9 @@
+from unittest import mock
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 from src.boxes.matching import BACKGROUND, IGNORED, OBJECT
 from src.detection.sampling import sample
@@ -46,3 +49,21 @@ def test_the_choice_on_another_device_is_that_of_the_cpu() -> None:
     torch.manual_seed(3)
     with elsewhere():
         assert torch.equal(back(sample(There(labels), 8, 0.5)), wanted)
+
+
+@given(seed=st.integers(0, 100), fraction=st.sampled_from([0.25, 0.5, 1.0]))
+def test_the_choice_is_torchvisions_from_the_same_permutation(seed: int, fraction: float) -> None:
+    """torchvision takes the first of a permutation, and we take those with the largest random numbers."""
+    torch.manual_seed(seed)
+    labels = torch.randint(-1, 2, (3, 40))
+    torch.manual_seed(seed)
+    kept = sample(labels, 16, fraction)
+    torch.manual_seed(seed)
+    keys = torch.rand(labels.shape)
+    orders = iter(
+        [keys[image, labels[image] == value].argsort(descending=True) for image in range(3) for value in (1, 0)]
+    )
+    with mock.patch("torch.randperm", side_effect=lambda *_, **__: next(orders)):
+        objects, background = BalancedPositiveNegativeSampler(16, fraction)(list(labels))
+    assert torch.equal(kept == OBJECT, torch.stack(objects).bool())
+    assert torch.equal(kept == BACKGROUND, torch.stack(background).bool())

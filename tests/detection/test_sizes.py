@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from src.detection.augmentation import apply, transform
+from src.detection.rpn import Model
 from src.detection.sizes import STRIDE, Size, rescaled, size_of, stacked
-from src.detectors.rpn import Model
 
 sides = st.integers(8, 300)
 

@@ -9,21 +9,10 @@ from torchvision.ops import box_iou
 from src.boxes.geometry import clip
 from src.boxes.matching import IGNORED
 from src.boxes.overlap import iou
+from src.detection.anchor_loss import Loss, label_anchors, matched_objects, objectness_loss
+from src.detection.rpn import Decode, Model
 from src.detection.targets import padded
-from src.detectors.rpn import (
-    Decode,
-    Loss,
-    Model,
-    Params,
-    build,
-    count,
-    decode,
-    figures,
-    label_anchors,
-    loss,
-    matched_objects,
-    objectness_loss,
-)
+from src.detectors.rpn import Params, build, count, decode, figures, loss
 
 RULES = Loss(
     fg_iou_thresh=0.7,

@@ -88,3 +88,11 @@ def test_a_detector_that_keeps_the_aspect_ratio_has_no_fixed_input(checkout: Pat
     dense.size = Size(64, 100)
     with pytest.raises(InputError, match=r"model.longest = 100\), .* fixed square input: train it with"):
         graph_of(dense)
+
+
+@pytest.mark.parametrize("name", ["fast_rcnn", "faster_rcnn"])
+def test_a_detector_of_two_stages_has_no_fixed_number_of_boxes(checkout: Path, name: str) -> None:
+    dense = method(name)
+    assert isinstance(dense, Dense)
+    with pytest.raises(InputError, match="this model has two stages, .* use `python -m commands.predict`"):
+        graph_of(dense)

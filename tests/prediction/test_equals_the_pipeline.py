@@ -11,7 +11,7 @@ from src.classification.batches import LabelledBatches
 from src.classification.running import BATCH_SIZE, predict
 from src.detection import running
 from src.files.boxed_images import BoxedImages
-from src.files.records import Record, read_records
+from src.files.records import Record, read_records, write_records
 from src.files.weights import read_tensors, write_tensors
 from src.params import read_params
 from src.prediction.classifier import Classifier
@@ -59,16 +59,23 @@ def test_rcnn_is_that_of_its_stages(checkout: Path, tmp_path: Path, monkeypatch:
         same(method.finish(scored, regress=False), unmoved[image_id])
 
 
-def test_a_detector_is_that_of_its_stage(checkout: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ssd300", "fast_rcnn"])
+def test_a_detector_is_that_of_its_stage(checkout: Path, tmp_path: Path, name: str) -> None:
     voc, start = checkout / "data/prepared/voc.zip", tmp_path / "start"
     write_tensors(start, {}, {"source": "none"})
+    data, method = BoxedImages(voc), load(read_params("params.yaml", Params), name, CPU)
+    assert isinstance(method, Dense)
+    given = {}
+    if method.propose is not None:
+        found = {image_id: method.propose(data.image(image_id), image_id) for image_id in data.ids("test")}
+        given["proposals"] = tmp_path / "proposals.npz"
+        write_records(given["proposals"], {image_id: {"boxes": boxes} for image_id, boxes in found.items()})
     detect.run(
         read_params("params.yaml", detect.Params),
-        **{"detector": "ssd300", "images": voc, "weights": start},
-        **{"model": checkout / "models/ssd300.safetensors", "out": tmp_path},
+        **{"detector": name, "images": voc, "weights": start, **given},
+        **{"model": checkout / f"models/{name}.safetensors", "out": tmp_path},
     )
-    data, method = BoxedImages(voc), load(read_params("params.yaml", Params), "ssd300", CPU)
-    assert isinstance(method, Dense)
+    assert (given != {}) == (name == "fast_rcnn")
     for image_id, wanted in read_records(tmp_path / "detections.npz").items():
         same(method.detect(data.image(image_id), image_id), wanted)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from commands.trained import Params, load
+from commands.trained import Params, load, proposer
 from src import plugins
 from src.errors import InputError
 from src.params import read_params
@@ -95,6 +95,24 @@ def test_rcnn_may_be_fed_by_the_rpn(params: Params) -> None:
     np.testing.assert_array_equal(method.propose(scene(90, 120), "x"), rpn.detect(scene(90, 120), "x")["boxes"])
 
 
+def test_fast_rcnn_classifies_the_proposals_that_its_section_names(params: Params) -> None:
+    image = scene(90, 120)
+
+    def of(name: str) -> Params:
+        section = {**params.detectors["fast_rcnn"], "proposals": name}
+        return params.model_copy(update={"detectors": {**params.detectors, "fast_rcnn": section}})
+
+    for name in ("selective_search", "rpn"):
+        method = load(of(name), "fast_rcnn", CPU)
+        assert isinstance(method, Dense)
+        wanted = proposer(params, CPU, name, "")(image, "x")
+        regions = method.outputs(image, "x")["boxes"].numpy()
+        assert len(regions) == len(wanted) > 0
+        np.testing.assert_allclose(regions * np.array([120, 90] * 2) / 128, wanted, atol=1e-3)
+    with pytest.raises(InputError, match=r"^params.yaml: detectors.fast_rcnn.proposals = 'yolo': it must be"):
+        load(of("yolo"), "fast_rcnn", CPU)
+
+
 @pytest.mark.parametrize("name", plugins.names("classifiers"))
 def test_probabilities_are_of_all_classes_and_sum_to_1(params: Params, name: str) -> None:
     method = load(params, name, CPU)
@@ -111,6 +129,7 @@ def test_probabilities_are_of_all_classes_and_sum_to_1(params: Params, name: str
         ("rcnn", "svm.npz", "train_svm"),
         ("rcnn", "bbox.npz", "train_bbox"),
         ("ssd300", "ssd300.safetensors", "train_detector@ssd300"),
+        ("fast_rcnn", "fast_rcnn.safetensors", "train_on_proposals@fast_rcnn"),
         ("resnet50", "resnet50.safetensors", "train_classifier@resnet50"),
     ],
 )

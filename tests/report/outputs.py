@@ -61,7 +61,7 @@ class Outputs:
         pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
         if detector:
             self.params["detectors"][detector] = self.params["detectors"]["ssd300"]
-            pipeline["stages"]["detect"]["foreach"][detector] = "plain"
+            pipeline["stages"]["detect"]["foreach"][detector] = f"${{detectors.{detector}}}"
             pipeline["stages"]["evaluate_detections"]["foreach"].append(detector)
         if classifier:
             self.params["classifiers"][classifier] = self.params["classifiers"]["resnet50"]

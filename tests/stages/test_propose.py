@@ -90,7 +90,7 @@ def test_predictions_search_at_the_width_of_the_stage(proposed: Proposed, params
     data, found = BoxedImages(checkout / "data/prepared/voc.zip"), proposed(params)
     both = read_params("params.yaml", trained.Params).model_copy(update={"selective_search": params.selective_search})
     for image_id, record in found.items():
-        alone = trained.proposer(both, torch.device("cpu"))(data.image(image_id), image_id)
+        alone = trained.proposer(both, torch.device("cpu"), "selective_search", "")(data.image(image_id), image_id)
         np.testing.assert_array_equal(alone, record["boxes"])
         assert (alone % 1 > 0).any()  # scaled back
 

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from src import plugins
-from src.detection.running import detect, start
+from src.detection.running import detect, start, takes_proposals
 from src.errors import InputError
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.files.boxed_images import BoxedImages
+from src.files.records import write_records
 from src.files.weights import read_tensors, write_tensors
 from src.training.loading import Batches, Loader
 from stages.train_detector import Params, run
-from tests.trained import CLASSES, content
+from tests.trained import CLASSES, SIZES, content
 
 Trained = Callable[..., dict[str, Path]]
 
@@ -35,9 +36,13 @@ def trained(checkout: Path, no_weights: Path, tmp_path: Path, monkeypatch: pytes
     """Run the stage; return the paths of its outputs."""
     monkeypatch.chdir(tmp_path)  # of the checkpoints
     outs = {name: tmp_path / name for name in ("out", "metrics", "curve")}
+    boxes = np.array([[0, 0, 31, 30], [5, 5, 40, 42], [20, 10, 70, 60], [0, 0, 80, 80]], np.float32)
+    write_records(tmp_path / "proposals.npz", {name: {"boxes": boxes} for name in SIZES})
 
     def trained(detector: str, params: Params, weights: Path = no_weights) -> dict[str, Path]:
-        run(params, detector=detector, images=checkout / "data/prepared/voc.zip", weights=weights, **outs)
+        takes = takes_proposals(plugins.load("detectors", detector))
+        given = {"proposals": tmp_path / "proposals.npz"} if takes else {}
+        run(params, detector=detector, images=checkout / "data/prepared/voc.zip", weights=weights, **outs, **given)
         return outs
 
     return trained
@@ -55,7 +60,7 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
     return {name.split(".")[0] for name in weights if not torch.equal(after[name], before[name])}
 
 
-@pytest.mark.parametrize("detector", ["ssd300", "rpn"])
+@pytest.mark.parametrize("detector", ["ssd300", "rpn", "fast_rcnn", "faster_rcnn"])
 def test_without_epochs_the_network_stays_as_it_starts_and_an_epoch_changes_all_its_parts(
     trained: Trained, detector: str, tmp_path: Path
 ) -> None:
@@ -118,15 +123,31 @@ def test_a_wrong_key_of_the_section_is_named(trained: Trained) -> None:
         trained("ssd300", chosen)
 
 
-def test_the_map_of_the_validation_images_chooses_the_epoch_and_is_that_of_the_pipeline(
-    trained: Trained, checkout: Path
+def test_a_detector_without_its_proposals_and_one_with_proposals_that_it_does_not_take_are_refused(
+    checkout: Path, no_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = params("ssd300", 3, validation="train", best_by="val_map", lr=0.01)
-    chosen.detectors["ssd300"]["decode"]["score_thresh"] = 0.0
-    out = trained("ssd300", chosen)
+    monkeypatch.chdir(tmp_path)
+    outs = {name: tmp_path / name for name in ("out", "metrics", "curve")}
+    inputs = {"images": checkout / "data/prepared/voc.zip", "weights": no_weights}
+    with pytest.raises(InputError, match="^fast_rcnn takes proposals: give --proposals$"):
+        run(params("fast_rcnn", 0), detector="fast_rcnn", **inputs, **outs)
+    with pytest.raises(InputError, match="^rpn takes no proposals: leave out --proposals$"):
+        run(params("rpn", 0), detector="rpn", **inputs, **outs, proposals=tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("detector", ["ssd300", "faster_rcnn"])
+def test_the_map_of_the_validation_images_chooses_the_epoch_and_is_that_of_the_pipeline(
+    trained: Trained, checkout: Path, detector: str
+) -> None:
+    chosen = params(detector, 3, validation="train", best_by="val_map", lr=0.01)
+    rules = chosen.detectors[detector]["decode"]
+    rules |= {"score_thresh": 0.0, "nms_thresh": 1.0, "max_per_image": 5000}  # so that some box finds the object
+    if "proposals" in rules:
+        rules["proposals"] |= {"nms_thresh": 1.0, "max_per_image": 600}
+    out = trained(detector, chosen)
     curve, metrics = pd.read_csv(out["curve"]), json.loads(out["metrics"].read_text())
     assert metrics["epoch"] == curve.loc[curve["val_map"].idxmax()]["epoch"]
-    module, section = plugins.section("detectors", chosen.detectors, "ssd300")
+    module, section = plugins.section("detectors", chosen.detectors, detector)
     model, _ = start(module, section, len(CLASSES) + 1, {}, 0)
     model.load_state_dict(read_tensors(out["out"])[0])
     data = BoxedImages(checkout / "data/prepared/voc.zip")
@@ -135,7 +156,7 @@ def test_the_map_of_the_validation_images_chooses_the_epoch_and_is_that_of_the_p
     expected = mean_ap(map(voc07, voc_curves(found, targets, CLASSES).values()))
     assert expected > 0
     assert metrics["val_map"] == pytest.approx(expected, abs=1e-4)
-    assert "val_map" not in pd.read_csv(trained("ssd300", params("ssd300", 1, validation="train"))["curve"])
+    assert "val_map" not in pd.read_csv(trained(detector, params(detector, 1, validation="train"))["curve"])
 
 
 def test_a_batch_of_one_image_is_refused_by_its_parameter(trained: Trained) -> None:
@@ -154,13 +175,15 @@ def test_a_map_of_images_without_an_object_is_refused_before_the_first_epoch(
         trained("ssd300", params("ssd300", 1, validation="train", best_by="val_map"))
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize(
+    ("detector", "workers"), [("rpn", "0"), ("rpn", "2"), ("fast_rcnn", "2"), ("faster_rcnn", "2")]
+)
 def test_a_training_that_is_killed_goes_on_with_the_same_batches(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch, workers: str
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, detector: str, workers: str
 ) -> None:
     """An epoch of three batches ends within a pass over the images; the workers start anew in the second epoch."""
-    chosen = params("rpn", 3, validation="train", best_by="val_loss", batches_per_epoch=3, batch_size=1)
-    whole = [path.read_bytes() for path in trained("rpn", chosen).values()]
+    chosen = params(detector, 3, validation="train", best_by="val_loss", batches_per_epoch=3, batch_size=1)
+    whole = [path.read_bytes() for path in trained(detector, chosen).values()]
     monkeypatch.setenv("WORKERS", workers)
     load = Loader.load
 
@@ -171,20 +194,23 @@ def test_a_training_that_is_killed_goes_on_with_the_same_batches(
 
     monkeypatch.setattr(Loader, "load", killed)
     with pytest.raises(KeyboardInterrupt):
-        trained("rpn", chosen)
+        trained(detector, chosen)
     (checkpoint,) = Path(".checkpoints").glob("*.pt")  # of one epoch, so there is none before it
     asked: list[range] = []
     monkeypatch.setattr(Loader, "load", lambda loader, items: asked.append(items) or load(loader, items))
-    outs = trained("rpn", chosen)
+    outs = trained(detector, chosen)
     assert [items for items in asked if len(items) == 3] == [range(3, 6), range(6, 9)]
     assert [path.read_bytes() for path in outs.values()] == whole
     assert not checkpoint.exists()
 
 
-def test_the_outputs_do_not_depend_on_the_number_of_workers(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also those of the RPN, whose loss draws anchors from the random numbers of the training process."""
-    chosen, seen = params("rpn", 2, validation="train", best_by="val_loss"), []
+@pytest.mark.parametrize("detector", ["rpn", "fast_rcnn", "faster_rcnn"])
+def test_the_outputs_do_not_depend_on_the_number_of_workers(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, detector: str
+) -> None:
+    """Also of detectors that draw anchors or regions from the random numbers of the training process."""
+    chosen, seen = params(detector, 2, validation="train", best_by="val_loss"), []
     for workers in ("0", "2"):
         monkeypatch.setenv("WORKERS", workers)
-        seen.append([path.read_bytes() for path in trained("rpn", chosen).values()])
+        seen.append([path.read_bytes() for path in trained(detector, chosen).values()])
     assert seen[0] == seen[1]
