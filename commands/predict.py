@@ -1,9 +1,9 @@
 """Predict your own photos with a trained method: `python -m commands.predict ssd300 photo.jpg folder/`.
 
 NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. The command writes, below --out, annotated
-pictures in NAME/, NAME.json (for detectors in COCO's result format, with the image numbers in NAME_images.json) and
-NAME.csv. The tables hold all detections that pass the pipeline's own thresholds; the pictures show those with a score
-above --show-above.
+pictures in NAME/, NAME.json (for detectors in COCO's result format) and NAME.csv. These two hold all detections that
+pass the pipeline's own thresholds. The pictures show those with a score above --show-above, and NAME_coco.json has the same
+detections as a data set in COCO's format, which labelling tools import.
 """
 
 import sys
@@ -95,7 +95,7 @@ def run(
     for video, source in videos.items():
         detections |= watch(method, video, source, options)
     tables.write_json(results, tables.coco_results(detections))
-    tables.write_json(out / f"{name}_images.json", tables.coco_images(detections, method.classes))
+    tables.write_json(out / f"{name}_coco.json", tables.coco_set(detections, method.classes, options.show_above))
     write_csv(table, tables.detection_table(detections, method.classes))
     found = [detected.record["scores"] for detected in detections.values()]
     print(f"tables: {results}, {table}\n{counted(list(detections), looked_at, place, found, options.show_above)}")

@@ -43,14 +43,24 @@ def coco_results(detections: Mapping[str, Detected]) -> list[dict[str, Any]]:
     ]
 
 
-def coco_images(detections: Mapping[str, Detected], classes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the images and classes that `coco_results` refers to, in COCO's format without annotations."""
+def coco_set(
+    detections: Mapping[str, Detected], classes: Sequence[str], score_thresh: float
+) -> dict[str, list[dict[str, Any]]]:
+    """Return a data set in COCO's format, whose annotations are the detections with a score above `score_thresh`.
+
+    Labelling tools import it, so that people correct boxes instead of drawing them. Its images and classes are also
+    those that `coco_results` refers to.
+    """
+    found = [result for result in coco_results(detections) if result["score"] > score_thresh]
     return {
         "images": [
             {"id": number, "file_name": image.file, "height": image.size[0], "width": image.size[1]}
             for image, number in zip(detections.values(), numbered(detections).values(), strict=True)
         ],
-        "annotations": [],
+        "annotations": [
+            {"id": number, "iscrowd": 0, "area": result["bbox"][2] * result["bbox"][3], **result}
+            for number, result in enumerate(found, start=1)
+        ],
         "categories": [{"id": label, "name": name} for label, name in enumerate(classes, start=1)],
     }
 

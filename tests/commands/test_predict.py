@@ -34,7 +34,9 @@ def test_a_detector_writes_pictures_results_and_a_table(
     results = read(tmp_path / f"out/{name}.json")
     table = pd.read_csv(tmp_path / f"out/{name}.csv")
     assert {row["image_id"] for row in results} == {1, 2}
-    assert [row["file_name"] for row in read(tmp_path / f"out/{name}_images.json")["images"]] == ["a.png", "b.jpg"]
+    found = read(tmp_path / f"out/{name}_coco.json")
+    assert [row["file_name"] for row in found["images"]] == ["a.png", "b.jpg"]
+    assert len(found["annotations"]) == sum(row["score"] > 0.9 for row in results)
     assert set(table.image) == {"a", "deep/b"}
     assert len(table) == len(results)
     assert table[table.image == "deep/b"].x2.max() > 300, "boxes are in the photo's own pixels"
@@ -58,7 +60,7 @@ def test_a_video_has_detections_by_frame_and_comes_back_as_one(photos: Path, tmp
             film.add(scene(64, 80))
     main(["ssd300", str(tmp_path / "film.mp4"), "--out", str(tmp_path / "out"), "--frames", "3"])
     names = [f"film_{number:06d}" for number in range(3)]
-    assert [row["file_name"] for row in read(tmp_path / "out/ssd300_images.json")["images"]] == names
+    assert [row["file_name"] for row in read(tmp_path / "out/ssd300_coco.json")["images"]] == names
     assert set(pd.read_csv(tmp_path / "out/ssd300.csv").image) == set(names)
     made = cv2.VideoCapture(str(tmp_path / "out/ssd300/film.mp4"))  # noqa: F811
     assert made.get(cv2.CAP_PROP_FRAME_COUNT) == 3

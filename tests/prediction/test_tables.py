@@ -14,8 +14,8 @@ from src.prediction.tables import (
     Detected,
     class_results,
     class_table,
-    coco_images,
     coco_results,
+    coco_set,
     detection_table,
     numbered,
     write_json,
@@ -42,7 +42,7 @@ def test_a_box_is_given_by_its_corner_width_and_height(tmp_path: Path) -> None:
 
 
 def test_a_reader_of_the_coco_format_takes_it(tmp_path: Path) -> None:
-    write_json(tmp_path / "images.json", coco_images(FOUND, CLASSES))
+    write_json(tmp_path / "images.json", coco_set(FOUND, CLASSES, 0.5))
     write_json(tmp_path / "results.json", coco_results(FOUND))
     with redirect_stdout(io.StringIO()):
         loaded = COCO(str(tmp_path / "images.json")).loadRes(str(tmp_path / "results.json"))
@@ -50,6 +50,18 @@ def test_a_reader_of_the_coco_format_takes_it(tmp_path: Path) -> None:
     assert annotation["area"] == 40 * 60.5
     assert loaded.imgs[annotation["image_id"]]["file_name"] == "1.png"
     assert loaded.cats[annotation["category_id"]]["name"] == "boat"
+
+
+def test_what_is_above_the_threshold_comes_back_as_a_labelled_set(tmp_path: Path) -> None:
+    write_json(tmp_path / "result.json", coco_set(FOUND, CLASSES, 0.1))
+    with redirect_stdout(io.StringIO()):
+        loaded = COCO(str(tmp_path / "result.json"))
+    (annotation,) = loaded.loadAnns(loaded.getAnnIds(imgIds=[2]))
+    assert annotation["id"] == 1
+    assert annotation["iscrowd"] == 0
+    assert annotation["bbox"] == [10, 20, 40, 60.5]
+    assert annotation["area"] == 40 * 60.5
+    assert coco_set(FOUND, CLASSES, 0.13)["annotations"] == []
 
 
 def test_images_named_by_numbers_keep_them_unless_two_are_the_same() -> None:
