@@ -2,8 +2,8 @@
 
 NAME is rcnn, or a section of `detectors` or `classifiers` in params.yaml. The command writes, below --out, annotated
 pictures in NAME/, NAME.json (for detectors in COCO's result format) and NAME.csv. These two hold all detections that
-pass the pipeline's own thresholds. The pictures show those with a score above --show-above, and NAME_coco.json has the same
-detections as a data set in COCO's format, which labelling tools import.
+pass the pipeline's own thresholds. The pictures show those with a score above --show-above, and NAME_coco.json has the
+same detections as a data set in COCO's format, which labelling tools import.
 """
 
 import sys
