@@ -15,7 +15,7 @@ from src.demo.place import Place
 from src.demo.slider import Threshold
 from src.errors import InputError
 
-TITLE = "R-CNN, SSD and RPN on a photo"
+TITLE = "Detectors and classifiers on a photo"
 INTRODUCTION = f"# {TITLE}\nPick a test image or drop a photo. Sliders act at once: no network runs again."
 STYLE = Path(__file__).with_name("page.css")
 # Events are not part of a public API. Slider events skip the queue, and only the last of several is handled.

@@ -1,4 +1,4 @@
-"""The headline metrics: the dozen test-set figures by which a change is judged, declared only here.
+"""The headline metrics: the test-set figures by which a change is judged, declared only here.
 
 This list decides `metrics/summary.json`, which DVC shows and compares, the README's table, `python -m commands.compare`
 and its gate. All other figures are in other files of `metrics/`. For every headline metric, higher is better.

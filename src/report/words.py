@@ -12,8 +12,8 @@ WORDS = {
     "precision": "The share of the detections so far, by falling score, that are right.",
     "recall": "The share of the objects that are found, or for proposals, that some box covers.",
     "F1": "The harmonic mean of precision and recall: high only if both are.",
-    "score": "A number for how sure a method is of an answer. SSD's are 0 to 1; R-CNN's come from SVMs and may be "
-    "below 0 or above 1.",
+    "score": "A number for how sure a method is of an answer, 0 to 1; R-CNN's alone come from SVMs and may be below 0 "
+    "or above 1.",
     "AP": "Average precision of a class: the mean precision over all recalls. 1 if every object comes before any "
     "mistake.",
     "mAP": "The mean of AP over the classes. A box is right from an IoU of 0.5 on.",
@@ -21,7 +21,7 @@ WORDS = {
     "COCO": "The rule of the COCO challenge: the mean over IoU 0.50, 0.55, ..., 0.95, so it also rates how well boxes "
     "fit.",
     "standard error": "The spread of a figure over test images, if they were drawn again and again.",
-    "proposal": "A box that may hold an object of any class; R-CNN classifies proposals.",
+    "proposal": "A box that may hold an object of any class; R-CNN, Fast and Faster R-CNN classify proposals.",
     "MABO": "Mean average best overlap: the IoU of the best proposal of each object, averaged per class, then over the "
     "classes.",
     "sliding window": "Boxes on a fixed grid that do not look at the image; a baseline for proposals.",
@@ -31,6 +31,9 @@ WORDS = {
     "macro F1": "The balance of precision and recall of each class, averaged over the classes.",
     "calibration error": "How far scores are from shares: 0 if 9 of 10 answers with a score of 0.9 are right.",
     "R-CNN": "Regions with CNN features (Girshick et al. 2014): a network describes each proposal, and SVMs rate it.",
+    "Fast R-CNN": "One pass over the whole image; each proposal takes its part of the result, and one network gives its "
+    "class and moves its box (Girshick 2015).",
+    "Faster R-CNN": "Fast R-CNN with a network, the RPN, that proposes boxes on the same pass (Ren et al. 2015).",
     "SSD": "Single shot detector (Liu et al. 2016): one pass of a network gives all boxes with their classes.",
     "RPN": "Region proposal network (Ren et al. 2015), the first half of Faster R-CNN: it learns to propose boxes.",
     "selective search": "Proposals from merging neighbouring patches of similar colour and texture (Uijlings et al. "
