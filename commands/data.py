@@ -106,6 +106,8 @@ def starts(params: Params, data: BoxedImages, ids: Sequence[str]) -> Iterator[Bl
     rows: list[list[str | int | None]] = []
     for name in params.detectors:
         module, section = plugins.section("detectors", params.detectors, name)
+        if getattr(module, "TWO_STAGE", False):  # it starts from proposals, not from boxes that are always the same
+            continue
         best, sides, shapes, known = best_overlaps(module, section, data, ids)
         few = best < ENOUGH
         unused = sorted(known - set(shapes), key=lambda shape: shape[0] * shape[1])

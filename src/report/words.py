@@ -31,7 +31,7 @@ WORDS = {
     "macro F1": "The balance of precision and recall of each class, averaged over the classes.",
     "calibration error": "How far scores are from shares: 0 if 9 of 10 answers with a score of 0.9 are right.",
     "R-CNN": "Regions with CNN features (Girshick et al. 2014): a network describes each proposal, and SVMs rate it.",
-    "Fast R-CNN": "One pass over the whole image; each proposal takes its part of the result, and one network gives its "
+    "Fast R-CNN": "One pass over the whole image; each proposal takes its part of the result, and a network gives its "
     "class and moves its box (Girshick 2015).",
     "Faster R-CNN": "Fast R-CNN with a network, the RPN, that proposes boxes on the same pass (Ren et al. 2015).",
     "SSD": "Single shot detector (Liu et al. 2016): one pass of a network gives all boxes with their classes.",

@@ -43,7 +43,7 @@ def test_the_page_shows_every_split_class_and_detector(prepared: Path, tmp_path:
     page = (tmp_path / "reports" / "data.html").read_text()
     for words in ("ball", "box", "cup", "ssd300", "rpn", ">test<", "before and after augmentation", "fit no object"):
         assert words in page
-    assert page.count("data:image/webp") == 2 * 3  # as it is, and for two detectors
+    assert page.count("data:image/webp") == 2 * 5  # as it is, and for four detectors
 
 
 def test_the_counts_are_those_of_the_set(prepared: Path) -> None:

@@ -84,7 +84,8 @@ def test_a_card_has_a_header_for_hubs_and_a_picture_beside_it(checkout: Path, tm
     (model,) = header["model-index"]
     (result,) = model["results"]
     assert result["task"]["type"] == header["pipeline_tag"]
-    kinds = {"rcnn": ["map"], "ssd300": ["map"], "rpn": ["recall", "mabo"]}.get(name, ["accuracy", "f1"])
+    detectors = {name: ["map"] for name in ("rcnn", "ssd300", "fast_rcnn", "faster_rcnn")}
+    kinds = {**detectors, "rpn": ["recall", "mabo"]}.get(name, ["accuracy", "f1"])
     assert header["metrics"] == kinds
     for metric in result["metrics"]:
         assert f"| {metric['name']} | {metric['value']:.3f} |" in page

@@ -197,7 +197,7 @@ def test_a_method_that_is_unticked_during_a_run_stays_away_and_a_slider_keeps_it
 def test_the_scene_chosen_last_is_the_one_shown(page: Any) -> None:
     for number in (1, 0, 1, 0, 1):
         page.locator("button.thumbnail-item").nth(number).click()
-    wait(lambda: "000002" in page.inner_text("#message") and page.locator("#found figure").count() == 5)
+    wait(lambda: "000002" in page.inner_text("#message") and page.locator("#found figure").count() == 7)
     page.wait_for_timeout(1000)
     assert "000002" in page.inner_text("#message")
     views = page.evaluate("[...document.querySelectorAll('.boxes svg')].map(one => one.getAttribute('viewBox'))")
@@ -341,7 +341,7 @@ def test_it_fits_the_screen(page: Any, width: int, tmp_path: Path) -> None:
     page.evaluate(MOVE, ["ssd300", 0, 0.05])
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     widths = page.evaluate("[...document.querySelectorAll('.boxes svg')].map(one => one.getBoundingClientRect().width)")
-    assert len(widths) == 5
+    assert len(widths) == 7
     assert min(widths) > 200
     shot = cv2.imdecode(np.frombuffer(page.screenshot(path=tmp_path / "page.png", full_page=True), np.uint8), 1)
     assert shot.shape[1] == width

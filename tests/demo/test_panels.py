@@ -15,7 +15,7 @@ def test_a_method_whose_model_is_missing_is_a_sentence(panels: Panels) -> None:
     assert panels["resnet50"] == (
         "models/resnet50.safetensors is missing: run `dvc repro train_classifier@resnet50`, which makes it."
     )
-    assert [type(panel) for panel in panels.values()] == [RcnnPanel, DensePanel, DensePanel, ClassifierPanel, str]
+    assert [type(panel) for panel in panels.values()] == [RcnnPanel, *[DensePanel] * 4, ClassifierPanel, str]
 
 
 def test_sliders_change_the_pictures_without_another_pass(panels: Panels, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 from src.report.blocks import Grid
 from src.report.comparison import IMAGES, section
-from src.report.inputs import Inputs
+from src.report.inputs import Inputs, title
 
 
 def test_each_strip_is_one_image_through_every_method(inputs: Inputs) -> None:
@@ -11,8 +11,7 @@ def test_each_strip_is_one_image_through_every_method(inputs: Inputs) -> None:
             "Ground-truth boxes",
             "selective search",
             "RPN",
-            "R-CNN",
-            "SSD",
+            *(title(name) for name in inputs.detections),
         ]
         assert len({picture.size for picture in strip.blocks}) == 1
 

@@ -7,7 +7,7 @@ from tests.report.conftest import flat
 
 def test_counts_are_those_of_the_findings_by_class_and_for_all(inputs: Inputs) -> None:
     tables = [block for block in flat(section(inputs).blocks) if isinstance(block, Table)][1:]
-    assert len(tables) == 2
+    assert len(tables) == 4
     for table, found in zip(tables, inputs.findings.values(), strict=True):
         assert table.rows[-1] == ["all", *counts(found).values()]
         for column in range(1, len(table.head)):

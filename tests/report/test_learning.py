@@ -8,7 +8,7 @@ from src.report.learning import section
 def test_all_that_counts_epochs_is_there_one_quantity_a_chart(inputs: Inputs) -> None:
     blocks = section(inputs).blocks
     names = [block.text for block in blocks if isinstance(block, Subheading)]
-    assert names == ["R-CNN's network", "SSD", "RPN", "MobileNetV3", "ResNet-50"]
+    assert names == ["R-CNN's network", "SSD", "RPN", "Faster R-CNN", "Fast R-CNN", "MobileNetV3", "ResNet-50"]
     first = next(block for block in blocks if isinstance(block, Grid))
     assert [chart.caption for chart in first.blocks] == ["R-CNN's network: loss", "R-CNN's network: accuracy"]
     more = next(block for block in blocks if isinstance(block, More))

@@ -21,6 +21,10 @@ def test_every_method_stands_beside_its_baselines(inputs: Inputs) -> None:
         "R-CNN, before training",
         "SSD",
         "SSD, before training",
+        "Fast R-CNN",
+        "Fast R-CNN, before training",
+        "Faster R-CNN",
+        "Faster R-CNN, before training",
     ]
     assert [row[0] for row in found["Region proposals"].rows] == [
         "selective search",

@@ -4,14 +4,16 @@ import numpy as np
 
 from src.evaluation.thresholds import confusion, f1_curve
 from src.report.blocks import Columns, Paragraph, Subheading, Table
-from src.report.inputs import Inputs
+from src.report.inputs import Inputs, title
 from src.report.thresholds import confused, section, sentence
 from tests.report.outputs import CLASSES
 
 
 def test_every_detector_has_a_sentence_a_chart_and_a_table_at_its_best_threshold(inputs: Inputs) -> None:
     blocks = section(inputs).blocks
-    assert [block.text for block in blocks if isinstance(block, Subheading)] == ["R-CNN", "SSD"]
+    assert [block.text for block in blocks if isinstance(block, Subheading)] == [
+        title(name) for name in inputs.detections
+    ]
     words = [block.text for block in blocks if isinstance(block, Paragraph)][2:]
     columns = [block for block in blocks if isinstance(block, Columns)]
     for records, text, ((chart,), (table, _)) in zip(

@@ -4,7 +4,7 @@ import pytest
 
 from src.evaluation.mistakes import MISTAKES
 from src.report.blocks import Chart, Columns, Lead, Table
-from src.report.inputs import Inputs
+from src.report.inputs import Inputs, title
 from src.report.verdict import MAP, best_first, section, sentence
 
 
@@ -64,7 +64,7 @@ def test_the_kind_of_mistake_that_costs_most_is_named(rcnn: dict, ssd: dict, wor
 
 def test_the_section_begins_with_the_sentence_and_a_chart_of_every_detector(inputs: Inputs) -> None:
     lead, columns, *_ = section(inputs).blocks
-    figures = {name: inputs.figures("*.json")[name] for name in ("rcnn", "ssd300")}
+    figures = {name: inputs.figures("*.json")[name] for name in inputs.detections}
     assert isinstance(lead, Lead)
     assert lead.text == sentence(len(inputs.test_ids), figures, inputs.costs)
     assert isinstance(columns, Columns)
@@ -82,7 +82,7 @@ def test_the_table_has_the_cost_of_each_kind(inputs: Inputs) -> None:
     assert isinstance(columns, Columns)
     table = columns.columns[1][0]
     assert isinstance(table, Table)
-    names = {"R-CNN": "rcnn", "SSD": "ssd300"}
+    names = {title(name): name for name in inputs.detections}
     for row, kind in zip(table.rows, MISTAKES, strict=True):
         assert str(row[0]).startswith(f"{kind}: ")
         assert row[1:] == [f"{inputs.costs[names[name]][kind]:.3f}" for name in table.head[1:]]
