@@ -1,12 +1,10 @@
 """Fine-tune R-CNN's network on warped regions (R-CNN Sec. 2.3)."""
 
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from src.files.boxed_images import BoxedImages
-from src.files.records import Record, read_records
+from src.files.records import read_records
 from src.files.versions import made_by
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
@@ -15,12 +13,7 @@ from src.rcnn.warp import Warp
 from src.splits import Splits
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, device, fabric, jobs, workers
-
-if TYPE_CHECKING:
-    from torch import nn
-
-BATCH_SIZE = 128  # of the regions that are described before the training; it changes only the speed
+from stages.environment import checkpoint, computed_by, fabric, jobs, workers
 
 
 class Params(Sections):
@@ -35,7 +28,6 @@ class Params(Sections):
 
 def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Path, metrics: Path, curve: Path) -> None:
     """Write the network's weights, the figures of the epoch that is kept, and those of every epoch."""
-    from src.rcnn.described_batches import DescribedBatches
     from src.rcnn.finetune import RegionBatches
     from src.rcnn.training import start, train
     from src.training.loop import Run
@@ -60,14 +52,8 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
         held_out = batches(ids, read_records(proposals, ids), num_batches=num_batches, flip=False)
     print(f"{len(regions.objects)} object and {len(regions.backgrounds)} background regions to choose from")
     state = checkpoint("finetune", params.model_dump(), [images, proposals, weights])
-    taught: RegionBatches | DescribedBatches = regions
-    tested: RegionBatches | DescribedBatches | None = held_out
-    if not rules.train_convolutions:
-        extract = _extract(model, data, params)
-        taught = DescribedBatches(regions, state.with_suffix(".pool5.npy"), extract)
-        tested = held_out and DescribedBatches(held_out, state.with_suffix(".val_pool5.npy"), extract)
     training = Run(fabric(settings.precision), settings, params.seed, workers(), state)
-    history = train(training, model, fresh, taught, tested, rules)
+    history = train(training, model, fresh, regions, held_out, rules, jobs())
     counts = {"object_regions": len(regions.objects), "background_regions": len(regions.backgrounds)}
     write_training(
         model,
@@ -79,28 +65,6 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
         out=out,
         metrics=metrics,
         curve=curve,
-    )
-    for file in state.parent.glob(f"{state.stem}.*pool5.npy"):
-        file.unlink()
-
-
-def _extract(model: "nn.Module", data: BoxedImages, params: Params) -> Callable[[Mapping[str, Record], Path], None]:
-    """Return the function that writes pool5 of regions to a file."""
-    import torch
-
-    from src.rcnn.extract import extract
-
-    return partial(
-        extract,
-        model,
-        data,
-        layer="pool5",
-        settings=params.warp,
-        map_side=params.finetune.map_side,
-        batch_size=BATCH_SIZE,
-        device=torch.device(device()),
-        jobs=jobs(),
-        workers=0 if device() == "cpu" else workers(),
     )
 
 

@@ -42,7 +42,9 @@ def test_finding_all_up_to_date_takes_little_more_than_reading_the_stages(reposi
     """Compare two commands that alternate, because the seconds of a busy or slow processor tell nothing."""
     pairs = [(_seconds(repository, "repro"), _seconds(repository, "stage", "list")) for _ in range(3)]
     repro, listing = (min(seconds) for seconds in zip(*pairs, strict=True))
-    assert repro < 4 * listing  # measured: 2.3 to 2.8
+    # Measured with 44 stages: 4.4 to 4.9. The stage `watch` runs every time, and DVC then reads and writes dvc.lock
+    # with the slow parser of ruamel that keeps comments; without that the ratio was 2.3 to 2.8.
+    assert repro < 6 * listing
 
 
 def _seconds(repository: Repository, *words: str) -> float:

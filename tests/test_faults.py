@@ -13,6 +13,7 @@ CHOSEN = ("download@mnist", "finetune", "extract_features", "train_svm", "detect
 KILLS, SECONDS = 6, 30
 
 
+@pytest.mark.slow
 def test_killed_runs_end_with_the_bytes_of_an_uninterrupted_one(copy: Repository, tmp_path: Path) -> None:
     with kills.quick_dvc(tmp_path, copy) as dvc:
         result = kills.campaign(dvc, KILLS, end=time.monotonic() + SECONDS, seed=1, targets=STAGES)

@@ -77,7 +77,7 @@ class DetectionBatches(EpochBatches):
 
 
 def _together(target: Mapping[str, np.ndarray], proposals: np.ndarray) -> dict[str, np.ndarray]:
-    """Put proposals behind the objects, so that every step of the augmentation moves both."""
+    """Put proposals after the objects, so that every step of the augmentation moves both."""
     boxes, labels = np.asarray(proposals, target["boxes"].dtype).reshape(-1, 4), target["labels"]
     return {
         "boxes": np.concatenate([target["boxes"], boxes]),

@@ -1,6 +1,10 @@
 """Train R-CNN's network on warped regions (R-CNN Sec. 2.3): start, batches, loss, validation."""
 
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
@@ -9,11 +13,14 @@ from torch import Tensor, nn
 from src.networks import starting_weights
 from src.rcnn import network
 from src.rcnn.described_batches import DescribedBatches
+from src.rcnn.extract import extract
 from src.rcnn.finetune import RegionBatches, logits_of, region_loss
 from src.rcnn.finetune_settings import Finetune
 from src.training.loading import Batches
 from src.training.loop import Row, Run, fit
 from src.training.optimizers import parameter_groups
+
+BATCH_SIZE = 128  # of the regions that are described before the training; it changes only the speed
 
 
 def start(rules: Finetune, num_classes: int, weights: dict[str, Tensor], seed: int) -> tuple[nn.Module, list[str]]:
@@ -36,9 +43,10 @@ def train(
     run: Run,
     model: nn.Module,
     fresh: Sequence[str],
-    regions: RegionBatches | DescribedBatches,
-    held_out: RegionBatches | DescribedBatches | None,
+    regions: RegionBatches,
+    held_out: RegionBatches | None,
     rules: Finetune,
+    jobs: int = 1,
 ) -> list[Row]:
     """Train the network in place and return a row of figures per epoch; those of validation begin with `val_`.
 
@@ -48,8 +56,50 @@ def train(
         fresh: layers that start at random while others are pretrained; they learn at `new_layer_lr` times the rate.
         regions: the batches, of which each epoch takes the next `train.batches_per_epoch`.
         held_out: the batches to validate on; None keeps the last epoch's weights.
-        rules: the section `finetune`.
+        rules: the section `finetune`. If the convolutions stand still, all regions are described before the training.
+        jobs: number of processes that describe them on a CPU.
     """
+    taught: RegionBatches | DescribedBatches = regions
+    tested: RegionBatches | DescribedBatches | None = held_out
+    if not rules.train_convolutions:
+        taught = _described(run, model, regions, "pool5", rules.map_side, jobs)
+        tested = held_out and _described(run, model, held_out, "val_pool5", rules.map_side, jobs)
+    history = _fit(run, model, fresh, taught, tested, rules)
+    for part in (taught, tested):
+        if isinstance(part, DescribedBatches):
+            part.path.unlink()
+    return history
+
+
+def _described(
+    run: Run, model: nn.Module, regions: RegionBatches, kind: str, map_side: int | None, jobs: int
+) -> DescribedBatches:
+    """Describe the regions of batches; a training that goes on finds the file beside its checkpoint."""
+    place = run.checkpoint or Path(tempfile.gettempdir()) / f"finetune-{os.getpid()}.pt"
+    device = run.fabric.device
+    describe = partial(
+        extract,
+        model,
+        regions.data,
+        layer="pool5",
+        settings=regions.settings,
+        map_side=map_side,
+        batch_size=BATCH_SIZE,
+        device=device,
+        jobs=jobs,
+        workers=0 if device.type == "cpu" else run.workers,
+    )
+    return DescribedBatches(regions, place.with_suffix(f".{kind}.npy"), describe)
+
+
+def _fit(
+    run: Run,
+    model: nn.Module,
+    fresh: Sequence[str],
+    regions: RegionBatches | DescribedBatches,
+    held_out: RegionBatches | DescribedBatches | None,
+    rules: Finetune,
+) -> list[Row]:
     loader, count = run.loader(regions), run.settings.batches_per_epoch
     assert count is not None  # `Finetune` refuses null
 

@@ -52,7 +52,8 @@ def out(outputs: Outputs) -> Path:  # noqa: F811
 
 
 def cells(text: str, row: str) -> list[str]:
-    """The cells of the first table row with this heading."""
+    """The cells of the first table row with this heading, without the names of columns that a phone shows."""
+    text = re.sub(r'<span class="of">.*?</span>', "", text)
     found = re.search(rf'<tr><th scope="row">{row}</th>(.*?)</tr>', text, re.DOTALL)
     return re.findall(r"<td[^>]*>(.*?)</td>", found[1]) if found else []
 
