@@ -36,8 +36,7 @@ def run(
     boxes = read_proposals(module, proposals, ids)
     write_records(out / "untrained.npz", detect(module, net, *given, proposals=boxes))
     net.load_state_dict(read_tensors(model)[0])
-    detections = detect(module, net, *given, proposals=boxes)
-    write_records(out / "detections.npz", detections)
+    write_records(out / "detections.npz", detections := detect(module, net, *given, proposals=boxes))
     print(f"{sum(len(record['boxes']) for record in detections.values())} detections in {len(detections)} images")
 
 
