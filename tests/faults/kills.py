@@ -35,7 +35,7 @@ DELAYS = (0.3, 1.0, 3.0)  # seconds at most after the start of a stage
 
 @dataclass
 class Kills:
-    """What was tried and lost: kills by the stage that ran, mended lock files, chains of runs, and sentences."""
+    """Count kills by the stage that ran, mended lock files and chains of runs, and list what was lost."""
 
     by_stage: Counter[str] = field(default_factory=Counter)
     mended: int = 0
@@ -172,10 +172,14 @@ def forget(root: Path, targets: Collection[str]) -> None:
 
 
 def differences(root: Path, expected: dict[str, str]) -> list[str]:
-    """Name the outputs that differ from an uninterrupted run, and the files that should not be there."""
-    found = contents(root)
+    """Name the outputs that differ from an uninterrupted run, and the files that should not be there.
+
+    The files themselves are compared: if a kill cut dvc.lock, it lacks stages that are no targets, until a whole
+    `dvc repro` enters them again.
+    """
+    found = {path: md5(root / path) for path in expected if (root / path).exists()}
     lost = [f"{path} differs" for path in sorted(expected) if found.get(path) != expected[path]]
-    lost += [f"{path} is new" for path in sorted(found.keys() - expected.keys())]
+    lost += [f"{path} is new" for path in sorted(outputs(root / "dvc.lock").keys() - expected.keys())]
     rests = [*root.rglob(".*.tmp"), *(path for path in (root / ".checkpoints").rglob("*") if path.is_file())]
     return lost + [
         f"{path.relative_to(root)} is left" for path in rests if ".dvc" not in path.relative_to(root).parts[:1]

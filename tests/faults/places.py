@@ -77,7 +77,7 @@ class Case(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a case ended: `""` if in a sentence, otherwise why it is lost; None if the machine cannot try it."""
+    """A case, and why it is lost: `""` if it ended in a sentence, None if the machine cannot try it."""
 
     case: Case
     lost: str | None

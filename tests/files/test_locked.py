@@ -1,4 +1,4 @@
-"""What dvc.lock says of the outputs, and the hashes of DVC."""
+"""Read the outputs from dvc.lock, and hash files as DVC does."""
 
 from pathlib import Path
 
