@@ -1,6 +1,6 @@
 """Layers of a backbone that stand still while the rest learns (Girshick 2015, Sec. 4.5)."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 from torch import nn
@@ -38,3 +38,16 @@ def hold(backbone: nn.Module, count: int) -> None:
             layer.requires_grad_(requires_grad=False)
             if isinstance(layer, _BatchNorm):
                 layer.eval()
+
+
+class HeldBackbone(nn.Module):
+    """A network whose backbone's first `freeze` convolutions stand still, in training and in the test."""
+
+    backbone: Any  # of src/backbones, whose networks have no type in common
+    freeze: int
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of training; the first `freeze` convolutions of the backbone stand still in both modes."""
+        super().train(mode)
+        hold(self.backbone, self.freeze)
+        return self

@@ -12,7 +12,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from src.detection.augmentation import Augment
-from src.detection.freezing import Freeze, check_taught, hold
+from src.detection.freezing import Freeze, HeldBackbone, check_taught
 from src.detection.region_head import Head, RegionHead
 from src.detection.regions import Choice, Rules, choose, decode_regions, region_loss, together
 from src.detection.rpn import backbone_of
@@ -66,7 +66,7 @@ class Params(Section):
         return self
 
 
-class FastRcnn(nn.Module):
+class FastRcnn(HeldBackbone):
     """A backbone, and a head for the proposals."""
 
     deltas_std: Tensor
@@ -78,12 +78,6 @@ class FastRcnn(nn.Module):
         self.size: Size = size_of(model)
         self.freeze = model.freeze
         self.register_buffer("deltas_std", torch.tensor(model.head.deltas_std), persistent=False)
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of training; the first `freeze` convolutions of the backbone stand still in both modes."""
-        super().train(mode)
-        hold(self.backbone, self.freeze)
-        return self
 
     def forward(
         self, images: Tensor, proposals: Tensor, rules: Loss | Decode, targets: Mapping[str, Tensor] | None = None

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from src.detection.anchor_loss import Loss as AnchorLoss
 from src.detection.anchor_loss import loss as loss_of_anchors
 from src.detection.augmentation import Augment
-from src.detection.freezing import Freeze, check_taught, hold
+from src.detection.freezing import Freeze, HeldBackbone, check_taught
 from src.detection.region_head import Head, RegionHead
 from src.detection.regions import Choice, Rules, choose, decode_regions, region_loss, together
 from src.detection.rpn import Decode as Proposals
@@ -67,7 +67,7 @@ class Params(Section):
         return self
 
 
-class FasterRcnn(nn.Module):
+class FasterRcnn(HeldBackbone):
     """A backbone, the RPN's layers, and a head for its proposals."""
 
     deltas_std: Tensor
@@ -79,12 +79,6 @@ class FasterRcnn(nn.Module):
         self.rpn, self.head = RpnHead(channels, model), RegionHead(channels, num_classes, model.head)
         self.freeze = model.freeze
         self.register_buffer("deltas_std", torch.tensor(model.head.deltas_std), persistent=False)
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of training; the first `freeze` convolutions of the backbone stand still in both modes."""
-        super().train(mode)
-        hold(self.backbone, self.freeze)
-        return self
 
     def forward(
         self, images: Tensor, sizes: Tensor, rules: Loss | Decode, targets: Mapping[str, Tensor] | None = None
