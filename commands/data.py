@@ -98,6 +98,8 @@ def sizes(data: BoxedImages, ids: Sequence[str]) -> Iterator[Block]:
 
 def starts(params: Params, data: BoxedImages, ids: Sequence[str]) -> Iterator[Block]:
     """Yield a table of how well the best box of each detector fits the objects, before any training."""
+    from src.detection.running import two_stage
+
     yield Paragraph(
         "A detector moves the boxes that it starts from onto objects. Of an object that none of them overlaps by half, "
         "it learns little: choose other scales or a larger input in the detector's section of params.yaml, or label "
@@ -106,7 +108,7 @@ def starts(params: Params, data: BoxedImages, ids: Sequence[str]) -> Iterator[Bl
     rows: list[list[str | int | None]] = []
     for name in params.detectors:
         module, section = plugins.section("detectors", params.detectors, name)
-        if getattr(module, "TWO_STAGE", False):  # it starts from proposals, not from boxes that are always the same
+        if two_stage(module):  # it starts from proposals, not from boxes that are always the same
             continue
         best, sides, shapes, known = best_overlaps(module, section, data, ids)
         few = best < ENOUGH

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 MEMORY = Path("/dev/shm")
 PREPARED, DETECTIONS = Path("data/prepared"), Path("data/detections")
 NUM_SCENES, NUM_IMAGES = 12, 6  # examples from the detectors' data set, and from each classifier's
-TITLES = {"ssd300": "SSD", "fast_rcnn": "Fast R-CNN", "faster_rcnn": "Faster R-CNN", "rpn": "RPN"}
 
 
 class Params(trained.Params):
@@ -74,12 +73,13 @@ def _panel(params: trained.Params, name: str, method: Any) -> "Panel":
     from src.demo.panels import ClassifierPanel, DensePanel, RcnnPanel
     from src.prediction.classifier import Classifier
     from src.prediction.rcnn import Rcnn
+    from src.report.inputs import title
 
     if isinstance(method, Rcnn):
         return RcnnPanel(method, params.features.proposals)
     if isinstance(method, Classifier):
         return ClassifierPanel(method, name)
-    return DensePanel(method, TITLES.get(name, name))
+    return DensePanel(method, title(name))
 
 
 def about(params: Params, panels: "dict[str, Panel | str]") -> str:

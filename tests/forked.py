@@ -1,6 +1,6 @@
 """A quick `python` for the stages that tests run: it forks a process that has imported PyTorch already.
 
-A run starts 33 stages, and more than half of its time would be imports of the same libraries. `server` imports them
+A run starts 44 stages, and more than half of its time would be imports of the same libraries. `server` imports them
 once. The command `python`, put before the real one on the PATH, sends its arguments, folder, environment and open files
 to the server, which forks. The child process imports the project's code from the folder and runs it. The server itself
 has imported none of that code. tests/test_rerun.py and `make repro` run the same stages with the real `python`.

@@ -59,7 +59,7 @@ class Repository:
         environment = {**os.environ, "PYTHONPATH": "", **alone, **variables}
         folders = [*([self.commands] if self.commands else []), Path(sys.executable).parent, environment["PATH"]]
         environment["PATH"] = ":".join(map(str, folders))
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of 33 stages would compile the library again
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of 44 stages would compile the library again
         done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, env=environment)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
