@@ -133,7 +133,8 @@ def _held_out(
         return _by_groups(pool, missing, split, f"{key}.pattern")
     shares = {name: share for name, share in split.fraction.model_dump().items() if name in missing}
     chosen = by_fraction(dict.fromkeys(kinds(pool, same), 0), shares, split.seed)
-    return {name: [key for key in pool if same.get(key, key) in firsts] for name, firsts in chosen.items()}
+    firsts = {name: set(ids) for name, ids in chosen.items()}
+    return {name: [one for one in pool if same.get(one, one) in ids] for name, ids in firsts.items()}
 
 
 def with_trainval(splits: Splits) -> Splits:
