@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import against_torchvision, arithmetic, regions, torchvision_speed
 from benchmarks import all as bench
-from benchmarks import regions, torchvision_speed
 from benchmarks.average_precision import draw, voc07_aps
 from benchmarks.bench_tables import OUT, PAGE, tables, written
 from benchmarks.pairs import NO_GPU, OURS, Setting, alone, in_turns, missing, photos, raced, row
@@ -119,6 +119,19 @@ def test_the_processor_is_named_with_family_and_model(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("cpu family\t: 6\nmodel\t\t: 207\nmodel name\t: A\n\ncpu family\t: 7\n")
     assert bench.processor(tmp_path / "cpuinfo") == "A, family 6 model 207"
     assert bench.processor(tmp_path / "none")
+
+
+def test_each_network_of_the_parameters_takes_a_step() -> None:
+    for name, subject in arithmetic.networks(2):
+        processor, clock = arithmetic.seconds(subject, 1)
+        assert processor > 0 < clock, name
+
+
+@pytest.mark.parametrize("detector", ["ssd300", "rpn"])
+def test_torchvision_s_networks_start_with_our_weights(detector: str) -> None:
+    ours, theirs = against_torchvision.pair(detector, 3, {})
+    sums = [sum(float(value.detach().double().abs().sum()) for value in net.parameters()) for net in (ours, theirs)]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-6)
 
 
 @pytest.mark.slow
