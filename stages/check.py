@@ -13,7 +13,7 @@ from src.files.versions import differences, installed
 from src.params import read_params
 from stages import arithmetic
 from stages.command import PARAMS, command
-from stages.environment import computed_by, device, jobs, workers
+from stages.environment import computed_by, device, devices, jobs, workers
 
 if TYPE_CHECKING:
     from src.schema import Params
@@ -36,7 +36,9 @@ def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
         print(f"removed {len(rests)} unfinished files of runs that were killed")
     with atomic(out) as path:
         path.write_text("passed\n")
-    print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {device()}, arithmetic {computed_by()}")
+    together = f"{devices()} x " if devices() > 1 else ""
+    where = f"{together}{device()}, arithmetic {computed_by()}"
+    print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {where}")
     for sentence in [*differences(metrics, installed()), *slow(params), *untaught(params)]:
         print(sentence)
 

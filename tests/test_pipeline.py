@@ -176,7 +176,7 @@ def test_git_ignores_every_cached_output_and_no_figure() -> None:
     assert ignored == cached
 
 
-GROUND = {"errors", "params", "plugins", "parallel", "splits"}  # modules directly in src that all may import
+GROUND = {"errors", "params", "plugins", "parallel", "parent", "splits"}  # modules directly in src that all may import
 ALL = {"schema", "checks"}  # modules directly in src that may import everything below
 LAYERS = [  # folders of src; imports point down, from a later layer to an earlier one or within a folder
     {"boxes"},
@@ -245,7 +245,7 @@ def test_a_stage_is_a_short_script() -> None:
 
 def test_every_file_of_stages_is_run_by_dvc_or_serves_those_that_are() -> None:
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    serving = {"__init__", "arithmetic", "command", "environment", "inputs"}
+    serving = {"__init__", "arithmetic", "command", "environment", "fabric", "group", "inputs"}
     assert files == {script(stage) for stage in STAGES.values()} | serving
 
 

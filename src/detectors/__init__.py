@@ -7,7 +7,9 @@ A file has these names:
   `meta`. If it cannot build the network, it raises an `InputError`.
 * `loss(outputs, targets, rules) -> {name: scalar}`. `targets` are those of a whole batch: `boxes` [B, M, 4] and
   `labels` [B, M] from 1, in which the label 0 marks padding (`src/detection/targets.py`), and `sizes` [B, 2], the
-  height and width of each image in the input. M is at least 1.
+  height and width of each image in the input. M is at least 1. Of several processes that train together, each has a
+  share of the batch, and the mean of their losses must be the loss of the whole batch: a sum over the images is divided
+  by `averaged(count)` (`src/training/processes.py`).
 * `decode(outputs, sizes, rules) -> [detections]`: one per image, in pixels of the image; `sizes` are (height, width) of
   the images before they were scaled to the input (`src/detection/sizes.py`).
 

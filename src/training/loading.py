@@ -11,6 +11,8 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from src.training.places import WHOLE, Share
+
 PREFETCH = 3  # batches that each worker makes ahead; not a parameter: it changes the speed, not the batches
 
 
@@ -36,10 +38,14 @@ class Loader:
         workers: the number of processes that make batches; 0: this process makes them itself.
         device: the device to which the batches go. For a GPU they are put into page-locked memory, from which they are
             copied while the GPU computes.
+        share: the rows of each item to load, by `data.part`; the whole item is `data[index]`.
     """
 
-    def __init__(self, data: Dataset[Any], workers: int = 0, device: torch.device | None = None) -> None:
+    def __init__(
+        self, data: Dataset[Any], workers: int = 0, device: torch.device | None = None, share: Share = WHOLE
+    ) -> None:
         self.data, self.workers, self.device = data, workers, device or torch.device("cpu")
+        self._source: Dataset[Any] = data if share.world == 1 else _Parts(data, share)
         self._items = _Items()
         self._loader: DataLoader[Any] | None = None
 
@@ -62,7 +68,7 @@ class Loader:
         if self.device.type == "cuda" and self.device.index is not None:
             torch.cuda.set_device(self.device)  # page-locked memory belongs to the present GPU, and would open GPU 0
         return DataLoader(
-            self.data,
+            self._source,
             batch_size=None,
             sampler=self._items,
             num_workers=workers,
@@ -71,6 +77,16 @@ class Loader:
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),
         )
+
+
+class _Parts(Dataset[Any]):
+    """The rows of one process of each item."""
+
+    def __init__(self, data: Any, share: Share) -> None:
+        self._data, self._share = data, share
+
+    def __getitem__(self, index: int) -> Any:
+        return self._data.part(index, self._share)
 
 
 class _Items(Sampler[int]):

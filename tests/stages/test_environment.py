@@ -13,7 +13,8 @@ import torch
 
 from src.errors import InputError
 from stages import environment
-from stages.environment import checkpoint, computed_by, device, fabric, jobs, workers
+from stages.environment import checkpoint, computed_by, device, jobs, workers
+from stages.fabric import fabric
 
 
 @pytest.fixture
