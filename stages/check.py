@@ -12,8 +12,9 @@ from src.files.unfinished import sweep
 from src.files.versions import differences, installed
 from src.params import read_params
 from stages import arithmetic
+from stages.cluster import pool
 from stages.command import PARAMS, command
-from stages.environment import computed_by, device, jobs, workers
+from stages.environment import computed_by, device, workers
 
 if TYPE_CHECKING:
     from src.schema import Params
@@ -36,7 +37,9 @@ def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
         print(f"removed {len(rests)} unfinished files of runs that were killed")
     with atomic(out) as path:
         path.write_text("passed\n")
-    print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {device()}, arithmetic {computed_by()}")
+    shared = pool()
+    processes = f"{shared} processes" if isinstance(shared, int) else shared
+    print(f"profile {params.profile}: {processes}, {workers()} workers, {device()}, arithmetic {computed_by()}")
     for sentence in [*differences(metrics, installed()), *slow(params), *untaught(params)]:
         print(sentence)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 ROOT = Path(__file__).resolve().parents[1]
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"
 MAX_WORKERS = 8
 SHARED_MEMORY = Path("/dev/shm")  # through which workers hand over their batches
 SHARED_BYTES = 2 << 30  # that workers need: 8 of them hold up to 24 batches, of 35 MB each for SSD300
@@ -35,6 +36,11 @@ def jobs() -> int:
     if not value.isdigit() or int(value) < 1:
         raise InputError(f"the environment has JOBS={value}, which must be a number of processes, at least 1")
     return int(value)
+
+
+def scheduler() -> str | None:
+    """Return the address of a Dask cluster's scheduler, from Dask's own variable; None if it is not set or empty."""
+    return os.environ.get(SCHEDULER) or None
 
 
 def workers() -> int:
