@@ -15,7 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict
 
-CODE = ("src", "stages")  # the packages of this project that a worker imports
+CODE = ("src", "stages")  # the packages that the functions of a stage come from
+IMPORTED = (*CODE, "commands", "benchmarks", "tests")  # all packages of a checkout
 
 
 class Run(TypedDict):
@@ -62,7 +63,7 @@ def work(run: Run, key: str, function: bytes, item: bytes) -> tuple[bool, Any]:
 def _enter(run: Run, before: Run | None) -> None:
     """Work in the folder of the run, and import its code from there from now on."""
     os.chdir(run["folder"])
-    for name in [name for name in sys.modules if name.partition(".")[0] in CODE]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in IMPORTED]:
         del sys.modules[name]
     gone = {run["folder"], before["folder"] if before else ""}
     sys.path[:] = [run["folder"], *(path for path in sys.path if path not in gone)]
