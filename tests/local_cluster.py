@@ -54,14 +54,14 @@ class LocalCluster:
 
 
 @contextmanager
-def local_cluster(folder: Path, workers: int) -> Iterator[LocalCluster]:
-    """Run a scheduler and workers until the block ends; all workers are there when it begins."""
+def local_cluster(folder: Path, workers: int, *options: str) -> Iterator[LocalCluster]:
+    """Run a scheduler and workers with these options until the block ends; all workers are there when it begins."""
     from distributed import Client
 
     made = LocalCluster(folder)
     try:
         for _ in range(workers):
-            made.worker()
+            made.worker(*options)
         with Client(made.address, set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=WAIT)
         yield made
