@@ -85,7 +85,7 @@ class Cluster:
         Raises:
             InputError: the scheduler or all workers went away, or a worker cannot serve this run.
         """
-        name = f"{label.replace(' ', '-')}-{uuid.uuid4().hex}"
+        name, work = f"{label.replace(' ', '-')}-{uuid.uuid4().hex}", _ByValue(remote.work)
         results: list[Any] = [None] * len(items)
         running: dict[Any, int] = {}
         todo = iter(range(len(items)))
@@ -95,8 +95,8 @@ class Cluster:
             try:
                 while True:
                     for number in islice(todo, window - len(running)):
-                        task = (_ByValue(remote.work), self.run, name, shared, _pickled(items[number]))
-                        running[self._submit(f"{name}-{number}", *task)] = number
+                        task = self._submit(f"{name}-{number}", work, self.run, name, shared, _pickled(items[number]))
+                        running[task] = number
                     if not running:
                         return results
                     for future in self._finished(list(running)):
@@ -174,6 +174,8 @@ class Cluster:
                 "them hangs on the page of the scheduler, and start it again"
             ) from None
         for worker, reason in reasons.items():
+            if isinstance(reason, Exception):
+                raise InputError(f"the Dask worker {worker} could not be asked ({reason}): see its log") from reason
             if reason is not None:
                 raise InputError(f"the Dask worker {worker} {reason}")
 

@@ -38,12 +38,12 @@ def draws(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarr
 def in_parts(
     metrics: Callable[[np.ndarray], Mapping[str, np.ndarray]], counts: np.ndarray, jobs: "Jobs"
 ) -> Mapping[str, np.ndarray]:
-    """Compute `metrics(counts)`, each [B], in several processes, each of which takes some of the resamples at a time.
+    """Compute `metrics(counts)`, each [B], in several processes, each of which takes some of the resamples; B is not 0.
 
     The result is the same to the bit if the sums in `metrics` are of whole numbers; with others, a product of matrices
     may add a row in another order.
     """
-    if jobs == 1 or not len(counts):
+    if jobs == 1:
         return metrics(counts)
     from src.parallel import parallel_map  # here, not above: most evaluations are done before it is imported
 
