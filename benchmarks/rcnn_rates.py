@@ -31,12 +31,13 @@ ROUNDS = 3  # of which the fastest counts, because other programs only slow a me
 def searching(options: argparse.Namespace, data: BoxedImages, ids: list[str]) -> float:
     """Measure selective search in `jobs` processes: seconds of a process per image."""
     settings = {"width": options.width or None, "min_side": 16, "nms_thresh": options.nms}
-    find = partial(_search, data, settings)
+    find = partial(search, data, settings)
     parallel_map(find, ids[: options.jobs], options.jobs, "first search")  # starts the processes
     return seconds(lambda: parallel_map(find, ids, options.jobs, "search")) * options.jobs / len(ids)
 
 
-def _search(data: BoxedImages, settings: dict, image_id: str) -> int:
+def search(data: BoxedImages, settings: dict, image_id: str) -> int:
+    """Search one image, and return the number of its proposals."""
     return len(selective_search.propose(data.image(image_id), **settings, image_id=image_id))
 
 

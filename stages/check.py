@@ -12,8 +12,9 @@ from src.files.unfinished import sweep
 from src.files.versions import differences, installed
 from src.params import read_params
 from stages import arithmetic
+from stages.cluster import pool
 from stages.command import PARAMS, command
-from stages.environment import computed_by, device, devices, jobs, workers
+from stages.environment import computed_by, device, devices, workers
 
 if TYPE_CHECKING:
     from src.schema import Params
@@ -36,9 +37,11 @@ def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
         print(f"removed {len(rests)} unfinished files of runs that were killed")
     with atomic(out) as path:
         path.write_text("passed\n")
+    shared = pool()
+    processes = f"{shared} processes" if isinstance(shared, int) else shared
     together = f"{devices()} x " if devices() > 1 else ""
     where = f"{together}{device()}, arithmetic {computed_by()}"
-    print(f"profile {params.profile}: {jobs()} processes, {workers()} workers, {where}")
+    print(f"profile {params.profile}: {processes}, {workers()} workers, {where}")
     for sentence in [*differences(metrics, installed()), *slow(params), *untaught(params)]:
         print(sentence)
 

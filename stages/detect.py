@@ -9,6 +9,7 @@ from src.files.records import write_records
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.splits import Splits
+from stages.cluster import share_of_cluster
 from stages.command import command
 from stages.environment import device, workers
 
@@ -33,10 +34,10 @@ def run(
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids = data.ids(params.splits.test)
     given = section, data, ids, torch.device(device()), workers()
-    boxes = read_proposals(module, proposals, ids)
-    write_records(out / "untrained.npz", detect(module, net, *given, proposals=boxes))
+    boxes, share = read_proposals(module, proposals, ids), share_of_cluster()
+    write_records(out / "untrained.npz", detect(module, net, *given, proposals=boxes, share=share))
     net.load_state_dict(read_tensors(model)[0])
-    write_records(out / "detections.npz", detections := detect(module, net, *given, proposals=boxes))
+    write_records(out / "detections.npz", detections := detect(module, net, *given, proposals=boxes, share=share))
     print(f"{sum(len(record['boxes']) for record in detections.values())} detections in {len(detections)} images")
 
 

@@ -18,6 +18,7 @@ from src.files.storage import fingerprint
 from stages import arithmetic, group
 
 ROOT = Path(__file__).resolve().parents[1]
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"
 MAX_WORKERS = 8
 SHARED_MEMORY = Path("/dev/shm")  # through which workers hand over their batches
 SHARED_BYTES = 2 << 30  # that workers need: 8 of them hold up to 24 batches, of 35 MB each for SSD300
@@ -29,6 +30,11 @@ MONTH = 30 * 86_400  # seconds
 def jobs() -> int:
     """Return the number of processes that share the work of a stage: `JOBS`, or one per CPU of this process."""
     return group.number("JOBS", _cpus())
+
+
+def scheduler() -> str | None:
+    """Return the address of a Dask cluster's scheduler, from Dask's own variable; None if it is not set or empty."""
+    return os.environ.get(SCHEDULER) or None
 
 
 def workers() -> int:

@@ -6,6 +6,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.storage import write_csv, write_json
 from src.params import Sections
 from src.splits import Splits
+from stages.cluster import pool
 from stages.command import command
 
 
@@ -24,7 +25,8 @@ def run(params: Params, *, images: Path, detections: Path, out: Path, curves: Pa
 
     data = BoxedImages(images)
     targets = {image_id: data.target(image_id) for image_id in data.ids(params.splits.test)}
-    metrics, table = measure({path.stem: path for path in detections.glob("*.npz")}, targets, data.classes)
+    files = {path.stem: path for path in detections.glob("*.npz")}
+    metrics, table = measure(files, targets, data.classes, pool())
     write_json(out, metrics)
     write_csv(curves, table)
     print(", ".join(f"{name} {value}" for name, value in metrics.items() if name.startswith("map_")))

@@ -9,8 +9,9 @@ from src.params import Sections
 from src.rcnn.features import Features, read_described, table_of, unit_scale
 from src.rcnn.warp import Warp
 from src.splits import Splits
+from stages.cluster import pool
 from stages.command import command
-from stages.environment import device, jobs, workers
+from stages.environment import device, workers
 
 BATCH_SIZE = 128  # not a parameter, because it changes only the speed
 
@@ -45,7 +46,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path
         map_side=params.features.side,
         batch_size=BATCH_SIZE,
         device=torch.device(device()),
-        jobs=jobs(),
+        jobs=pool(),
         workers=0 if device() == "cpu" else workers(),
     )
     write_records(regions, table)

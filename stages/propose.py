@@ -11,8 +11,8 @@ from src.parallel import parallel_map
 from src.params import Sections, Seed
 from src.proposals import selective_search
 from src.splits import Splits
+from stages.cluster import pool
 from stages.command import command
-from stages.environment import jobs
 
 
 class Params(Sections):
@@ -28,7 +28,7 @@ def run(params: Params, *, images: Path, out: Path) -> None:
     data = BoxedImages(images)
     ids = data.ids(*params.splits.of_regions())
     propose = partial(_propose, data, params)
-    boxes = parallel_map(propose, ids, jobs(), "selective search")
+    boxes = parallel_map(propose, ids, pool(), "selective search")
     write_records(out, {image_id: {"boxes": values} for image_id, values in zip(ids, boxes, strict=True)})
     print(f"{len(ids)} images, {sum(map(len, boxes)) / len(ids):.0f} proposals per image")
 

@@ -10,6 +10,7 @@ from src.files.storage import write_json
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.splits import Splits
+from stages.cluster import share_of_cluster
 from stages.command import command
 from stages.environment import device, workers
 
@@ -39,10 +40,10 @@ def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, 
     ids, torch_device = data.ids(*params.splits.of_regions()), torch.device(device())
     tested, size = data.ids(params.splits.test), size_of(section.model)
     batches = DetectionBatches(data, tested, size, batch_size=BATCH_SIZE, seed=params.seed)
-    test = Loader(batches, workers(), torch_device)
+    test, share = Loader(batches, workers(), torch_device), share_of_cluster()
 
     def proposals() -> tuple[dict[str, Record], dict[str, float]]:
-        detections = detect(module, net, section, data, ids, torch_device, workers())
+        detections = detect(module, net, section, data, ids, torch_device, workers(), share=share)
         with torch.inference_mode():
             figures = measure(module, net, section, test)
         return {image_id: {"boxes": record["boxes"]} for image_id, record in detections.items()}, figures

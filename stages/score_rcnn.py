@@ -9,8 +9,9 @@ from src.rcnn.features import Features, unlabelled
 from src.rcnn.score import Scorer
 from src.rcnn.warp import Warp
 from src.splits import Splits
+from stages.cluster import pool
 from stages.command import command
-from stages.environment import device, jobs, workers
+from stages.environment import device, workers
 
 BATCH_SIZE = 128  # not a parameter, because it changes only the speed
 
@@ -46,7 +47,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
         map_side=params.features.side,
         batch_size=BATCH_SIZE,
         device=torch.device(device()),
-        jobs=jobs(),
+        jobs=pool(),
         workers=0 if device() == "cpu" else workers(),
     )
 

@@ -91,6 +91,7 @@ def test_a_command_without_a_word_would_be_found() -> None:
         "dvc exp sav -n mine",
         "make everything",
         "pytest tests/test_nothing.py",
+        "dask workers tcp://HOST:8786",
         "rm -r data",
     ],
 )
@@ -115,6 +116,8 @@ def understand(line: str) -> None:
         module(*(rest[1:] if program != "pytest" else ["pytest", *rest]))
     elif program == "dvc":
         dvc(rest, profiles)
+    elif program == "dask":
+        dask(rest)
     else:
         assert program in PLAIN, program
 
@@ -152,6 +155,14 @@ def dvc(words: list[str], profiles: list[str]) -> None:
         key, _, value = change.partition("=")
         put(content, key, YAML(typ="safe").load(value))
     validated(content, Params, "")
+
+
+def dask(words: list[str]) -> None:
+    """Parse a command of Dask by its own parser."""
+    name, *rest = words
+    assert name in ("scheduler", "worker"), name
+    main = pytest.importorskip(f"distributed.cli.dask_{name}", reason="needs Dask: see docs/cluster.md").main
+    main.make_context(name, rest)
 
 
 def put(content: dict[str, Any], key: str, value: Any) -> None:

@@ -1,6 +1,7 @@
 """Start, measure and run a dense detector, given its file and its section of params.yaml."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,8 @@ from src.files.records import Record, read_records
 from src.networks import starting_weights
 from src.params import Section
 from src.training.loading import Loader
+
+Share = Callable[[Callable[[int], dict[str, Record]], range, str], list[dict[str, Record]]]  # function, items, label
 
 BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections (`detect`)
 
@@ -150,12 +153,15 @@ def detect(
     *,
     batch_size: int = BATCH_SIZE,
     proposals: Mapping[str, np.ndarray] | None = None,
+    share: Share | None = None,
 ) -> dict[str, Record]:
     """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0.
 
     `workers` processes prepare the images; 0: this process prepares them itself. `batch_size` changes only the speed.
     With `longest` it is 1 in any case: the padding of a batch depends on its largest image, and would reach the
-    detections of the others. `proposals` [N, 4] by image id are those of a detector that takes them.
+    detections of the others. `proposals` [N, 4] by image id are those of a detector that takes them. On a CPU, the
+    processes of `share`, such as a cluster's `map`, take the batches, each with as many threads as PyTorch has here, so
+    that sums have one order.
     """
     size = size_of(section.model)
     most = batch_size if size.longest is None else 1
@@ -164,12 +170,28 @@ def detect(
     items = batches.epoch(0)
     model = model.to(device).eval()
     detections: dict[str, Record] = {}
+    if share is not None and device.type == "cpu":
+        one = partial(_of_batch, module, model, section, batches, torch.get_num_threads())
+        for found in share(one, items, "detect"):
+            detections.update(found)
+        return detections
     with torch.inference_mode():
         loaded = Loader(batches, workers, device).on_device(items)
         for batch in tqdm(loaded, total=len(items), desc="detect", mininterval=1.0):
             outputs = forward(module, model, batch, section, learning=False)
             detections.update(_decoded(module, section, outputs, batch["ids"], data))
     return detections
+
+
+def _of_batch(
+    module: ModuleType, model: nn.Module, section: Any, batches: DetectionBatches, threads: int, index: int
+) -> dict[str, Record]:
+    """Detect in one batch, in a process of `Share`, which has one thread before and after."""
+    torch.set_num_threads(threads)
+    batch = batches[index]
+    with torch.inference_mode():
+        outputs = forward(module, model, batch, section, learning=False)
+        return dict(_decoded(module, section, outputs, batch["ids"], batches.data))
 
 
 def _decoded(

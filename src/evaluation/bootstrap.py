@@ -16,18 +16,39 @@ these modules.
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from src.parallel import Jobs
+
 RESAMPLES = 1000
 SEED = 0
+PARTS = 32  # of the resamples, for several processes
 
 
 def draws(images: int, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
     """Count how often each resample has each image, float64 [B, I] of whole numbers; `images` is at least 1."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(images, np.full(images, 1 / images), size=resamples).astype(np.float64)
+
+
+def in_parts(
+    metrics: Callable[[np.ndarray], Mapping[str, np.ndarray]], counts: np.ndarray, jobs: "Jobs"
+) -> Mapping[str, np.ndarray]:
+    """Compute `metrics(counts)`, each [B], in several processes, each of which takes some of the resamples; B is not 0.
+
+    The result is the same to the bit if the sums in `metrics` are of whole numbers; with others, a product of matrices
+    may add a row in another order.
+    """
+    if jobs == 1:
+        return metrics(counts)
+    from src.parallel import parallel_map  # here, not above: most evaluations are done before it is imported
+
+    found = parallel_map(metrics, np.array_split(counts, min(PARTS, len(counts))), jobs, "resamples")
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
 def standard_error(values: np.ndarray) -> float:

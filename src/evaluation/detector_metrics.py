@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -18,18 +19,26 @@ from src.evaluation.average_precision import (
     voc07,
     voc12,
 )
-from src.evaluation.bootstrap import draws, standard_errors
+from src.evaluation.bootstrap import draws, in_parts, standard_errors
 from src.evaluation.resampled_detections import COCO, MAIN, VOC07, match, of_detections
 from src.files.records import read_records
 
+if TYPE_CHECKING:
+    from src.parallel import Jobs
 
-def measure(files: Mapping[str, Path], targets: Targets, classes: Sequence[str]) -> tuple[dict[str, Any], pd.DataFrame]:
+IMAGES_PER_JOB = 1000  # a process takes a second to start, and 200 images with 100 detections each take one
+
+
+def measure(
+    files: Mapping[str, Path], targets: Targets, classes: Sequence[str], jobs: "Jobs" = 1
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Measure a detector, and variants of it.
 
     Args:
         files: `detections`, and variants of the same detector that its score is compared with, by name.
         targets: the test images, at least one.
         classes: without background.
+        jobs: processes, at most, or a pool, that compute the standard errors; the result does not depend on them.
 
     Returns:
         (content of the metrics file, table of the curves). The content has `map_voc07`, `map_voc12`, `map_coco`,
@@ -51,9 +60,10 @@ def measure(files: Mapping[str, Path], targets: Targets, classes: Sequence[str])
         COCO: mean_ap(coco_ap(matched[COCO]).values()),
         **{name: mean_ap(map(voc07, others.values())) for name, others in curves.items()},
     }
+    useful = min(jobs, 1 + len(targets) // IMAGES_PER_JOB) if isinstance(jobs, int) else jobs
     content = {
         **with_null(metrics),
-        "standard_error": standard_errors(of_detections(matched, draws(len(targets)))),
+        "standard_error": standard_errors(in_parts(partial(of_detections, matched), draws(len(targets)), useful)),
         "ap": with_null(ap),
         "coco": with_null(coco_figures(read_records(files[MAIN], list(targets)), targets, classes)),
         "images": len(targets),

@@ -1,7 +1,7 @@
 """Extraction of features: a network describes every region of every image, once.
 
-It writes the features, or numbers that are computed from them, such as scores (src/rcnn/score.py). The array is a
-memory map, so memory stays bounded for any number of images.
+It writes the features, or numbers that are computed from them, such as scores (src/rcnn/score.py). Each batch is
+written to its place in the file at once, so memory stays bounded for any number of images.
 """
 
 import os
@@ -22,7 +22,7 @@ from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.files.storage import atomic, make_folder
-from src.parallel import parallel_map
+from src.parallel import Jobs, parallel_map
 from src.rcnn import maps, network
 from src.rcnn.crops import Crops
 from src.rcnn.features import rows
@@ -66,7 +66,7 @@ def extract(
     map_side: int | None = None,
     batch_size: int,
     device: torch.device,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     workers: int = 0,
 ) -> None:
     """Write the features of all regions as float16 [R, D], or the numbers of `result`, in the order of the regions.
@@ -88,7 +88,8 @@ def extract(
             region.
         batch_size: regions per batch; a batch may hold crops of several images. Regions on one map come by image.
         device: the network's device.
-        jobs: processes on a CPU.
+        jobs: processes on a CPU, or a pool, whose processes write to the same disk. A chunk that is described twice has
+            the same bytes in the same place.
         workers: processes that prepare batches. On a CPU leave 0: there the jobs prepare their own.
 
     Raises:
@@ -101,7 +102,7 @@ def extract(
     slices, ids = rows(regions), list(regions)
     size = CHUNK if device.type == "cpu" else max(len(ids), 1)
     with atomic(path) as temporary:
-        np.lib.format.open_memmap(temporary, "w+", dtype, (total, width)).flush()
+        place = Place(temporary.absolute(), _header(temporary, total, width, dtype), width, dtype)
         _reserve(temporary)
         chunks = [
             (slices[part[0]].start, {image_id: regions[image_id] for image_id in part})
@@ -115,12 +116,38 @@ def extract(
         else:
             batches = partial(Maps, data, side=map_side)
             features = partial(_of_map, model, settings, layer, precision, device)
-        describe = partial(_describe, of, features, batches, temporary, device, workers)
+        describe = partial(_describe, of, features, batches, place, device, workers)
         parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {size} images at a time")
 
 
+class Place(NamedTuple):
+    """An array in a file, whose rows several processes write; not as a memory map, whose pages would be shared.
+
+    Machines that write neighbouring rows of a network disk through a map overwrite each other's part of a page.
+    """
+
+    path: Path
+    start: int  # bytes before the first row
+    width: int
+    dtype: type
+
+    def write(self, row: int, rows: np.ndarray) -> None:
+        """Write rows [N, width], of which the first is number `row`."""
+        content = np.ascontiguousarray(rows, self.dtype).tobytes()
+        with self.path.open("r+b") as file:
+            file.seek(self.start + row * self.width * np.dtype(self.dtype).itemsize)
+            file.write(content)
+
+
+def _header(path: Path, rows: int, width: int, dtype: type) -> int:
+    """Write the header of an array, and zeros for its numbers; return the bytes of the header."""
+    array = np.lib.format.open_memmap(path, "w+", dtype, (rows, width))
+    array.flush()
+    return int(array.offset)
+
+
 def _reserve(path: Path) -> None:
-    """Take the space of the whole file now: a memory map on a disk that fills up kills the process (SIGBUS)."""
+    """Take the space of the whole file now, so that a full disk is told before hours of work."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
@@ -134,19 +161,18 @@ def _describe(
     of: Callable[[np.ndarray], np.ndarray],
     features: Callable[[Any], Tensor],
     batches: Callable[[Mapping[str, Record]], Dataset[Any]],
-    path: Path,
+    place: Place,
     device: torch.device,
     workers: int,
     chunk: tuple[int, Mapping[str, Record]],
 ) -> None:
     """Fill in the rows of a chunk, which is (first row, regions by image)."""
     row, regions = chunk
-    array = np.load(path, mmap_mode="r+")
     loader = DataLoader(batches(regions), batch_size=None, num_workers=workers)
     bar = tqdm(loader, desc="batches", mininterval=1.0, disable=device.type == "cpu")  # there the chunks have a bar
     with torch.inference_mode():
         for described in _ahead(features, bar):
-            array[row : row + len(described)] = of(described)
+            place.write(row, of(described))
             row += len(described)
 
 

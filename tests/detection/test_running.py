@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from src.detection import running
 from src.detection.batches import DetectionBatches
 from src.detection.running import detect, measure, start
 from src.detection.sizes import size_of
+from src.files.records import Record
 from src.training.loading import Loader
 from tests.detectors.test_contract import made
 from tests.trained import SIZES, scenes
@@ -45,6 +47,34 @@ def test_the_size_of_the_batches_changes_no_detection(tmp_path: Path, monkeypatc
     assert sizes == [1, 1, running.BATCH_SIZE]
     for name, record in both.items():
         np.testing.assert_allclose(one[name]["scores"], record["scores"], atol=1e-4)
+
+
+def test_processes_that_share_the_batches_find_the_same_with_the_threads_of_this_one(tmp_path: Path) -> None:
+    """A product of matrices may add in another order with another number of threads."""
+    module, section, model = made("ssd300")
+    data, threads = scenes(tmp_path / "voc.zip"), []
+
+    def share(function: Callable[[int], dict[str, Record]], items: range, label: str) -> list[dict[str, Record]]:
+        found = []
+        for item in items:
+            torch.set_num_threads(1)
+            found.append(function(item))
+            threads.append(torch.get_num_threads())
+        return found
+
+    before = torch.get_num_threads()
+    given = module, model, section, data, list(SIZES), torch.device("cpu")
+    try:
+        torch.set_num_threads(2)
+        alone = detect(*given, batch_size=1)
+        shared = detect(*given, batch_size=1, share=share)
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [2] * len(SIZES)
+    assert list(shared) == list(alone)
+    for name, record in alone.items():
+        for key, values in record.items():
+            assert shared[name][key].tobytes() == values.tobytes()
 
 
 def test_a_loss_that_chooses_at_random_is_over_the_same_anchors_each_time(tmp_path: Path) -> None:

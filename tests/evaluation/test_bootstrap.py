@@ -1,5 +1,6 @@
 import time
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ from hypothesis import strategies as st
 
 from src.evaluation import bootstrap, proposal_recall, resampled_detections
 from src.evaluation.average_precision import coco_ap, mean_ap, precision_recall, voc07
-from src.evaluation.bootstrap import accuracy, draws, interval, standard_error
+from src.evaluation.bootstrap import accuracy, draws, in_parts, interval, standard_error
 from src.evaluation.outcomes import coco_outcomes, voc_outcomes
 from src.evaluation.proposal_recall import best_overlaps
-from src.evaluation.resampled_detections import coco_map, voc07_map
+from src.evaluation.resampled_detections import COCO, VOC07, coco_map, of_detections, voc07_map
 from src.evaluation.resampled_proposals import mabo, recall
 from tests.evaluation.test_average_precision import data_sets, detected, target
 
@@ -164,3 +165,29 @@ def test_memory_does_not_grow_with_the_product_of_images_and_objects():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < len(images) ** 2 * 8  # a number for each image and object
+
+
+@pytest.mark.parametrize("resamples", [1, 70])
+def test_several_processes_give_the_bytes_of_one(resamples):
+    detections, targets = some_detections()
+    matched = {VOC07: voc_outcomes(detections, targets, CLASSES), COCO: coco_outcomes(detections, targets, CLASSES)}
+    counts = draws(len(targets), resamples=resamples)
+    alone = of_detections(matched, counts)
+    together = in_parts(partial(of_detections, matched), counts, 2)
+    assert list(together) == list(alone)
+    assert all(together[name].tobytes() == values.tobytes() for name, values in alone.items())
+    assert resamples < 2 or len(set(alone[COCO])) > 10
+
+
+def some_detections():
+    """Detections of 12 images, some of which find an object."""
+    rng = np.random.default_rng(0)
+    targets, detections = {}, {}
+    for number in range(12):
+        corners = rng.uniform(0, 60, (3, 2))
+        boxes = np.concatenate([corners, corners + 30], axis=1).astype(np.float32)
+        targets[str(number)] = {"boxes": boxes, "labels": rng.integers(1, 3, 3), "difficult": np.zeros(3, bool)}
+        moved = boxes + rng.uniform(-8, 8, (3, 1)).astype(np.float32)
+        scores = rng.random(3).astype(np.float32)
+        detections[str(number)] = {"boxes": moved, "labels": rng.integers(1, 3, 3), "scores": scores}
+    return detections, targets

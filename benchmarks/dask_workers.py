@@ -1,0 +1,74 @@
+"""Measure how much faster two workers of a Dask cluster search and describe than one, all on this machine.
+
+    python -m benchmarks.dask_workers
+
+It needs two free cores, and says how busy the machine was. Each round takes one worker and two in turns; the scenes are
+drawn, with the size of photos. The scheduler, its workers and this process talk over the loopback.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.pairs import Setting, photos, seconds
+from benchmarks.rcnn_rates import boxes, search
+from src.files.boxed_images import BoxedImages
+from src.rcnn import network
+from src.rcnn.extract import extract
+from src.rcnn.features import unlabelled
+from src.rcnn.warp import Warp
+from stages.cluster import Cluster
+from tests.local_cluster import local_cluster
+
+SETTINGS = {"width": 500, "min_side": 16, "nms_thresh": None}
+
+
+def main() -> None:
+    """Print the seconds of each round, and the medians of the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=48)
+    parser.add_argument("--regions", type=int, default=100, help="per image")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        data, ids = stack.enter_context(photos(Setting(quick=False, rounds=1, images=None), options.images))
+        clusters = []
+        for number in (1, 2):
+            (folder / str(number)).mkdir()
+            made = stack.enter_context(local_cluster(folder / str(number), number))
+            clusters.append(Cluster(made.address))
+        actions = {
+            "search": lambda used: used.map(partial(search, data, SETTINGS), ids, "search"),
+            "describe": partial(_describe, data, ids, options.regions, folder / "f.npy"),
+        }
+        for name, action in actions.items():
+            for used in clusters:
+                action(used)  # imports, compiled kernels, the network
+            ratios = []
+            for _ in range(options.rounds):
+                one, two = (seconds(partial(action, used)) for used in clusters)
+                ratios.append(one / two)
+                print(f"{name}: one worker {one:.2f} s, two {two:.2f} s, load {os.getloadavg()[0]:.1f}", flush=True)
+            print(f"{name}: two workers are {statistics.median(ratios):.2f} times as fast as one (median)")
+
+
+def _describe(data: BoxedImages, ids: list[str], regions: int, path: Path, used: Cluster) -> None:
+    rng = np.random.default_rng(0)
+    records = {name: unlabelled(boxes(rng, regions, data.image(name).shape[:2])) for name in ids}
+    net = network.build("alexnet", 21, pool=6, hidden=4096)
+    settings = Warp(size=227, context=16)
+    extract(
+        net, data, records, path, layer="fc7", settings=settings, batch_size=128, device=torch.device("cpu"), jobs=used
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""The processes that share the work of a stage: those of this machine, or the workers of a Dask cluster.
+
+Dask schedules the items, and gives those of a worker that dies to another one. docs/cluster.md tells how to start one.
+joblib has a back-end for Dask, which is not used: it waits for ever if a task kills its workers or the scheduler goes.
+"""
+
+import atexit
+import logging
+import pickle
+import sys
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from src.errors import InputError
+from src.files.storage import make_folder
+from src.files.unfinished import temporary_name
+from src.files.versions import PACKAGES
+from src.parallel import Item, Jobs, Result
+from stages import arithmetic, remote
+from stages.environment import CHECKPOINTS, SCHEDULER, jobs, scheduler
+
+INSTALL = "pip install -r requirements-cluster.txt"
+CONNECT = 10  # seconds for the scheduler to answer
+ANSWER = 60  # seconds for all workers to answer, some of which import PyTorch from a network disk
+LOST = 60  # seconds without any worker, after which nobody waits for the results
+WINDOW = 256  # items that the scheduler knows at a time, at least: more than workers, so that a cluster may grow
+LIBRARIES = {**PACKAGES, "numpy": ["numpy"]}
+
+
+def pool() -> Jobs:
+    """Return the workers of the cluster, or the number of processes on this machine if there is none."""
+    return cluster() or jobs()
+
+
+def share_of_cluster() -> "Callable[..., list[Any]] | None":
+    """Return the function that lets the cluster compute items; None if there is no cluster."""
+    workers = cluster()
+    return workers.map if workers else None
+
+
+@cache
+def cluster() -> "Cluster | None":
+    """Return the workers of the Dask cluster that the environment names; None if it names none.
+
+    Raises:
+        InputError: Dask is not installed, no scheduler answers, or one of its workers cannot serve this run.
+    """
+    address = scheduler()
+    return None if address is None else Cluster(address)
+
+
+class Cluster:
+    """The workers of a Dask cluster. Each is compared with this process before it gets work (`stages.remote.unfit`)."""
+
+    def __init__(self, address: str) -> None:
+        """Connect to the scheduler, and compare the workers that are there with this process."""
+        self.address = address
+        self.client = _connected(address)
+        with self._told():
+            self._wait_for_a_worker()
+            self._check_python()
+            self.run = _this_run()
+            self._check_workers()
+
+    def __str__(self) -> str:
+        return f"{self.cores} processes of the Dask cluster at {self.address}"
+
+    @property
+    def cores(self) -> int:
+        """Number of the cluster's processes now."""
+        return len(self.client.nthreads())
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item], label: str) -> list[Result]:
+        """Compute the results of all items, each with one thread; an item whose worker dies is computed again.
+
+        Raises:
+            InputError: the scheduler or all workers went away, or a worker cannot serve this run.
+        """
+        name, work = f"{label.replace(' ', '-')}-{uuid.uuid4().hex}", _ByValue(remote.work)
+        results: list[Any] = [None] * len(items)
+        running: dict[Any, int] = {}
+        todo = iter(range(len(items)))
+        with self._told(), tqdm(total=len(items), desc=label, mininterval=1.0) as bar:
+            window = max(WINDOW, 4 * self.cores)
+            shared = self._submit(f"{name}-function", bytes, _pickled(function))
+            try:
+                while True:
+                    for number in islice(todo, window - len(running)):
+                        task = self._submit(f"{name}-{number}", work, self.run, name, shared, _pickled(items[number]))
+                        running[task] = number
+                    if not running:
+                        return results
+                    for future in self._finished(list(running)):
+                        results[running.pop(future)] = self._result(future)
+                        bar.update()
+            finally:
+                self.client.cancel(list(running))
+
+    def _submit(self, key: str, *task: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # a network, once
+            return self.client.submit(*task, key=key, pure=False)
+
+    def _finished(self, running: list[Any]) -> set[Any]:
+        from distributed import wait
+
+        while True:
+            try:
+                with self.client.as_current():
+                    return wait(running, timeout=LOST, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                if not self.cores:
+                    raise InputError(
+                        f"all workers of the Dask cluster at {self.address} are gone: start some, and run the same "
+                        "command again"
+                    ) from None
+
+    def _result(self, future: Any) -> Any:
+        from distributed import KilledWorker
+
+        if isinstance(error := future.exception(), KilledWorker):
+            raise InputError(
+                f"several workers of the Dask cluster at {self.address} died one after the other with the same item: "
+                "see their logs, and give each more memory (--memory-limit)"
+            ) from None
+        if error is not None:
+            raise error
+        done, result = future.result()
+        if not done:
+            raise InputError(f"a worker of the Dask cluster at {self.address} {result}")
+        return result
+
+    def _wait_for_a_worker(self) -> None:
+        try:
+            self.client.wait_for_workers(1, timeout=ANSWER)
+        except TimeoutError:
+            raise InputError(
+                f"the Dask scheduler at {self.address} had no worker for {ANSWER} s: start one with `dask worker "
+                f"{self.address} --nthreads 1`, or unset {SCHEDULER}"
+            ) from None
+
+    def _check_python(self) -> None:
+        """Compare the versions of Python, before functions are sent whose code another version cannot read."""
+        for worker, found in self.client.get_versions()["workers"].items():
+            theirs = found["host"]["python"].split(".")[:2]
+            if theirs != [str(part) for part in sys.version_info[:2]]:
+                ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
+                raise InputError(
+                    f"the Dask worker {worker} has Python {'.'.join(theirs)}, and this run {ours}: start it with the "
+                    "Python of this checkout"
+                )
+
+    def _check_workers(self) -> None:
+        for worker, threads in self.client.nthreads().items():
+            if threads > 1:
+                raise InputError(
+                    f"the Dask worker {worker} has {threads} threads in one process: start it with `--nthreads 1`, and "
+                    "several processes with `--nworkers`"
+                )
+        try:
+            reasons = self.client.run(_ByValue(remote.unfit), self.run, on_error="return", callback_timeout=ANSWER)
+        except TimeoutError:
+            raise InputError(
+                f"some of the {self.cores} workers at {self.address} did not answer within {ANSWER} s: see which of "
+                "them hangs on the page of the scheduler, and start it again"
+            ) from None
+        for worker, reason in reasons.items():
+            if isinstance(reason, Exception):
+                raise InputError(f"the Dask worker {worker} could not be asked ({reason}): see its log") from reason
+            if reason is not None:
+                raise InputError(f"the Dask worker {worker} {reason}")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what Dask raises when the scheduler is gone into a sentence."""
+        from distributed.comm import CommClosedError
+
+        try:
+            yield
+        except (CancelledError, CommClosedError):
+            raise self._gone() from None
+        except Exception:
+            if self.client.status != "running":
+                raise self._gone() from None
+            raise
+
+    def _gone(self) -> InputError:
+        return InputError(
+            f"the Dask scheduler at {self.address} went away: start it again, or unset {SCHEDULER}; no file is "
+            "half-written, and the same command goes on"
+        )
+
+
+class _ByValue:
+    """A function of `stages.remote` that unpickles without this project's code."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        import cloudpickle
+
+        cloudpickle.register_pickle_by_value(remote)
+        self.function, self.content = function, cloudpickle.dumps(function)
+        cloudpickle.unregister_pickle_by_value(remote)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickle.loads, (self.content,)
+
+
+def _pickled(value: Any) -> bytes:
+    import cloudpickle  # takes also functions of the script that runs
+
+    return bytes(cloudpickle.dumps(value))
+
+
+def _connected(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError(
+            f"the environment has {SCHEDULER}={address}, and Dask is not installed: run `{INSTALL}`, or unset it"
+        ) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the errors here tell the same in a sentence
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of versions, which `unfit` compares
+            return Client(address, timeout=CONNECT, set_as_default=False)
+    except (OSError, ValueError, TimeoutError):
+        raise InputError(
+            f"the environment has {SCHEDULER}={address}, and no Dask scheduler answers there within {CONNECT} s: start "
+            "one with `dask scheduler`, correct the address, or unset it"
+        ) from None
+
+
+def _this_run() -> remote.Run:
+    """Describe this run for its workers; a file in `CHECKPOINTS` stays until this process ends."""
+    folder, with_torch = str(Path.cwd()), "torch" in sys.modules
+    note = temporary_name(CHECKPOINTS.absolute() / "cluster")
+    make_folder(note.parent)
+    note.touch()
+    atexit.register(note.unlink, missing_ok=True)
+    versions = {name: (dists, here) for name, dists in LIBRARIES.items() if (here := remote.installed(dists))}
+    return {
+        "folder": folder,
+        "note": str(note),
+        "code": remote.digest(folder),
+        "versions": versions,
+        "torch": with_torch,
+        "computed": remote.computed(with_torch) if arithmetic.mode() == arithmetic.PINNED else "",
+    }
