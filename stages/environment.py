@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import InputError
+from src.files.shards import Shards
 from src.files.storage import fingerprint
 from stages import arithmetic, group
 
@@ -138,22 +139,37 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
     return path
 
 
-def _pruned(name: str, path: Path) -> int:
-    """Remove the old checkpoints of other inputs; return the number of those that stay."""
+def shards(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> Shards:
+    """Return the parts of the stage `name` that a run left when it was stopped, in a folder named as `checkpoint` says.
+
+    The parts of other inputs are removed, because those of features may take as much room as the features.
+    """
+    # The results of a stage without PyTorch, which takes two seconds to import, depend on the mode alone.
+    computed = computed_by() if "torch" in sys.modules else arithmetic.mode()
+    folder = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed}, [*files, *_sources()])}"
+    _pruned(name, folder, others=0)
+    found = Shards(folder.absolute())
+    if count := found.found():
+        print(f"goes on after a run that was stopped: {count} parts are there")
+    return found
+
+
+def _pruned(name: str, path: Path, others: int = OTHERS) -> int:
+    """Remove the old checkpoints of other inputs, all but `others`; return the number of those that stay."""
     ages: dict[str, float] = {}  # by hash of the inputs: the time of the last epoch
     files = [(file, match[1]) for file in CHECKPOINTS.glob("*") if (match := _file_of(name).fullmatch(file.name))]
     for file, key in files:
         ages[key] = max(ages.get(key, 0), file.lstat().st_mtime)
-    others = [key for key in sorted(ages, key=lambda key: ages[key], reverse=True) if key not in path.name]
-    kept = [key for key in others[:OTHERS] if time.time() - ages[key] < MONTH]
+    older = [key for key in sorted(ages, key=lambda key: ages[key], reverse=True) if key not in path.name]
+    kept = [key for key in older[:others] if time.time() - ages[key] < MONTH]
     for file, key in files:
-        if key in others and key not in kept:
-            file.unlink(missing_ok=True)
+        if key in older and key not in kept:
+            shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
     return len(kept)
 
 
 def _file_of(name: str) -> re.Pattern[str]:
-    return re.compile(rf"{re.escape(name)}-([0-9a-f]{{16}})(\.[a-z_0-9]+)?\.(pt|npy)")
+    return re.compile(rf"{re.escape(name)}-([0-9a-f]{{16}})((\.[a-z_0-9]+)?\.(pt|npy))?")  # without ending: shards
 
 
 def _sources() -> list[Path]:

@@ -4,7 +4,7 @@ A process that starts anew for each epoch would decode every image again in each
 """
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -49,14 +49,14 @@ class Loader:
         self._items = _Items()
         self._loader: DataLoader[Any] | None = None
 
-    def load(self, items: range) -> Batches:
+    def load(self, items: Sequence[int]) -> Batches:
         """Return the items as the batches of an epoch; use them before the next call, which replaces them."""
         self._items.chosen = items
         if self._loader is None:
             self._loader = self._start(min(self.workers, len(items)))
         return self._loader
 
-    def on_device(self, items: range) -> Iterator[Any]:
+    def on_device(self, items: Sequence[int]) -> Iterator[Any]:
         """Yield items on the device."""
         for batch in self.load(items):
             yield move_data_to_device(batch, self.device)
@@ -92,7 +92,7 @@ class _Parts(Dataset[Any]):
 class _Items(Sampler[int]):
     """The items of the present epoch."""
 
-    chosen = range(0)
+    chosen: Sequence[int] = ()
 
     def __init__(self) -> None:
         """Begin without items."""
