@@ -53,11 +53,11 @@ class BatchNorm(_BatchNorm):
         """Normalise a tensor [B, C, ...], in single precision also if the input has less."""
         if not self.training:
             return super().forward(input)
-        mean, variance, count = _statistics(input.detach().float())
+        values = input if input.dtype == torch.float64 else input.float()
+        mean, variance, count = _statistics(values.detach())
         if self.track_running_stats:
             self._follow(mean, variance * (count / (count - 1)))
-        given = None if self.weight is None else self.weight
-        output = _Normalised.apply(input.float(), given, self.bias, mean, variance, self.eps, count)
+        output = _Normalised.apply(values, self.weight, self.bias, mean, variance, self.eps, count)
         return cast(Tensor, output).to(input.dtype)
 
     @torch.no_grad()
@@ -92,7 +92,7 @@ def _statistics(values: Tensor) -> tuple[Tensor, Tensor, float]:
     count = counts.sum()
     mean = (means * counts).sum(0) / count
     variance = ((variances + (means - mean) ** 2) * counts).sum(0) / count
-    return mean.float(), variance.float(), count.item()
+    return mean.to(values.dtype), variance.to(values.dtype), count.item()
 
 
 class _Normalised(Function):

@@ -250,3 +250,6 @@ def rcnn(fabric: Fabric, folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 described = partial(rcnn, train_convolutions=False)
+
+# Trainings in double precision, in which rounding hides no mistake. Those of regions have parts in single precision.
+DOUBLE = ("ssd", "rpn", "mobilenet", "resnet", "rcnn")

@@ -35,11 +35,11 @@ def results(folder: Path, module: str, groups: list[tuple[str, int]]) -> dict[tu
     }
 
 
-def fabric_of(rank: int, world: int, port: int) -> Fabric:
+def fabric_of(rank: int, world: int, port: int, precision: Any) -> Fabric:
     """Return Fabric for one process of a group, or for one that is alone."""
     if world == 1:
-        return Fabric(accelerator="cpu", devices=1)
-    return join(Place(rank, world, rank, world, "127.0.0.1", port), "cpu", "32-true")
+        return Fabric(accelerator="cpu", devices=1, precision=precision)
+    return join(Place(rank, world, rank, world, "127.0.0.1", port), "cpu", precision)
 
 
 def free_port() -> int:
@@ -66,7 +66,8 @@ def main(folder: Path, module: str, groups: list[str]) -> int:
 def _run(folder: Path, functions: Any, name: str, rank: int, world: int, port: int) -> int:
     torch.set_num_threads(1)
     try:
-        fabric = fabric_of(rank, world, port)
+        double = name in getattr(functions, "DOUBLE", ())
+        fabric = fabric_of(rank, world, port, "64-true" if double else "32-true")
         torch.save(getattr(functions, name)(fabric, folder), folder / f"{name}-{world}-{rank}.pt")
         if world > 1:
             distributed.destroy_process_group()
