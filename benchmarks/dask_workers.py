@@ -14,7 +14,9 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import numpy as np
+import stages  # noqa: F401  # pins the arithmetic, so it comes before torch and NumPy
+
+import numpy as np  # isort: skip
 import torch
 
 from benchmarks.pairs import Setting, photos, seconds

@@ -21,8 +21,8 @@ from typing import Any
 from tqdm import tqdm
 
 from src.errors import InputError
+from src.files import unfinished
 from src.files.storage import make_folder
-from src.files.unfinished import temporary_name
 from src.files.versions import PACKAGES
 from src.parallel import Item, Jobs, Result
 from stages import arithmetic, remote
@@ -85,18 +85,17 @@ class Cluster:
         Raises:
             InputError: the scheduler or all workers went away, or a worker cannot serve this run.
         """
-        name, work = f"{label.replace(' ', '-')}-{uuid.uuid4().hex}", _ByValue(remote.work)
+        name, work = uuid.uuid4().hex, _ByValue(remote.work)
         results: list[Any] = [None] * len(items)
         running: dict[Any, int] = {}
         todo = iter(range(len(items)))
-        with self._told(), tqdm(total=len(items), desc=label, mininterval=1.0) as bar:
+        with self._told(), _on_disk(function) as path, tqdm(total=len(items), desc=label, mininterval=1.0) as bar:
             window = max(WINDOW, 4 * self.cores)
-            shared = self._submit(f"{name}-function", bytes, _pickled(function))
             try:
                 while True:
                     for number in islice(todo, window - len(running)):
-                        task = self._submit(f"{name}-{number}", work, self.run, name, shared, _pickled(items[number]))
-                        running[task] = number
+                        task = work, self.run, path, _pickled(items[number])
+                        running[self.client.submit(*task, key=(f"{label}-{name}", number), pure=False)] = number
                     if not running:
                         return results
                     for future in self._finished(list(running)):
@@ -104,11 +103,6 @@ class Cluster:
                         bar.update()
             finally:
                 self.client.cancel(list(running))
-
-    def _submit(self, key: str, *task: Any) -> Any:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # a network, once
-            return self.client.submit(*task, key=key, pure=False)
 
     def _finished(self, running: list[Any]) -> set[Any]:
         from distributed import wait
@@ -217,6 +211,27 @@ class _ByValue:
         return pickle.loads, (self.content,)
 
 
+@contextmanager
+def _on_disk(function: Callable[..., Any]) -> Iterator[str]:
+    """Write a function to a file for the workers; not sent with the items, because it may hold a network.
+
+    As a result of Dask it would lie on one worker, and Dask would give that worker nearly all items.
+    """
+    path = _temporary()
+    try:
+        with unfinished.told(path, path):
+            path.write_bytes(_pickled(function))
+        yield str(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _temporary() -> Path:
+    """Return the name of a new file in `CHECKPOINTS`, which `check` removes if this process is killed."""
+    make_folder(CHECKPOINTS)
+    return unfinished.temporary_name(CHECKPOINTS.absolute() / f"cluster-{uuid.uuid4().hex}")
+
+
 def _pickled(value: Any) -> bytes:
     import cloudpickle  # takes also functions of the script that runs
 
@@ -245,8 +260,7 @@ def _connected(address: str) -> Any:
 def _this_run() -> remote.Run:
     """Describe this run for its workers; a file in `CHECKPOINTS` stays until this process ends."""
     folder, with_torch = str(Path.cwd()), "torch" in sys.modules
-    note = temporary_name(CHECKPOINTS.absolute() / "cluster")
-    make_folder(note.parent)
+    note = _temporary()
     note.touch()
     atexit.register(note.unlink, missing_ok=True)
     versions = {name: (dists, here) for name, dists in LIBRARIES.items() if (here := remote.installed(dists))}
