@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from src.files.boxed_images import BoxedImages
-from src.files.records import write_records
+from src.files.records import check_room, write_records
 from src.parallel import parallel_map
 from src.params import Sections, Seed
 from src.proposals import selective_search
@@ -27,6 +27,7 @@ def run(params: Params, *, images: Path, out: Path) -> None:
     """Write the proposals of all images that R-CNN uses."""
     data = BoxedImages(images)
     ids = data.ids(*params.splits.of_regions())
+    check_room(out, len(ids), params.selective_search.max_proposals, "set selective_search.max_proposals to less")
     propose = partial(_propose, data, params)
     boxes = parallel_map(propose, ids, jobs(), "selective search")
     write_records(out, {image_id: {"boxes": values} for image_id, values in zip(ids, boxes, strict=True)})

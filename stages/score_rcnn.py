@@ -48,6 +48,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
         device=torch.device(device()),
         jobs=jobs(),
         workers=0 if device() == "cpu" else workers(),
+        remedy="lower selective_search.max_proposals",
     )
 
 

@@ -5,7 +5,6 @@ memory map, so memory stays bounded for any number of images.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,10 +17,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from src.errors import InputError
+from src.files import room
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
-from src.files.storage import atomic, make_folder
+from src.files.storage import atomic
 from src.parallel import parallel_map
 from src.rcnn import maps, network
 from src.rcnn.crops import Crops
@@ -31,6 +30,7 @@ from src.rcnn.warp import Warp, normalize
 
 CHUNK = 8  # images per process at a time
 BYTES = 2  # per half-precision number
+FEWER = "set features.layer to fc7, or lower selective_search.max_proposals"
 
 
 class Result(NamedTuple):
@@ -41,16 +41,9 @@ class Result(NamedTuple):
     dtype: type = np.float32
 
 
-def check_space(folder: Path, num_regions: int, width: int, num_bytes: int = BYTES) -> None:
+def check_space(folder: Path, num_regions: int, width: int, num_bytes: int = BYTES, remedy: str = FEWER) -> None:
     """Raise an `InputError`, before hours of work, if the disk has too little space for the array."""
-    make_folder(folder)
-    needed, free = num_regions * width * num_bytes, shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(
-            f"{folder} needs {needed / 1e9:.1f} GB for {num_regions} regions of {width} numbers and has "
-            f"{free / 1e9:.1f} GB free: make room, set features.layer to fc7 in params.yaml, or "
-            "lower selective_search.max_proposals"
-        )
+    room.disk(folder, num_regions * width * num_bytes, f"{num_regions} regions of {width} numbers", remedy)
 
 
 def extract(
@@ -68,6 +61,7 @@ def extract(
     device: torch.device,
     jobs: int = 1,
     workers: int = 0,
+    remedy: str = FEWER,
 ) -> None:
     """Write the features of all regions as float16 [R, D], or the numbers of `result`, in the order of the regions.
 
@@ -90,13 +84,14 @@ def extract(
         device: the network's device.
         jobs: processes on a CPU.
         workers: processes that prepare batches. On a CPU leave 0: there the jobs prepare their own.
+        remedy: what a user can do beside making room, if the disk has too little.
 
     Raises:
         InputError: the disk has too little space.
     """
     total = sum(len(record["boxes"]) for record in regions.values())
     of, width, dtype = result or Result(_unchanged, sum(network.widths(model, layer)), np.float16)
-    check_space(path.parent, total, width, np.dtype(dtype).itemsize)
+    check_space(path.parent, total, width, np.dtype(dtype).itemsize, remedy)
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     slices, ids = rows(regions), list(regions)
     size = CHUNK if device.type == "cpu" else max(len(ids), 1)
