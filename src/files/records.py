@@ -18,6 +18,7 @@ Record = dict[str, np.ndarray]
 BOX = 16  # bytes of a box without label and score
 EXPECTED = 2500  # proposals of an image if nothing limits them; 2,000 on photos (R-CNN Sec. 2.2)
 COPIES = 4  # of all arrays in memory while they are written: the records', joined, and as the bytes of a file
+OF_AN_ID = 100  # bytes in the file for the id of an image, of some 20 letters, and its offset
 OF_A_RECORD = 1000  # bytes of memory for its arrays and their dictionary, without their content
 
 
@@ -33,7 +34,7 @@ def check_room(path: str | Path, images: int, most: int | None, remedy: str, *, 
     """
     most = EXPECTED if most is None else most
     purpose = f"{images} images with at most {most} boxes each"
-    room.disk(Path(path).parent, files * images * most * BOX, purpose, remedy)
+    room.disk(Path(path).parent, files * images * (most * BOX + OF_AN_ID), purpose, remedy)
     room.memory(images * (COPIES * most * BOX + OF_A_RECORD), purpose, remedy)
 
 
