@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from src.files.boxed_images import BoxedImages
-from src.files.records import Record, write_records
+from src.files.records import Record, check_room, write_records
 from src.parallel import parallel_map
 from src.params import Sections, Seed
 from src.proposals import selective_search
@@ -29,6 +29,7 @@ def run(params: Params, *, images: Path, out: Path) -> None:
     """Write the proposals of all images that R-CNN uses."""
     data = BoxedImages(images)
     ids = data.ids(*params.splits.of_regions())
+    check_room(out, len(ids), params.selective_search.max_proposals, "set selective_search.max_proposals to less")
     parts = shards("propose", params.model_dump(), [images])
     propose = parts.keeping(partial(_propose, data, params))
     chunks = enumerate(ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK))

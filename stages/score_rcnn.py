@@ -51,6 +51,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
         jobs=pool(),
         workers=0 if device() == "cpu" else workers(),
         parts=parts,
+        remedy="lower selective_search.max_proposals",
     )
     parts.forget()
 

@@ -267,6 +267,12 @@ def test_no_stage_stands_on_a_command(path: Path) -> None:
     assert not any(other.is_relative_to(ROOT / "commands") for other in imports(path))
 
 
+def test_the_table_of_disk_and_memory_has_every_stage() -> None:
+    section = (ROOT / "docs/running.md").read_text().split("## Disk and memory")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(PIPELINE)
+
+
 PLOTS = {
     path.replace("${item}", item).replace("${key}", item): options
     for name, stage in STAGES.items()

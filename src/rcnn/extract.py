@@ -5,7 +5,6 @@ written to its place in the file at once, so memory stays bounded for any number
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from src.errors import InputError
+from src.files import room
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.files.shards import Shards
-from src.files.storage import atomic, make_folder
+from src.files.storage import atomic
 from src.files.unfinished import sync
 from src.parallel import Jobs, parallel_map
 from src.rcnn import maps, network
@@ -34,6 +33,7 @@ from src.rcnn.warp import Warp, normalize
 CHUNK = 8  # images per process at a time
 LARGE_CHUNK = 512  # images at a time on another device, where only the last batch of a chunk is not full
 BYTES = 2  # per half-precision number
+FEWER = "set features.layer to fc7, or lower selective_search.max_proposals"
 
 
 class Result(NamedTuple):
@@ -44,16 +44,9 @@ class Result(NamedTuple):
     dtype: type = np.float32
 
 
-def check_space(folder: Path, num_regions: int, width: int, num_bytes: int = BYTES) -> None:
+def check_space(folder: Path, num_regions: int, width: int, num_bytes: int = BYTES, remedy: str = FEWER) -> None:
     """Raise an `InputError`, before hours of work, if the disk has too little space for the array."""
-    make_folder(folder)
-    needed, free = num_regions * width * num_bytes, shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(
-            f"{folder} needs {needed / 1e9:.1f} GB for {num_regions} regions of {width} numbers and has "
-            f"{free / 1e9:.1f} GB free: make room, set features.layer to fc7 in params.yaml, or "
-            "lower selective_search.max_proposals"
-        )
+    room.disk(folder, num_regions * width * num_bytes, f"{num_regions} regions of {width} numbers", remedy)
 
 
 def extract(
@@ -72,6 +65,7 @@ def extract(
     jobs: Jobs = 1,
     workers: int = 0,
     parts: Shards | None = None,
+    remedy: str = FEWER,
 ) -> None:
     """Write the features of all regions as float16 [R, D], or the numbers of `result`, in the order of the regions.
 
@@ -96,6 +90,7 @@ def extract(
             the same bytes in the same place.
         workers: processes that prepare batches. On a CPU leave 0: there the jobs prepare their own.
         parts: keeps what is described if the run is stopped, chunk by chunk; None begins anew each time.
+        remedy: what a user can do beside making room, if the disk has too little.
 
     Raises:
         InputError: the disk has too little space.
@@ -107,7 +102,7 @@ def extract(
     size = CHUNK if device.type == "cpu" else LARGE_CHUNK
     with atomic(path) if parts is None else parts.growing(path) as temporary:
         if parts is None or not parts.found() or not temporary.is_file():
-            check_space(temporary.parent, total, width, np.dtype(dtype).itemsize)
+            check_space(temporary.parent, total, width, np.dtype(dtype).itemsize, remedy)
             _begin(temporary, total, width, dtype)
         place = Place(temporary.absolute(), _start_of_rows(temporary), width, dtype)
         chunks = [

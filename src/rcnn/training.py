@@ -92,6 +92,7 @@ def _described(
         device=device,
         jobs=jobs,
         workers=0 if device.type == "cpu" else run.workers,
+        remedy="lower finetune.train.epochs or batches_per_epoch",
     )
     return run.in_turn(lambda: DescribedBatches(regions, place.with_suffix(f".{kind}.npy"), describe))
 

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import psutil
 import torch
 from joblib import cpu_count
 from torch.utils.data import Dataset, get_worker_info
 
 from src.errors import InputError
+from src.files.room import free_memory
 from src.training.places import WHOLE, Share
 
 MEMORY = 8 << 30  # bytes of images to keep, at most; not a parameter: it changes the speed, not the batches
 SHARE = 3  # one in so many of the free bytes, at most
-CGROUP = Path("/sys/fs/cgroup")  # of a container: its limit of memory and its use, by version 2 and 1 of cgroups
-LIMITS = ("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")
 AT_ONCE = 256  # images that `fill` decodes before it looks at the room
 
 
@@ -74,21 +72,6 @@ class Kept(Generic[T]):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the images out of what a spawned worker gets: to send them takes as long as to decode them."""
         return {**self.__dict__, "_images": {}, "_room": 0 if self._room == 0 else None}
-
-
-def free_memory(cgroup: Path = CGROUP) -> int:
-    """Return the bytes that this process may still use: those of the machine, or of its container if they are fewer.
-
-    Args:
-        cgroup: folder of the container's control group; without its files there is no limit.
-    """
-    free = [psutil.virtual_memory().available]
-    for limit, use in LIMITS:
-        if (cgroup / limit).exists() and (cgroup / use).exists():
-            most = (cgroup / limit).read_text().strip()
-            if most != "max":
-                free.append(max(0, int(most) - int((cgroup / use).read_text())))
-    return min(free)
 
 
 class EpochBatches(Dataset[dict[str, Any]]):

@@ -140,7 +140,8 @@ def fit(
             that changes between epochs, such as frozen layers.
 
     Raises:
-        InputError: validation yields no figure named `best_by`, or the schedule `plateau` has no figure.
+        InputError: validation yields no figure named `best_by`, or the schedule `plateau` has no figure. Or the disk of
+            the checkpoint has too little space.
         FloatingPointError: a loss or a weight is not finite; the message names the loss, the batch and its `ids`. It
             comes at most 20 batches later, and before anything is written. Or the figure `best_by` is not finite.
     """
@@ -158,6 +159,8 @@ def fit(
     average = None if settings.ema_decay is None else Average(cast(nn.Module, model.module), settings.ema_decay)
     state = State([], None, 0)
     training = Training(fabric, model, average, optimizer, state)
+    if checkpoint is not None and settings.epochs and fabric.is_global_zero:
+        checkpoints.check_room(checkpoint, model, settings, 1 + (best_by is not None) + (average is not None))
     training.resume(checkpoint)
     for epoch in range(len(state.history), settings.epochs):
         if settings.patience is not None and state.stale >= settings.patience:
