@@ -96,6 +96,10 @@ def train(
         if detections is not None:
             yield VAL_MAP, average_precision(detections, data)
 
+    steps = module.in_steps(model, section.loss, run.settings.epochs) if hasattr(module, "in_steps") else None
+    if steps is not None:
+        of_first = [name.replace("backbone", "first", 1) for name in fresh if name.startswith("backbone.")]
+        model, fresh = steps, [*(f"net.{name}" for name in fresh), *of_first]
     return fit(
         run,
         model,
@@ -103,6 +107,7 @@ def train(
         losses,
         validate=validate if validation else None,
         groups=parameter_groups(model, fresh, section.new_layer_lr, run.settings),
+        prepare=None if steps is None else lambda net, epoch: net.enter(epoch),  # type: ignore[operator]
     )
 
 
