@@ -26,25 +26,18 @@ def run(
     params: Params, *, detector: str, images: Path, weights: Path, model: Path, out: Path, proposals: Path | None = None
 ) -> None:
     """Write `detections.npz`, and `untrained.npz` with the detections of the same network before its training."""
-    import torch
-
     from src.detection.running import detect, read_proposals, start
 
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
-    ids = data.ids(params.splits.test)
-    given = section, data, ids, torch.device(device()), workers()
-    boxes, share = read_proposals(module, proposals, ids), share_of_cluster()
-    read = [images, weights, model, *([proposals] if proposals else [])]
-    computed = {**params.model_dump(exclude={"detectors"}), "detector": section.model_dump(exclude={"loss", "train"})}
-    before, after = (shards(f"{name}_{detector}", computed, read) for name in ("detect_untrained", "detect"))
-    write_records(out / "untrained.npz", detect(module, net, *given, proposals=boxes, share=share, parts=before))
-    net.load_state_dict(read_tensors(model)[0])
-    detections = detect(module, net, *given, proposals=boxes, share=share, parts=after)
-    write_records(out / "detections.npz", detections)
-    before.forget()
-    after.forget()
-    print(f"{sum(len(record['boxes']) for record in detections.values())} detections in {len(detections)} images")
+    given = section, data, (ids := data.ids(params.splits.test)), device(), workers()
+    more = {"proposals": read_proposals(module, proposals, ids), "share": share_of_cluster()}
+    with shards(f"detect_{detector}", params.model_dump(), [images, weights, model, proposals]) as parts:
+        for name in ("untrained", "detections"):
+            if name == "detections":
+                net.load_state_dict(read_tensors(model)[0])
+            write_records(out / f"{name}.npz", found := detect(module, net, *given, **more, parts=parts.below(name)))
+    print(f"{sum(len(record['boxes']) for record in found.values())} detections in {len(found)} images")
 
 
 if __name__ == "__main__":

@@ -139,14 +139,15 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
     return path
 
 
-def shards(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> Shards:
+def shards(name: str, params: Mapping[str, Any], files: Iterable[Path | None]) -> Shards:
     """Return the parts of the stage `name` that a run left when it was stopped, in a folder named as `checkpoint` says.
 
     The parts of other inputs are removed, because those of features may take as much room as the features.
     """
     # The results of a stage without PyTorch, which takes two seconds to import, depend on the mode alone.
     computed = computed_by() if "torch" in sys.modules else arithmetic.mode()
-    folder = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed}, [*files, *_sources()])}"
+    inputs = [*(file for file in files if file is not None), *_sources()]
+    folder = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed}, inputs)}"
     _pruned(name, folder, others=0)
     found = Shards(folder.absolute())
     if count := found.found():

@@ -35,23 +35,22 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path
     train = data.ids(params.splits.train)
     table = table_of(data, proposals, train, params.features)
     net, _ = network.read(model)
-    parts = shards("features", params.model_dump(), [images, proposals, model])
-    extract(
-        net,
-        data,
-        table,
-        out,
-        layer=params.features.layer,
-        precision=params.features.precision,
-        settings=params.warp,
-        map_side=params.features.side,
-        batch_size=BATCH_SIZE,
-        device=torch.device(device()),
-        jobs=pool(),
-        workers=0 if device() == "cpu" else workers(),
-        parts=parts,
-    )
-    parts.forget()
+    with shards("features", params.model_dump(), [images, proposals, model]) as parts:
+        extract(
+            net,
+            data,
+            table,
+            out,
+            layer=params.features.layer,
+            precision=params.features.precision,
+            settings=params.warp,
+            map_side=params.features.side,
+            batch_size=BATCH_SIZE,
+            device=torch.device(device()),
+            jobs=pool(),
+            workers=0 if device() == "cpu" else workers(),
+            parts=parts,
+        )
     write_records(regions, table)
     vectors, _ = read_described(out, regions, train)
     write_npz(scale, {"scale": unit_scale(vectors, network.widths(net, params.features.layer))})

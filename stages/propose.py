@@ -14,8 +14,6 @@ from stages.cluster import pool
 from stages.command import command
 from stages.environment import shards
 
-CHUNK = 16  # images whose proposals are kept together, if the run is stopped
-
 
 class Params(Sections):
     """The sections that this stage reads."""
@@ -27,16 +25,13 @@ class Params(Sections):
 
 def run(params: Params, *, images: Path, out: Path) -> None:
     """Write the proposals of all images that R-CNN uses."""
-    data = BoxedImages(images)
-    ids = data.ids(*params.splits.of_regions())
+    ids = (data := BoxedImages(images)).ids(*params.splits.of_regions())
     check_room(out, len(ids), params.selective_search.max_proposals, "set selective_search.max_proposals to less")
-    parts = shards("propose", params.model_dump(), [images])
-    propose = parts.keeping(partial(_propose, data, params))
-    chunks = enumerate(ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK))
-    found = parallel_map(propose, list(chunks), pool(), f"selective search, {CHUNK} images at a time")
-    boxes = {image_id: part[image_id] for part in found for image_id in part}
-    write_records(out, {image_id: {"boxes": boxes[image_id]} for image_id in ids})
-    parts.forget()
+    with shards("propose", params.model_dump(), [images]) as parts:
+        propose = parts.keeping(partial(_propose, data, params))
+        found = parallel_map(propose, parts.numbered(ids), pool(), "selective search, 16 images at a time")
+        boxes = {image_id: part[image_id] for part in found for image_id in part}
+        write_records(out, {image_id: {"boxes": boxes[image_id]} for image_id in ids})
     print(f"{len(ids)} images, {sum(map(len, boxes.values())) / len(ids):.0f} proposals per image")
 
 

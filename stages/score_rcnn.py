@@ -35,25 +35,24 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
     proposed = read_records(proposals, data.ids(params.splits.test))
     net, _ = network.read(model)
     scorer = Scorer(svm, bbox, sum(network.widths(net, layer)), layer)
-    parts = shards("scores", params.model_dump(), [images, proposals, model, svm, bbox])
-    extract(
-        net,
-        data,
-        {image_id: unlabelled(record["boxes"]) for image_id, record in proposed.items()},
-        out,
-        result=Result(scorer.rows, scorer.width),
-        layer=layer,
-        precision=params.features.precision,
-        settings=params.warp,
-        map_side=params.features.side,
-        batch_size=BATCH_SIZE,
-        device=torch.device(device()),
-        jobs=pool(),
-        workers=0 if device() == "cpu" else workers(),
-        parts=parts,
-        remedy="lower selective_search.max_proposals",
-    )
-    parts.forget()
+    with shards("scores", params.model_dump(), [images, proposals, model, svm, bbox]) as parts:
+        extract(
+            net,
+            data,
+            {image_id: unlabelled(record["boxes"]) for image_id, record in proposed.items()},
+            out,
+            result=Result(scorer.rows, scorer.width),
+            layer=layer,
+            precision=params.features.precision,
+            settings=params.warp,
+            map_side=params.features.side,
+            batch_size=BATCH_SIZE,
+            device=torch.device(device()),
+            jobs=pool(),
+            workers=0 if device() == "cpu" else workers(),
+            parts=parts,
+            remedy="lower selective_search.max_proposals",
+        )
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def detect(
     section: Any,
     data: BoxedImages,
     ids: Sequence[str],
-    device: torch.device,
+    device: torch.device | str,
     workers: int = 0,
     *,
     batch_size: int = BATCH_SIZE,
@@ -167,7 +167,7 @@ def detect(
     that sums have one order. `parts` keeps the detections of each batch if the run is stopped, but not those of
     `share`, which come all at the end.
     """
-    size = size_of(section.model)
+    device, size = torch.device(device), size_of(section.model)
     most = batch_size if size.longest is None else 1
     batches = DetectionBatches(data, ids, size, batch_size=most, proposals=proposals)
     batches.keep_none()

@@ -7,11 +7,11 @@ results (`stages.environment.shards`), so a part is never used with other parame
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 
@@ -26,17 +26,33 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Shards:
-    """The folder of the parts."""
+    """The folder of the parts; as a context, it goes at the end of a block that succeeds."""
 
     folder: Path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self.forget()
+
+    def below(self, name: str) -> "Shards":
+        """Return the parts of one of several results of a stage."""
+        return Shards(self.folder / name)
+
+    @staticmethod
+    def numbered(items: Sequence[Item], size: int = 16) -> list[tuple[int, Sequence[Item]]]:
+        """Divide items into parts of `size`, the last of which may have fewer, with their numbers for `keeping`."""
+        return list(enumerate(items[first : first + size] for first in range(0, len(items), size)))
 
     def keeping(self, function: Callable[[Item], Arrays]) -> "Keeping[Item]":
         """Return a function of (number, item) that keeps the arrays of each item, or finds them."""
         return Keeping(function, self.folder)
 
     def found(self) -> int:
-        """Count the parts that are there."""
-        return len(list(self.folder.glob("*.npz")))
+        """Count the parts that are there, also those `below`."""
+        return len(list(self.folder.rglob("*.npz")))
 
     def keep_records(self, number: int, records: Mapping[str, Record]) -> None:
         """Keep the records of part `number`, by image id."""
@@ -59,6 +75,8 @@ class Shards:
         growing = self.folder / f"growing{path.suffix}"
         try:
             with unfinished.told(path, growing):
+                if not growing.is_file():
+                    self.forget()  # their file has moved already, so they say nothing about the new one
                 make_folder(self.folder)
                 yield growing
                 unfinished.sync(growing)

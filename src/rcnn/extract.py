@@ -101,7 +101,7 @@ def extract(
     slices, ids = rows(regions), list(regions)
     size = CHUNK if device.type == "cpu" else LARGE_CHUNK
     with atomic(path) if parts is None else parts.growing(path) as temporary:
-        if parts is None or not parts.found() or not temporary.is_file():
+        if parts is None or not parts.found():
             check_space(temporary.parent, total, width, np.dtype(dtype).itemsize, remedy)
             _begin(temporary, total, width, dtype)
         place = Place(temporary.absolute(), _start_of_rows(temporary), width, dtype)

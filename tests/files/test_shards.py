@@ -24,6 +24,8 @@ def refuse(item: int) -> Mapping[str, np.ndarray]:
 def stopped(parts: Shards, path: Path) -> None:
     with parts.growing(path) as growing:
         growing.write_bytes(b"one")
+        if path.parent.name == "out":
+            parts.keeping(double)((0, 1))
         raise Stop
 
 
@@ -34,10 +36,27 @@ def test_a_part_is_computed_once_and_found_afterwards(tmp_path: Path) -> None:
     assert parts.keeping(refuse)((0, 21))["value"] == [42]
     with pytest.raises(Stop):
         parts.keeping(refuse)((1, 21))
-    assert parts.found() == 1
+    parts.below("others").keeping(double)((0, 1))
+    assert parts.found() == 2
     parts.forget()
     assert not parts.folder.exists()
     parts.forget()  # of nothing
+
+
+def test_parts_go_with_a_block_that_succeeds_and_stay_with_one_that_fails(tmp_path: Path) -> None:
+    parts = Shards(tmp_path / "parts")
+    parts.keeping(double)((0, 1))
+    with pytest.raises(Stop), parts:
+        parts.keeping(refuse)((1, 1))
+    assert parts.found() == 1
+    with parts:
+        pass
+    assert not parts.folder.exists()
+
+
+def test_items_are_divided_in_their_order() -> None:
+    assert Shards.numbered("abcde", 2) == [(0, "ab"), (1, "cd"), (2, "e")]
+    assert Shards.numbered([]) == []
 
 
 def test_a_function_without_results_leaves_a_mark(tmp_path: Path) -> None:
@@ -71,7 +90,6 @@ def test_records_of_all_parts_are_found(tmp_path: Path) -> None:
 
 def test_a_file_grows_over_two_runs(tmp_path: Path) -> None:
     parts, path = Shards(tmp_path / "parts"), tmp_path / "out/rows.npy"
-    parts.keeping(double)((0, 1))
     with pytest.raises(Stop):
         stopped(parts, path)
     assert not path.exists()
@@ -79,6 +97,15 @@ def test_a_file_grows_over_two_runs(tmp_path: Path) -> None:
         file.write(b"two")
     assert path.read_bytes() == b"onetwo"
     assert not growing.exists()
+
+
+def test_parts_of_a_file_that_has_moved_are_forgotten(tmp_path: Path) -> None:
+    """A kill after the move leaves them, and the next run would take the rows of its new file for filled."""
+    parts = Shards(tmp_path / "parts")
+    parts.keeping(double)((0, 1))
+    with parts.growing(tmp_path / "rows.npy") as growing:
+        assert parts.found() == 0
+        growing.touch()
 
 
 def test_a_file_that_never_had_a_part_takes_no_room(tmp_path: Path) -> None:
