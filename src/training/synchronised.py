@@ -125,7 +125,7 @@ class _Normalised(Function):
         deviation = (variance + ctx.eps).rsqrt()
         scale = (deviation if weight is None else deviation * weight) / ctx.count
         shape = [1, -1] + [1] * (values.ndim - 2)
-        centred = values - mean.view(shape)  # first, because a small deviation beside a large mean would lose digits
-        fixed.addcmul_(centred, (scale * deviation * of_weights).view(shape), value=-1)
-        fixed.sub_((scale * of_biases).view(shape))
+        by_value = scale * deviation * of_weights
+        fixed.addcmul_(values, by_value.view(shape), value=-1)  # in place: a map of a large input is many megabytes
+        fixed.sub_((scale * of_biases - by_value * mean).view(shape))
         return fixed, None if weight is None else of_weight, None if weight is None else of_bias, None, None, None, None
