@@ -5,7 +5,9 @@
 The first number is one process on core 0 alone, the second two processes on two cores; the global batch is the same.
 Both run the trainer's own loop with its own batches on drawn scenes, without validation, and take turns at going first.
 The seconds are wall-clock time of the steps after the first two, so other programs on the machine change them: the load
-average stands above the table. docs/performance.md has the figures.
+average stands above the table. The processor time of an image, of both processes together, hardly depends on the load:
+if it does not grow, two processes on idle cores take half the time, apart from the waits for each other.
+docs/performance.md has the figures.
 """
 
 import argparse
@@ -54,18 +56,27 @@ def main() -> None:
         words = [f"--network={options.network}", f"--steps={options.steps}", f"--batch={options.batch}"]
         words.append(f"--images={images}")
         print(f"load average before: {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
-        sides = {str(count): lambda count=count: measured(count, words) for count in (1, 2)}
-        found = in_turns(sides, options.rounds)  # type: ignore[arg-type]
+        rows: dict[str, list[dict[str, float]]] = {"1": [], "2": []}
+
+        def run(count: str) -> float:
+            rows[count].append(measured(int(count), words))
+            return 0.0
+
+        in_turns({count: lambda count=count: run(count) for count in rows}, options.rounds)  # type: ignore[misc]
         print(f"load average after: {os.getloadavg()[0]:.1f}")
-    ratios = found["2"] / found["1"]
-    print(f"{options.network}, batches of {options.batch}: images a second, median (range) of {options.rounds} rounds")
-    for count, values in found.items():
-        print(f"{count} processes: {np.median(values):.2f} ({values.min():.2f} to {values.max():.2f})")
-    print(f"ratio: {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})")
+    print(f"{options.network}, batches of {options.batch}, median (range) of {options.rounds} rounds")
+    for name in rows["1"][0]:
+        one, two = (np.array([row[name] for row in rows[count]]) for count in ("1", "2"))
+        figures = {"1 process": one, "2 processes": two, "2 over 1": two / one}
+        print(f"{name}: " + ", ".join(f"{key} {_range(values)}" for key, values in figures.items()))
 
 
-def measured(count: int, words: list[str]) -> float:
-    """Return the images a second of a training with so many processes, on as many cores."""
+def _range(values: np.ndarray) -> str:
+    return f"{np.median(values):.3g} ({values.min():.3g} to {values.max():.3g})"
+
+
+def measured(count: int, words: list[str]) -> dict[str, float]:
+    """Return the figures of a training with so many processes, on as many cores."""
     cores = sorted(os.sched_getaffinity(0))[:count]
     environment = {**os.environ, "ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "DEVICE": "cpu", "WORKERS": "0"}
     environment |= {"DEVICES": str(count)}
@@ -78,33 +89,37 @@ def measured(count: int, words: list[str]) -> float:
         text=True,
         preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
-    return float(json.loads(done.stdout.splitlines()[-1])["images_per_second"])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 class Timed:
-    """Batches that note the time at which each is asked for."""
+    """Batches that note the wall-clock and the processor time at the end of each step."""
 
     def __init__(self, batches: Any) -> None:
-        self.batches, self.times = batches, [0.0]
+        self.batches, self.times = batches, [(0.0, 0.0)]
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Any]:
-        self.times = [time.perf_counter()]
+        self.times = [(time.perf_counter(), time.process_time())]
         for batch in self.batches:
             yield batch
-            self.times.append(time.perf_counter())  # the step is over
+            self.times.append((time.perf_counter(), time.process_time()))  # the step is over
 
 
 def trained(options: argparse.Namespace) -> None:
-    """Train for some steps; the first process prints the images a second."""
+    """Train for some steps; the first process prints the figures."""
+    import torch
+
     from src import plugins
     from src.detection import running
     from src.detection.batches import DetectionBatches
     from src.detection.sizes import size_of
     from src.files.boxed_images import BoxedImages
     from src.training.loop import Run, fit
+    from src.training.processes import total
     from src.training.settings import Train
     from stages.environment import workers
     from stages.fabric import fabric
@@ -130,8 +145,11 @@ def trained(options: argparse.Namespace) -> None:
         return named
 
     fit(run, model, lambda _: timed, losses)
-    taken = timed.times[-1] - timed.times[WARM]  # entry k is the end of step k
-    print(json.dumps({"images_per_second": options.batch * options.steps / taken}))
+    wall, processor = (end - start for start, end in zip(timed.times[WARM], timed.times[-1], strict=True))
+    if run.share.world > 1:
+        processor = float(total(torch.tensor(processor, dtype=torch.float64)))
+    images = options.batch * options.steps
+    print(json.dumps({"images a second": images / wall, "processor seconds per image": processor / images}))
     run.forget()
 
 

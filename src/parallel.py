@@ -2,6 +2,8 @@
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -12,10 +14,9 @@ from joblib import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
-from src.parent import end_with
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+PAUSE = 0.5  # seconds between two looks for the parent
 
 
 class Pool(Protocol):
@@ -46,7 +47,7 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs
 
 def _in_a_child(function: Callable[[Item], Result], parent: int, item: Item) -> Result:
     if parent != os.getpid():
-        end_with(parent)
+        _end_with(parent)
     return on_one_thread(function, item)
 
 
@@ -55,6 +56,18 @@ def on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
     cv2.setNumThreads(1)  # one thread per process is faster than processes that each use all CPUs
     with one_thread():
         return function(item)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """Let this process end within a second of its parent, which may be killed: nobody waits for the results then."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PAUSE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

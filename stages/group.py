@@ -12,16 +12,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import IO, NoReturn
 
 from src.errors import InputError, LostProcess
-from src.parent import end_with
 from src.training.places import Place
 from stages import arithmetic
 
-STARTED_BY = "TRAINING_STARTED_BY"  # the id of the process that started this one: this module sets the variable
+STARTED = "TRAINING_STARTED"  # a variable that this module sets for the processes that it starts
 LOST = 75  # exit status of a process that ends because another one did
 PAUSE = 0.1  # seconds between two looks at the processes
 GRACE = 5.0  # seconds from the first failure of a process to the decision which one was the cause
@@ -63,7 +63,7 @@ def place() -> Place | None:
             f"{found.world} processes train together, {found.local_world} of them on this machine: start as many on "
             "each machine"
         )
-    if STARTED_BY not in environment and devices() not in (1, found.local_world):
+    if STARTED not in environment and devices() not in (1, found.local_world):
         raise InputError(
             f"the environment has DEVICES={devices()}, but torchrun or Slurm has started {found.local_world} processes "
             "on this machine: unset DEVICES"
@@ -76,7 +76,7 @@ def _of_slurm() -> Place:
     world, nodes = number("SLURM_STEP_NUM_TASKS", 1), number("SLURM_STEP_NUM_NODES", 1)
     if world == 1:
         return Place(0, 1, 0, 1, "127.0.0.1", PORT)
-    from lightning_fabric.plugins.environments import SLURMEnvironment  # imported here: it takes two seconds
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment  # imported here: it takes two seconds
 
     machines = os.environ.get("SLURM_STEP_NODELIST", os.environ.get("SLURM_JOB_NODELIST", "127.0.0.1"))
     return Place(
@@ -91,7 +91,7 @@ def _of_slurm() -> Place:
 
 def started() -> bool:
     """Check if `start` has started this process."""
-    return STARTED_BY in os.environ
+    return STARTED in os.environ
 
 
 def first_here() -> bool:
@@ -137,7 +137,8 @@ def start(module: str, words: Sequence[str], here: int) -> None:
         for one, text in zip(places, texts, strict=True):
             silent = subprocess.DEVNULL if text else None
             command = [sys.executable, "-m", module, *words]
-            children.append(subprocess.Popen(command, env=_environment(one), stdout=silent, stderr=text))
+            pipes = {"stdin": subprocess.PIPE, "stdout": silent, "stderr": text}
+            children.append(subprocess.Popen(command, env=_environment(one), **pipes))  # type: ignore[call-overload]
         cause = _wait(children)
         if cause is not None:
             _tell(places[cause], children[cause].returncode, texts[cause])
@@ -152,7 +153,7 @@ def _environment(one: Place) -> dict[str, str]:
         "LOCAL_WORLD_SIZE": one.local_world,
         "MASTER_ADDR": one.address,
         "MASTER_PORT": one.port,
-        STARTED_BY: os.getpid(),
+        STARTED: 1,
     }
     if arithmetic.mode() == arithmetic.NATIVE and "OMP_NUM_THREADS" not in os.environ:
         from joblib import cpu_count
@@ -199,6 +200,8 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+        if child.stdin is not None:
+            child.stdin.close()
 
 
 def _tell(one: Place, status: int, text: IO[bytes] | None) -> NoReturn:
@@ -213,6 +216,12 @@ def _tell(one: Place, status: int, text: IO[bytes] | None) -> NoReturn:
         text.seek(0)
         sys.stderr.write(text.read().decode(errors="replace"))
     sys.exit(status)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, which may be killed: it holds the other end of stdin."""
+    os.read(0, 1)
+    os._exit(1)
 
 
 def _is_of_network(error: RuntimeError) -> bool:
@@ -234,7 +243,7 @@ def member() -> Iterator[None]:
         return
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")  # torch would add a stack of C++ to a sentence of ours
     if started():
-        end_with(int(os.environ[STARTED_BY]))
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the starting process ends the others
     with contextlib.ExitStack() as stack:
         if not is_first():

@@ -176,7 +176,7 @@ def test_git_ignores_every_cached_output_and_no_figure() -> None:
     assert ignored == cached
 
 
-GROUND = {"errors", "params", "plugins", "parallel", "parent", "splits"}  # modules directly in src that all may import
+GROUND = {"errors", "params", "plugins", "parallel", "splits"}  # modules directly in src that all may import
 ALL = {"schema", "checks"}  # modules directly in src that may import everything below
 LAYERS = [  # folders of src; imports point down, from a later layer to an earlier one or within a folder
     {"boxes"},

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import TorchElasticEnvironment
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from src.errors import InputError
 from src.training import processes
@@ -105,11 +107,11 @@ def _meet(place: Place, device: torch.device) -> None:
         raise InputError(f"{where}: no machine is known by this address ({error}): {remedy}") from None
     try:
         url = f"tcp://{f'[{place.address}]' if ':' in place.address else place.address}:{place.port}"
-        store, rank, world = next(dist.rendezvous(url, place.rank, place.world, timeout=MEETING))
+        store, rank, world = next(rendezvous(url, place.rank, place.world, timeout=MEETING))
         store.set_timeout(processes.STEP)
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
-            store=dist.PrefixStore("training", store),
+            store=PrefixStore("training", store),
             rank=rank,
             world_size=world,
             timeout=processes.STEP,

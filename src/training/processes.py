@@ -124,9 +124,12 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         return
     parts = [torch.zeros_like(value) if value.grad is None else value.grad for value in learning]
     present = torch.tensor([float(value.grad is not None) for value in learning]).to(parts[0])
-    found = mean(torch.cat([*(part.reshape(-1) for part in parts), present]))
+    every = torch.cat([*(part.reshape(-1) for part in parts), present])
+    with _told():
+        dist.all_reduce(every)
+    every /= dist.get_world_size()
     sizes = [part.numel() for part in parts]
-    *means, present = found.split([*sizes, len(parts)])
+    *means, present = every.split([*sizes, len(parts)])
     for value, part, flat, one in zip(learning, parts, means, present.tolist(), strict=True):
         if one > 0:
             part.copy_(flat.view(part.shape))

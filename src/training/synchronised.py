@@ -122,9 +122,10 @@ class _Normalised(Function):
             gradient, values, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
         of_weights, of_biases = processes.total(torch.stack([of_weight, of_bias])).unbind()
-        scale = (variance + ctx.eps).rsqrt()
-        by_value = scale * of_weights * (scale if weight is None else scale * weight) / ctx.count
-        constant = (scale if weight is None else scale * weight) * of_biases / ctx.count - by_value * mean
+        deviation = (variance + ctx.eps).rsqrt()
+        scale = (deviation if weight is None else deviation * weight) / ctx.count
         shape = [1, -1] + [1] * (values.ndim - 2)
-        fixed.addcmul_(values, by_value.view(shape), value=-1).sub_(constant.view(shape))
+        by_value = scale * deviation * of_weights
+        fixed.addcmul_(values, by_value.view(shape), value=-1)  # in place: a map of a large input is many megabytes
+        fixed.sub_((scale * of_biases - by_value * mean).view(shape))
         return fixed, None if weight is None else of_weight, None if weight is None else of_bias, None, None, None, None

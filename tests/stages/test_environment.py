@@ -141,6 +141,48 @@ def test_a_number_of_processes_that_is_none_is_refused(monkeypatch: pytest.Monke
             workers()
 
 
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"DEVICES": "3"}, "DEVICES=3, and this machine has 2 GPUs: lower it, or set DEVICE=cpu"),
+        ({"DEVICES": "2", "DEVICE": "cuda:1"}, "DEVICES=2 and DEVICE=cuda:1, which is one GPU: unset one"),
+    ],
+)
+def test_more_processes_than_gpus_are_refused(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=sentence):
+        fabric("32-true")
+    monkeypatch.setenv("DEVICE", "cpu")
+    assert environment.devices() == int(variables["DEVICES"])
+
+
+def test_processes_that_train_together_divide_the_cpus_for_workers(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 6)
+    monkeypatch.setattr(environment, "_shared_memory", lambda: True)
+    monkeypatch.delenv("WORKERS", raising=False)
+    monkeypatch.setenv("DEVICE", "cuda")
+    assert workers() == 6
+    for name, value in {"RANK": 0, "WORLD_SIZE": 4, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    assert workers() == 3
+
+
+def test_a_training_goes_on_with_other_numbers_of_processes_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARITHMETIC", "native")
+    monkeypatch.setenv("DEVICE", "cpu")
+    with mock.patch("torch.get_num_threads", return_value=4):
+        first, said = checkpoint("ssd300", {}, []), computed_by()
+    monkeypatch.setenv("DEVICES", "2")
+    with mock.patch("torch.get_num_threads", return_value=2):
+        assert checkpoint("ssd300", {}, []) == first
+        assert computed_by() != said
+
+
 def test_a_checkpoint_belongs_to_the_code_that_this_process_has_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

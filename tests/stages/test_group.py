@@ -1,6 +1,5 @@
 """The processes of a training: their numbers in the environment, and their common end."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from stages.environment import devices
 from stages.group import place, start, to_start
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "DEVICES")
-VARIABLES += ("NODES", "NODE_RANK", group.STARTED_BY, "DEVICE", "OMP_NUM_THREADS")
+VARIABLES += ("NODES", "NODE_RANK", group.STARTED, "DEVICE", "OMP_NUM_THREADS")
 TORCHRUN = {
     "RANK": "5",
     "WORLD_SIZE": "8",
@@ -136,10 +135,10 @@ def test_each_process_has_its_place_and_only_the_first_one_prints(
 ) -> None:
     given(monkeypatch, {"NODES": "2", "NODE_RANK": "1", "MASTER_ADDR": "node0", "ARITHMETIC": "native"})
     monkeypatch.setattr("joblib.cpu_count", lambda: 6)
-    names = [*TORCHRUN, group.STARTED_BY, "OMP_NUM_THREADS"]
+    names = [*TORCHRUN, group.STARTED, "OMP_NUM_THREADS"]
     start(module, [f"open(f'{{rank}}', 'w').write(' '.join(os.environ[n] for n in {names})); print(rank)"], 2)
     assert [(tmp_path / name).read_text() for name in "23"] == [
-        f"{rank} 4 {local} 2 node0 29500 {os.getpid()} 3" for local, rank in enumerate((2, 3))
+        f"{rank} 4 {local} 2 node0 29500 1 3" for local, rank in enumerate((2, 3))
     ]
     assert capfd.readouterr() == ("2\n", "")
 

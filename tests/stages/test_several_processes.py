@@ -83,6 +83,21 @@ def test_the_variable_devices_divides_the_batches_and_is_written_beside_the_mode
 
 
 @pytest.mark.slow
+def test_dvc_starts_the_same_stage_and_finds_its_outputs(tmp_path: Path) -> None:
+    path = folder(tmp_path / "stage")
+    outs = [{name: {"cache": False}} for name in OUTPUTS]
+    stage = {"cmd": " ".join(["python", *words()]), "deps": ["digits.zip", "weights"], "outs": outs}
+    YAML(typ="safe").dump({"stages": {"train_classifier": stage}}, path / "dvc.yaml")
+    environment = variables(DEVICES="2", PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    for command in (["init", "--no-scm", "-q"], ["repro"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *command], cwd=path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert json.loads((path / "metrics").read_text())["processes"] == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("train", "more", "sentence"),
     [

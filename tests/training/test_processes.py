@@ -16,13 +16,15 @@ from tests.training.together import results
 
 WORK = "tests.training.shared_work"
 GROUPS = [
-    *((name, world) for name in ("exact", "network", "frozen") for world in (1, 2, 4)),
-    ("network", 3),
+    *((name, world) for name in ("exact", "network") for world in (1, 2, 4)),
+    ("frozen", 1),
+    ("frozen", 2),
     ("gradients", 2),
     ("counts", 3),
     ("too_small", 2),
     ("uninterrupted", 1),
-    *((name, world) for name, worlds in (("fewer", (3, 1)), ("more", (1, 2))) for world in worlds),
+    *(("fewer", world) for world in (2, 1)),
+    *(("more", world) for world in (1, 2)),
 ]
 Results = dict[tuple[str, int], list[Any]]
 
@@ -53,7 +55,7 @@ def test_without_rounding_every_number_of_processes_gives_the_same_bits(done: Re
         assert not torch.equal(found["weights"]["weight"], torch.full((1, 3), 0.5))
 
 
-@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize("world", [2, 4])
 def test_batchnorm_dropout_averages_and_unequal_shares_do_as_one_process(done: Results, world: int) -> None:
     """5 rows are 2 and 3, or 1 and 1 and 1 and 2."""
     (alone,) = done["network", 1]
@@ -71,12 +73,12 @@ def test_all_processes_end_with_the_same_bits(done: Results) -> None:
 
 
 def test_only_the_first_process_validates_and_all_have_its_figures(done: Results) -> None:
-    found = done["network", 3]
-    assert [one["validated"] for one in found] == [[0, 0], [], []]
+    found = done["network", 2]
+    assert [one["validated"] for one in found] == [[0, 0], []]
     assert all("val" in row for one in found for row in one["history"])
 
 
-@pytest.mark.parametrize(("name", "first", "second"), [("fewer", 3, 1), ("more", 1, 2)])
+@pytest.mark.parametrize(("name", "first", "second"), [("fewer", 2, 1), ("more", 1, 2)])
 def test_a_checkpoint_resumes_with_another_number_of_processes(
     done: Results, name: str, first: int, second: int
 ) -> None:
@@ -87,9 +89,8 @@ def test_a_checkpoint_resumes_with_another_number_of_processes(
         assert [row.get("processes", 1) for row in found["history"]] == [first, second]
 
 
-@pytest.mark.parametrize("world", [2, 4])
-def test_layers_may_freeze_between_epochs_and_a_loss_may_call_parts_of_the_network(done: Results, world: int) -> None:
-    for found in done["frozen", world]:
+def test_layers_may_freeze_between_epochs_and_a_loss_may_call_parts_of_the_network(done: Results) -> None:
+    for found in done["frozen", 2]:
         assert_close(done["frozen", 1][0], found)
 
 
