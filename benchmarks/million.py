@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -130,10 +130,8 @@ def read_boxes(count: int, folder: Path) -> Iterator[tuple[str, float]]:
 
 def write_index(count: int, folder: Path) -> Iterator[tuple[str, float]]:
     """Write a prepared set, as `prepare` does; of each image one byte."""
-    numbers = [[float(number) for number in range(4)] for _ in range(BOXES)]
-    entry = {"height": 375, "width": 500, "boxes": numbers, "labels": [1] * BOXES, "difficult": [False] * BOXES}
     ids = [_id(number) for number in range(count)]
-    images = {image_id: {**entry, "file": f"images/{image_id}.jpg"} for image_id in ids}
+    images = {image_id: _entry(image_id) for image_id in ids}
     start = time.process_time()
     contents = ((f"images/{image_id}.jpg", b".") for image_id in ids)
     write_prepared(_path(folder, "prepared", count), ["car"], {"train": ids}, images, contents)
@@ -180,6 +178,12 @@ PARTS: Mapping[str, tuple[Callable[[int, Path], Iterator[tuple[str, float]]], tu
     "shards": (write_shards, LATER),
     "shards, read": (use_shards, LATER),
 }
+
+
+def _entry(image_id: str) -> dict[str, Any]:
+    boxes = [[float(10 * side + number) for side in range(4)] for number in range(BOXES)]
+    entry: dict[str, Any] = {"file": f"images/{image_id}.jpg", "height": 375, "width": 500}
+    return {**entry, "boxes": boxes, "labels": [1] * BOXES, "difficult": [False] * BOXES}
 
 
 def _id(number: int) -> str:

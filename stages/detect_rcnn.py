@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from src.files import room
 from src.files.boxed_images import BoxedImages
-from src.files.records import read_records, write_records
+from src.files.records import DETECTION, read_records, write_records
 from src.params import Sections, Seed
 from src.rcnn.detect import DetectRcnn, detect_all
 from src.rcnn.score import read_scores
@@ -23,6 +24,8 @@ def run(params: Params, *, images: Path, proposals: Path, scores: Path, out: Pat
     """Write `detections.npz` and two variants: without box regression, and a random ranking of the same proposals."""
     data = BoxedImages(images)
     sizes = {image_id: data.size(image_id) for image_id in data.ids(params.splits.test)}
+    most = len(sizes) * len(data.classes) * params.detect_rcnn.max_per_image
+    room.disk(out, 3 * most * DETECTION, f"3 x {most} detections at most", "lower detect_rcnn.max_per_image")
     proposed = read_records(proposals, list(sizes))
     scored = read_scores(scores, proposed, list(sizes))
     variants = detect_all(scored, proposed, sizes, params.detect_rcnn, params.seed)

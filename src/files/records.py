@@ -15,7 +15,7 @@ from src.files.damage import REMEDY
 from src.files.storage import read_npz, write_npz
 
 Record = dict[str, np.ndarray]
-BOX = 16  # bytes of a box without label and score
+BOX, DETECTION = 16, 28  # bytes of a box, without and with label and score
 EXPECTED = 2500  # proposals of an image if nothing limits them; 2,000 on photos (R-CNN Sec. 2.2)
 COPIES = 4  # of all arrays in memory while they are written: the records', joined, and as the bytes of a file
 OF_AN_ID = 100  # bytes in the file for the id of an image, of some 20 letters, and its offset

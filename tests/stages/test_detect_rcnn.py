@@ -10,6 +10,7 @@ from src.files.records import Record, read_records, write_records
 from src.rcnn.detect import DetectRcnn
 from src.splits import Splits
 from stages.detect_rcnn import Params, run
+from tests.files.test_room import leave
 
 CLASSES = ["car", "cat"]
 CAR, CAT, LATER = [10.0, 10, 30, 30], [50.0, 10, 70, 30], [90.0, 40, 100, 60]
@@ -107,3 +108,15 @@ def test_a_split_that_the_data_lack_is_refused(detected: Detected, tmp_path: Pat
     with pytest.raises(InputError, match=r"voc\.zip has no split 'held out'"):
         detected(PARAMS.model_copy(update={"splits": splits}))
     assert not (tmp_path / "out").exists()
+
+
+def test_detections_that_might_not_fit_are_refused_before_the_work(
+    detected: Detected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three files, three images, two classes with at most ten detections, of 28 bytes each."""
+    leave(monkeypatch, 3 * 3 * 2 * 10 * 28 - 1)
+    with pytest.raises(InputError, match=r"out needs 5\.0 kB for 3 x 60 detections at most .*rcnn\.max_per_image$"):
+        detected()
+    assert list((tmp_path / "out").iterdir()) == []
+    leave(monkeypatch, 3 * 3 * 2 * 10 * 28)
+    detected()
