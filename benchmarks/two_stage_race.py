@@ -1,14 +1,15 @@
 r"""Compare Faster R-CNN, or Fast R-CNN, with torchvision's: the same start, the same batches, step by step.
 
-    python -m benchmarks.two_stage_race faster_rcnn --images data/prepared/voc.zip --weights mobilenet_v2.pth
-    python -m benchmarks.two_stage_race fast_rcnn --images data/prepared/voc.zip --weights mobilenet_v2.pth \
+    python -m benchmarks.two_stage_race faster_rcnn --images data/prepared/voc.zip
+    python -m benchmarks.two_stage_race fast_rcnn --images data/prepared/voc.zip \
       --proposals data/proposals/selective_search.npz
 
-Both networks are MobileNetV2 up to stride 16, at 256 pixels, with the given ImageNet weights; all their other layers
-have the same random values. torchvision has no Fast R-CNN, so its RoIHeads get the proposals. In each step both train
-on the same augmented batch, and then both detect in the same test images; they take turns at going first. The printed
-ratios are medians over steps and over test batches. Errors are standard errors of a bootstrap over the test images, and
-that of the difference is of the same resamples for both.
+Numbers are those of the detector's section in params.yaml, for both networks; the RPN's convolution is as wide as the
+backbone, and its box loss has a weight of 1, as in torchvision. All layers have the same values at the start: random
+ones, and the backbone the weights of `--weights`. torchvision has no Fast R-CNN, so its RoIHeads get the proposals. In
+each step both train on the same augmented batch, and then both detect in the same test images; they take turns at going
+first. The printed ratios are medians over steps and over test batches. Errors are standard errors of a bootstrap over
+the test images, and that of the difference is of the same resamples for both.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +32,11 @@ from torchvision.ops import MultiScaleRoIAlign
 from benchmarks.against_torchvision import Race
 from src import plugins
 from src.boxes.matching import without_difficult
-from src.detection.augmentation import Augment
+from src.detection import rpn
 from src.detection.batches import DetectionBatches
+from src.detection.region_head import SAMPLES
 from src.detection.running import forward, read_proposals, takes_proposals
-from src.detection.sizes import Size
+from src.detection.sizes import size_of
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.evaluation.bootstrap import draws, standard_error
 from src.evaluation.outcomes import voc_outcomes
@@ -42,116 +44,126 @@ from src.evaluation.resampled_detections import voc07_map
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.networks import starting_weights
+from src.params import read_params
+from stages.train_detector import Params
 
-SIZE, CHANNELS, SIDE, HIDDEN = 256, 96, 7, 512
-SCALES, RATIOS = [32.0, 64.0, 128.0, 224.0], [0.5, 1.0, 2.0]
-AUGMENT = Augment(photometric=True, zoom_out=0.0, crop=True, flip=0.5)
-CHOICE = {"include_gt": True, "regions_per_image": 64, "fg_fraction": 0.25, "fg_iou_thresh": 0.5, "bg_iou_min": 0.0}
-PROPOSALS = {"candidates": 3072, "nms_thresh": 0.7, "min_side": 1e-3, "max_per_image": 300}
-FOUND = {"score_thresh": 0.01, "nms_thresh": 0.3, "max_per_image": 100}
-MODEL = {"backbone": "mobilenet_v2", "width": 1.0, "size": SIZE, "longest": None, "freeze": 0}
-HEAD = {"pool": "align", "pool_size": SIDE, "hidden": HIDDEN, "dropout": 0.0, "deltas_std": [0.1, 0.1, 0.2, 0.2]}
+BATCH_SIZE = 16  # of the test
 
 
-class Rules(NamedTuple):
-    """The parts of a detector's section that its network reads."""
-
-    model: Any
-    loss: Any
-    decode: Any
-
-
-def rules(module: ModuleType) -> Rules:
-    """Return the numbers of both networks, for ours: those of profiles/local_cpu.yaml."""
-    choice = {**CHOICE, "box_weight": 1.0}
-    given: dict[str, Any] = {"model": {**MODEL, "head": HEAD}, "loss": {**choice, "max_proposals": 2000}}
-    given["decode"] = {**FOUND, "max_proposals": 2000}
-    if not takes_proposals(module):
-        anchors = {"fg_iou_thresh": 0.7, "bg_iou_thresh": 0.3, "anchors_per_image": 64, "fg_fraction": 0.5}
-        given["model"] |= {"channels": CHANNELS, "scales": SCALES, "aspect_ratios": RATIOS}
-        rpn = {**anchors, "across_border": True, "box_weight": 1.0}
-        given["loss"] = {"alternating": None, "rpn": rpn, "proposals": PROPOSALS, "regions": choice}
-        given["decode"] = {**FOUND, "proposals": PROPOSALS}
-    return Rules(*(getattr(module, name.title())(**given[name]) for name in Rules._fields))
+def chosen(path: Path, name: str) -> tuple[ModuleType, Any]:
+    """Return the detector's file and its section of a parameters file, with the two numbers that torchvision fixes."""
+    module, section = plugins.section("detectors", read_params(path, Params).detectors, name)
+    if takes_proposals(module):
+        return module, section
+    channels = rpn.backbone_of(section.model.backbone, section.model.width).channels[0]
+    of_anchors = section.loss.rpn.model_copy(update={"box_weight": 1.0})
+    changed = {
+        "model": section.model.model_copy(update={"channels": channels}),
+        "loss": section.loss.model_copy(update={"rpn": of_anchors}),
+    }
+    return module, section.model_copy(update=changed)
 
 
 class Ours(nn.Module):
     """A detector of this project."""
 
-    def __init__(self, module: ModuleType, num_classes: int) -> None:
+    def __init__(self, module: ModuleType, section: Any, num_classes: int) -> None:
         super().__init__()
-        self.module, self.rules = module, rules(module)
-        self.net = module.build(num_classes, self.rules.model)
+        self.module, self.section = module, section
+        self.net = module.build(num_classes, section.model)
 
     def losses(self, batch: Mapping[str, Any]) -> Mapping[str, Tensor]:
         """Return the losses of its training."""
-        outputs = forward(self.module, self.net, batch, self.rules, learning=True)
-        named: Mapping[str, Tensor] = self.module.loss(outputs, batch["targets"], self.rules.loss)
+        outputs = forward(self.module, self.net, batch, self.section, learning=True)
+        named: Mapping[str, Tensor] = self.module.loss(outputs, batch["targets"], self.section.loss)
         return named
 
     def found(self, batch: Mapping[str, Any], sizes: list[tuple[int, int]]) -> list[dict[str, Tensor]]:
         """Return detections in pixels of the original images, whose (height, width) are `sizes`."""
-        outputs = forward(self.module, self.net, batch, self.rules, learning=False)
-        detections: list[dict[str, Tensor]] = self.module.decode(outputs, sizes, self.rules.decode)
+        outputs = forward(self.module, self.net, batch, self.section, learning=False)
+        detections: list[dict[str, Tensor]] = self.module.decode(outputs, sizes, self.section.decode)
         return detections
 
 
 class Body(nn.Module):
     """A backbone as torchvision's detectors take it."""
 
-    out_channels = CHANNELS
-
-    def __init__(self) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self.body = plugins.load("backbones", MODEL["backbone"]).single(1.0)
+        self.body = rpn.backbone_of(model.backbone, model.width)
+        self.out_channels = self.body.channels[0]
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return the map of images."""
         return {"0": self.body(images)[0]}
 
 
+def of_rpn(section: Any) -> dict[str, Any]:
+    """Return torchvision's options for the first stage."""
+    model, loss, decode = section.model, section.loss, section.decode
+    shapes = tuple(map(int, model.scales)), tuple(model.aspect_ratios)
+    return {
+        "rpn_anchor_generator": AnchorGenerator((shapes[0],), (shapes[1],)),
+        "rpn_head": RPNHead(model.channels, len(shapes[0]) * len(shapes[1])),
+        "rpn_pre_nms_top_n_train": loss.proposals.candidates,
+        "rpn_pre_nms_top_n_test": decode.proposals.candidates,
+        "rpn_post_nms_top_n_train": loss.proposals.max_per_image,
+        "rpn_post_nms_top_n_test": decode.proposals.max_per_image,
+        "rpn_nms_thresh": decode.proposals.nms_thresh,
+        "rpn_fg_iou_thresh": loss.rpn.fg_iou_thresh,
+        "rpn_bg_iou_thresh": loss.rpn.bg_iou_thresh,
+        "rpn_batch_size_per_image": loss.rpn.anchors_per_image,
+        "rpn_positive_fraction": loss.rpn.fg_fraction,
+    }
+
+
+def of_head(section: Any, channels: int, num_classes: int) -> dict[str, Any]:
+    """Return torchvision's options for the second stage."""
+    head, decode = section.model.head, section.decode
+    loss = getattr(section.loss, "regions", section.loss)
+    return {
+        "box_roi_pool": MultiScaleRoIAlign(["0"], head.pool_size, SAMPLES),
+        "box_head": TwoMLPHead(channels * head.pool_size**2, head.hidden),
+        "box_predictor": FastRCNNPredictor(head.hidden, num_classes),
+        "box_score_thresh": decode.score_thresh,
+        "box_nms_thresh": decode.nms_thresh,
+        "box_detections_per_img": decode.max_per_image,
+        "box_fg_iou_thresh": loss.fg_iou_thresh,
+        "box_bg_iou_thresh": loss.fg_iou_thresh,
+        "box_batch_size_per_image": loss.regions_per_image,
+        "box_positive_fraction": loss.fg_fraction,
+        "bbox_reg_weights": tuple(1 / std for std in head.deltas_std),
+    }
+
+
 class Theirs(nn.Module):
     """torchvision's detector with the values of ours, for images that are already normalised."""
 
-    def __init__(self, ours: nn.Module, num_classes: int, given: bool) -> None:
+    def __init__(self, ours: Ours, num_classes: int) -> None:
         super().__init__()
-        self.given = given  # whether proposals are an input
-        self.net = FasterRCNN(
-            Body(),
-            image_mean=[0.0] * 3,
-            image_std=[1.0] * 3,
-            min_size=SIZE,
-            max_size=SIZE,
-            rpn_anchor_generator=AnchorGenerator((tuple(map(int, SCALES)),), (tuple(RATIOS),)),
-            rpn_head=RPNHead(CHANNELS, len(SCALES) * len(RATIOS)),
-            rpn_pre_nms_top_n_train=PROPOSALS["candidates"],
-            rpn_pre_nms_top_n_test=PROPOSALS["candidates"],
-            rpn_post_nms_top_n_train=PROPOSALS["max_per_image"],
-            rpn_post_nms_top_n_test=PROPOSALS["max_per_image"],
-            rpn_batch_size_per_image=64,
-            box_roi_pool=MultiScaleRoIAlign(["0"], SIDE, 2),
-            box_head=TwoMLPHead(CHANNELS * SIDE**2, HIDDEN),
-            box_predictor=FastRCNNPredictor(HIDDEN, num_classes),
-            box_score_thresh=FOUND["score_thresh"],
-            box_nms_thresh=FOUND["nms_thresh"],
-            box_detections_per_img=FOUND["max_per_image"],
-            box_batch_size_per_image=CHOICE["regions_per_image"],
-            box_positive_fraction=CHOICE["fg_fraction"],
-        )
+        section, self.given = ours.section, takes_proposals(ours.module)
+        self.side = section.model.size
+        body = Body(section.model)
+        plain = {"image_mean": [0.0] * 3, "image_std": [1.0] * 3, "min_size": self.side, "max_size": self.side}
+        first = {} if self.given else of_rpn(section)
+        self.net = FasterRCNN(body, **plain, **first, **of_head(section, body.out_channels, num_classes))
+        self._start_as(ours.net)
+
+    @torch.no_grad()
+    def _start_as(self, ours: nn.Module) -> None:
         heads, own = self.net.roi_heads, ours.get_submodule("head")
         self.net.backbone.body.load_state_dict(ours.get_submodule("backbone").state_dict())
         linear = [layer for layer in own.get_submodule("layers") if isinstance(layer, nn.Linear)]
         pairs = [*zip([heads.box_head.fc6, heads.box_head.fc7], linear, strict=True)]
         pairs.append((heads.box_predictor.cls_score, own.get_submodule("classify")))
-        with torch.no_grad():
-            for their_layer, our_layer in pairs:
-                their_layer.load_state_dict(our_layer.state_dict())
-            for name, value in own.get_submodule("regress").named_parameters():
-                getattr(heads.box_predictor.bbox_pred, name)[4:] = value  # before them, those of the background
-            if not given:
-                values = zip(self.net.rpn.head.parameters(), ours.get_submodule("rpn").parameters(), strict=True)
-                for their_value, our_value in values:
-                    their_value.copy_(our_value)
+        for their_layer, our_layer in pairs:
+            their_layer.load_state_dict(our_layer.state_dict())
+        for name, value in own.get_submodule("regress").named_parameters():
+            getattr(heads.box_predictor.bbox_pred, name)[4:] = value  # before them, those of the background
+        if not self.given:
+            values = zip(self.net.rpn.head.parameters(), ours.get_submodule("rpn").parameters(), strict=True)
+            for their_value, our_value in values:
+                their_value.copy_(our_value)
 
     def _run(self, batch: Mapping[str, Any], targets: Any) -> tuple[list[dict[str, Tensor]], Mapping[str, Tensor]]:
         if not self.given:
@@ -160,7 +172,7 @@ class Theirs(nn.Module):
         rows = batch["targets"]["proposals"]
         proposals = [boxes[(boxes[:, 2:] > boxes[:, :2]).all(dim=1)] for boxes in rows]
         features = self.net.backbone(batch["images"])
-        found: tuple[Any, Any] = self.net.roi_heads(features, proposals, [(SIZE, SIZE)] * len(rows), targets)
+        found: tuple[Any, Any] = self.net.roi_heads(features, proposals, [(self.side, self.side)] * len(rows), targets)
         return found
 
     def losses(self, batch: Mapping[str, Any]) -> Mapping[str, Tensor]:
@@ -172,7 +184,7 @@ class Theirs(nn.Module):
         """Return detections in pixels of the original images, whose (height, width) are `sizes`."""
         records = self._run(batch, None)[0]
         for record, (height, width) in zip(records, sizes, strict=True):
-            record["boxes"] = record["boxes"] * record["boxes"].new_tensor([width / SIZE, height / SIZE] * 2)
+            record["boxes"] = record["boxes"] * record["boxes"].new_tensor([width / self.side, height / self.side] * 2)
         return records
 
 
@@ -197,19 +209,23 @@ def detected(nets: list[nn.Module], batches: DetectionBatches) -> tuple[list[dic
 def raced(options: argparse.Namespace, data: BoxedImages) -> dict[str, Any]:
     """Train both networks and detect with both; return their figures, and the ratios of their times."""
     torch.manual_seed(options.seed)
-    module = plugins.load("detectors", options.detector)
-    train, test = data.ids(options.train), data.ids(options.test)
+    module, section = chosen(options.params, options.detector)
+    train, test, size = data.ids(options.train), data.ids(options.test), size_of(section.model)
     train = [name for name in train if without_difficult(data.target(name))["labels"].size]
     proposals = read_proposals(module, options.proposals, [*train, *test])
-    ours = Ours(module, data.num_classes)
-    starting_weights.load(ours.net.get_submodule("backbone"), torch.load(options.weights, weights_only=True))
-    nets = [ours, Theirs(ours.net, data.num_classes, takes_proposals(module))]
+    ours = Ours(module, section, data.num_classes)
+    if options.weights:
+        starting_weights.load(ours.net.get_submodule("backbone"), torch.load(options.weights, weights_only=True))
+    nets = [ours, Theirs(ours, data.num_classes)]
     nets = [net.to(memory_format=torch.channels_last) for net in nets]
-    given: dict[str, Any] = {"batch_size": options.batch_size, "proposals": proposals}
     race = Race(nets, options.lr)
-    batches = DetectionBatches(data, train, Size(SIZE), AUGMENT, seed=options.seed, **given)
-    race.run(batches, options.steps, torch.device("cpu"))
-    records, seconds = detected(nets, DetectionBatches(data, test, Size(SIZE), **given))
+    given: dict[str, Any] = {"seed": options.seed, "proposals": proposals}
+    race.run(
+        DetectionBatches(data, train, size, section.augment, batch_size=options.batch_size, **given),
+        options.steps,
+        torch.device("cpu"),
+    )
+    records, seconds = detected(nets, DetectionBatches(data, test, size, batch_size=BATCH_SIZE, **given))
     targets, counts = {name: data.target(name) for name in test}, draws(len(test))
     result: dict[str, Any] = {"detector": options.detector, "seed": options.seed, "steps": options.steps}
     resampled = []
@@ -235,13 +251,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", choices=("fast_rcnn", "faster_rcnn"))
     parser.add_argument("--images", required=True)
-    parser.add_argument("--weights", required=True, help="a state dict of torchvision's mobilenet_v2")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--weights", help="a state dict for the backbone; without it all layers start at random")
     parser.add_argument("--proposals", type=Path, help="of fast_rcnn")
-    parser.add_argument("--train", default="trainval")
+    parser.add_argument("--train", default="train_extra")
     parser.add_argument("--test", default="test")
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=0.01, help="of SGD with momentum, after 20 steps of warm-up")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--lr", type=float, default=0.02, help="of SGD with momentum, after 20 steps of warm-up")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(json.dumps(raced(options, BoxedImages(options.images))))
