@@ -272,7 +272,14 @@ def test_a_worker_that_cannot_serve_a_run_is_named_with_the_remedy(
 def test_a_folder_in_which_a_worker_may_not_write_is_told(here: Path) -> None:
     this_run = module._this_run()
     assert remote.unfit(this_run) is None
-    with mock.patch.object(Path, "open", side_effect=PermissionError(errno.EACCES, "Permission denied")):
+    opened = Path.open
+
+    def refuse(path: Path, *mode: str, **options: Any) -> Any:
+        if str(path) == this_run["note"]:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *mode, **options)
+
+    with mock.patch.object(Path, "open", refuse):
         assert remote.unfit(this_run) == (
             f"may not write in {here} (Permission denied): start it as the user of this run"
         )
