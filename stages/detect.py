@@ -32,8 +32,7 @@ def run(
 
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
-    ids = data.ids(params.splits.test)
-    given = section, data, ids, torch.device(device()), workers()
+    given = section, data, (ids := data.ids(params.splits.test)), torch.device(device()), workers()
     boxes, share = read_proposals(module, proposals, ids), share_of_cluster()
     write_records(out / "untrained.npz", detect(module, net, *given, proposals=boxes, share=share))
     net.load_state_dict(read_tensors(model)[0])
