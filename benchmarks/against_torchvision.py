@@ -137,7 +137,9 @@ class TheirRpn(nn.Module):
         if own_start:
             return
         with torch.no_grad():
-            for our_value, their_value in zip(list(ours.parameters())[-6:], head.parameters(), strict=True):
+            layers = [ours.get_submodule(name) for name in ("conv", "objectness", "regress")]
+            our_values = [value for layer in layers for value in layer.parameters()]
+            for our_value, their_value in zip(our_values, head.parameters(), strict=True):
                 their_value.copy_(our_value)
 
     def _run(self, images: Tensor, targets: Any) -> Any:

@@ -1,7 +1,7 @@
 """Print hashes of results of the libraries, to compare processors without running the pipeline.
 
     python -m benchmarks.arithmetic [--batch 4]
-    python -m benchmarks.arithmetic --seconds 10 --batch 32     # seconds of a training step, median of ten
+    python -m benchmarks.arithmetic --seconds 10 --batch 32     # processor and clock time of a step, median of ten
 
 Each line is a computation and a hash of its results: operations of NumPy, OpenCV and our kernels, and two training
 steps of every network of params.yaml. In the pinned mode the lines are the same on every x86-64 processor with AVX2
@@ -26,6 +26,7 @@ from ruamel.yaml import YAML
 from torch import Tensor, nn
 
 from src import plugins
+from src.detection.running import forward
 from src.detection.targets import padded
 from src.proposals import selective_search
 from src.rcnn import coordinate_descent, network
@@ -46,7 +47,8 @@ def main() -> None:
     print(f"arithmetic: {computed_by()}", flush=True)
     if options.seconds:
         for name, subject in networks(options.batch):
-            print(f"{name:16} {seconds(subject, options.seconds):.4f}", flush=True)
+            processor, clock = seconds(subject, options.seconds)
+            print(f"{name:16} {processor:.4f} {clock:.4f}", flush=True)
         return
     for name, arrays in operations():
         print(f"{name:16} {digest(arrays)}", flush=True)
@@ -112,7 +114,11 @@ def networks(batch: int) -> Iterator[tuple[str, Subject]]:
         net = module.build(NUM_CLASSES, section.model)
         size = section.model.size
         one = {"boxes": torch.tensor([[10.0, 10, 60, 70]]), "labels": torch.tensor([1])}
-        targets = {**padded([one] * batch), "sizes": torch.tensor([[size, size]] * batch)}
+        targets = {
+            **padded([one] * batch),
+            "sizes": torch.tensor([[size, size]] * batch),
+            "proposals": torch.tensor([[[8.0, 12, 62, 66], [50, 50, 100, 110]]] * batch),
+        }
         yield name, Subject(net, images(batch, size, size), _find(module, net, section, targets))
 
 
@@ -128,13 +134,13 @@ def weights(subject: Subject) -> list[np.ndarray]:
     return [value.numpy() for value in subject.net.state_dict().values()]
 
 
-def seconds(subject: Subject, count: int) -> float:
-    """Train for `count` steps after two that are left out; return the median of their processor times."""
-    taken, before = [], time.process_time()
+def seconds(subject: Subject, count: int) -> tuple[float, float]:
+    """Train for `count` steps after two that are left out; return the medians of their processor and clock times."""
+    times = [(time.process_time(), time.perf_counter())]
     for _ in zip(range(count + 2), steps(subject), strict=False):
-        taken.append(time.process_time() - before)
-        before = time.process_time()
-    return statistics.median(taken[2:])
+        times.append((time.process_time(), time.perf_counter()))
+    processor, clock = (statistics.median(np.diff(column)[2:]) for column in np.transpose(times))
+    return processor, clock
 
 
 def steps(subject: Subject) -> Iterator[None]:
@@ -156,7 +162,11 @@ def _classify(net: nn.Module, batch: int) -> Callable[[Tensor], Tensor]:
 
 
 def _find(module: Any, net: nn.Module, section: Any, targets: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda images: sum(module.loss(net(images), targets, section.loss).values(), torch.zeros(()))
+    def loss(images: Tensor) -> Tensor:
+        outputs = forward(module, net, {"images": images, "targets": targets}, section, learning=True)
+        return sum(module.loss(outputs, targets, section.loss).values(), torch.zeros(()))
+
+    return loss
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ from stages import (
     propose,
     propose_rpn,
 )
+from stages.fabric import fabric
 
 BATCHES = (1, 8)  # of the inference
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -151,13 +152,15 @@ def inference(bench: Bench) -> None:
         module, section = plugins.section("detectors", bench.content["detectors"], name)
         net, _ = start(module, section, data.num_classes, read_tensors(bench.weights(name))[0], 0)
         for precision in PRECISIONS:
-            fabric = environment.fabric(precision)
-            model = fabric.setup_module(net).eval()
+            lightning = fabric(precision)
+            model = lightning.setup_module(net).eval()
             for batch_size in BATCHES:
                 ids = data.ids("test")[: batch_size * bench.options.steps]
-                figures = {"alone": _alone(bench, module, section, model, data, ids[:batch_size], fabric.device)}
+                figures = {"alone": _alone(bench, module, section, model, data, ids[:batch_size], lightning.device)}
                 begin = time.perf_counter()
-                detect(module, model, section, data, ids, fabric.device, environment.workers(), batch_size=batch_size)
+                detect(
+                    module, model, section, data, ids, lightning.device, environment.workers(), batch_size=batch_size
+                )
                 figures["from_file"] = len(ids) / (time.perf_counter() - begin)
                 bench.emit(kind="inference", detector=name, precision=precision, batch_size=batch_size, **figures)
 

@@ -60,7 +60,7 @@ def run(variables: dict[str, str], words: list[str]) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.arithmetic", *words]
     done = subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True, text=True)
     lines = [line.split() for line in done.stdout.splitlines()[1:]]
-    return {name: float(value) for name, value in lines}
+    return {name: float(processor) for name, processor, _ in lines}
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def rows(setting: Setting) -> Iterator[Row]:
     """Yield the rows of `make bench`, on the CPU and on a GPU."""
     torch.manual_seed(0)
     net = network.build("alexnet", 21).eval()
-    count = setting.size(15, 2)
+    count = setting.size(40, 2)
     with photos(setting, CHUNK * jobs()) as (data, ids), tempfile.TemporaryDirectory() as folder:
         table = {image_id: unlabelled(spread_boxes(data.size(image_id), count)) for image_id in ids}
         for kind in ("cpu", "cuda"):

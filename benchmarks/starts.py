@@ -5,6 +5,7 @@ the processor time. The words choose the scripts whose names contain one of them
 """
 
 import argparse
+import re
 import resource
 import statistics
 import subprocess
@@ -53,11 +54,19 @@ def rows(setting: Setting) -> Iterator[Row]:
         note = f"processor time {statistics.median(taken.processor for taken in starts):.2f} s"
         yield alone(f"python -m {name} --help", np.array([taken.clock for taken in starts]), note)
     task, dvc = "dvc repro with nothing to do", str(Path(sys.executable).with_name("dvc"))
-    status = subprocess.run([dvc, "status", "--quiet"], cwd=ROOT, capture_output=True)
-    if status.returncode:
+    if would_run(subprocess.run([dvc, "repro", "--dry"], cwd=ROOT, capture_output=True, text=True, check=True).stdout):
         yield missing(task, "", "the pipeline has not run here: `make repro`")
         return
     yield alone(task, np.array([idle(dvc) for _ in range(setting.rounds)]))
+
+
+def would_run(said: str) -> set[str]:
+    r"""Return the stages that DVC would run by the output of `dvc repro --dry`, without `watch`, which always runs.
+
+    >>> would_run("Running stage 'watch':\nStage 'check' didn't change, skipping\nRunning stage 'propose':")
+    {'propose'}
+    """
+    return set(re.findall(r"Running stage '([^']+)'", said)) - {"watch"}
 
 
 def idle(dvc: str) -> float:

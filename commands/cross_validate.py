@@ -20,7 +20,8 @@ from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import fabric, workers
+from stages.environment import workers
+from stages.fabric import fabric
 
 
 class Params(Sections):

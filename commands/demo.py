@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import tempfile
+from ipaddress import ip_address
 from pathlib import Path
+from socket import gethostbyname
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from src.demo.photo import MAX_UPLOAD, SCENES, Example, Objects
 from src.demo.start import DENSE_ABOVE, RCNN_ABOVE, first_scene
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
+from src.files.damage import regular
 from src.files.labelled_images import LabelledImages
 from src.files.records import read_records
 from src.ingest.source import resolved
@@ -46,13 +49,26 @@ def run(
     host: Annotated[str, "address to listen on [127.0.0.1: this machine alone]"] = "127.0.0.1",
     port: Annotated[int | None, "port [the first free one from 7860]"] = None,
     open: Annotated[bool, "open the page in a browser"] = False,  # noqa: A002
+    password: Annotated[Path | None, "a file whose first line the page asks for, from the user 'demo'"] = None,
 ) -> None:
     """Serve the page until Ctrl-C."""
+    secret = None if password is None else first_line(password)
     panels, pictures = panels_of(params), examples(params)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # otherwise the folder would not be removed
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         note = about(params, panels)
-        serve(panels, pictures, Path(folder), note=note, host=host, port=port, open_browser=open)
+        serve(panels, pictures, Path(folder), note=note, host=host, port=port, open_browser=open, password=secret)
+
+
+def first_line(path: Path) -> str:
+    """Read a password; a file is safer than a word of the command line, which every user of the machine can see."""
+    regular(path)
+    if not path.exists():
+        raise InputError(f"--password {path}: there is no such file: write the password into its first line")
+    line = path.read_text(errors="replace").partition("\n")[0].strip()
+    if not line:
+        raise InputError(f"--password {path}: its first line is empty, and it must be the password")
+    return line
 
 
 def panels_of(params: trained.Params) -> "dict[str, Panel | str]":
@@ -142,6 +158,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     open_browser: bool = False,
+    password: str | None = None,
     wait: bool = True,
 ) -> Any:
     """Serve the page until Ctrl-C; if `wait` is False, return (page, its address) at once.
@@ -151,6 +168,10 @@ def serve(
         pictures: test images to choose from.
         folder: the folder for gradio's uploads and the pictures of the gallery.
         note: a remark on the methods, for the page.
+        host, port: the address; without a port the first free one.
+        open_browser: opens the page in a browser.
+        password: what the page asks for, from the user `demo`; None asks for nothing.
+        wait: serves until Ctrl-C.
     """
     # Set before gradio is imported; otherwise it looks for newer versions on the network and counts its users.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder))
@@ -164,6 +185,7 @@ def serve(
     _, address, _ = page.queue(api_open=False).launch(
         server_name=host,
         server_port=port,
+        auth=None if password is None else ("demo", password),
         inbrowser=open_browser,
         share=False,
         max_file_size=MAX_UPLOAD,
@@ -177,6 +199,8 @@ def serve(
         prevent_thread_lock=True,
     )
     if wait:
+        if password is None and not ip_address(gethostbyname(host)).is_loopback:
+            print("Everybody who reaches this machine can use the page: --password FILE asks for a password.")
         print(f"The page is at {address}; Ctrl-C ends it.")
         page.block_thread()
     return page, address

@@ -25,7 +25,8 @@ REPORT = Path("report/with_times.html")
 NO_PAGE = "--no-page"
 BEGIN = re.compile(r"Running stage '([^']+)'")
 PASSED = re.compile(r"Stage '([^']+)' (didn't change|is cached)")
-END = re.compile(r"(Updating|Generating) lock file|Stage '[^']+' (didn't change|is cached)")
+# DVC does not name the lock file if a stage made what stands there already, as in a fresh clone: the next line ends it.
+END = re.compile(r"(Updating|Generating) lock file|Stage '[^']+' (didn't change|is cached)|Use `dvc push`")
 
 
 def main() -> None:
@@ -139,8 +140,8 @@ def _shown(lines: Iterable[str], progress: Callable[[str], str]) -> Iterator[tup
 def seconds(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
     """Return the seconds of each stage, from the lines of `dvc repro` and the time of each line.
 
-    A stage's time is that from the line that names it to the line that says that it is in the lock file, so it includes
-    the hashing of the outputs. A stage that failed has no time.
+    A stage's time is that from the line that names it to DVC's next line about the lock file or another stage, so it
+    includes the hashing of the outputs. A stage that failed, which DVC says on stderr and stops, has no time.
 
     >>> seconds([(1.0, "Running stage 'propose':"), (1.1, "> python"), (4.0, "Updating lock file 'dvc.lock'")])
     {'propose': 3.0}
@@ -148,11 +149,12 @@ def seconds(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
     durations: dict[str, float] = {}
     name, begin = "", 0.0
     for when, line in lines:
-        if started := BEGIN.match(line):
-            name, begin = started[1], when
-        elif name and END.match(line):
+        started = BEGIN.match(line)
+        if name and (started or END.match(line)):
             durations[name] = round(when - begin, 3)
             name = ""
+        if started:
+            name, begin = started[1], when
     return durations
 
 

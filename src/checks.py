@@ -16,6 +16,7 @@ import torchvision
 from torch import nn
 
 from src import plugins
+from src.detection import alternating
 from src.detection.running import class_agnostic
 from src.detection.training import VAL_MAP
 from src.errors import InputError
@@ -29,7 +30,7 @@ OPENCV = "opencv-contrib-python-headless"
 
 def check(params: Params) -> None:
     """Raise one `InputError` with a line per problem of the machine or the parameters; return if there is none."""
-    checks = (paths, names, torchvision_weights, best_by, networks)
+    checks = (paths, names, torchvision_weights, best_by, alternating_steps, networks)
     if problems := [*packages(), *chain.from_iterable(one_check(params) for one_check in checks)]:
         raise InputError("\n".join(problems))
 
@@ -112,6 +113,14 @@ def best_by(params: Params) -> Iterator[str]:
             f"params.yaml: {section_key}.best_by = {name!r}: it must be {LAST} or a figure of the validation, such as "
             "val_loss or val_accuracy"
         )
+
+
+def alternating_steps(params: Params) -> Iterator[str]:
+    """Refuse alternating steps that are not as long as the training."""
+    for name, section in params.detectors:
+        epochs = section.train.over(params.train).epochs
+        if wrong := alternating.problem(getattr(section.loss, "alternating", None), epochs):
+            yield f"params.yaml: detectors.{name}.loss.{wrong}"
 
 
 def networks(params: Params) -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -14,9 +12,10 @@ from joblib import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 from tqdm import tqdm
 
+from src.parent import end_with
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-PAUSE = 0.5  # seconds between two looks for the parent
 
 
 class Pool(Protocol):
@@ -47,7 +46,7 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], jobs
 
 def _in_a_child(function: Callable[[Item], Result], parent: int, item: Item) -> Result:
     if parent != os.getpid():
-        _end_with(parent)
+        end_with(parent)
     return on_one_thread(function, item)
 
 
@@ -56,18 +55,6 @@ def on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
     cv2.setNumThreads(1)  # one thread per process is faster than processes that each use all CPUs
     with one_thread():
         return function(item)
-
-
-@cache
-def _end_with(parent: int) -> None:
-    """Let this process end within a second of its parent, which may be killed: nobody waits for the results then."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PAUSE)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -27,6 +27,9 @@ SETTINGS = {
     "OMP_NUM_THREADS": str(THREADS),
     "MKL_NUM_THREADS": str(THREADS),
 }
+# In both modes. Threads that wait for others look for work so many times before they sleep, because to wake up takes
+# longer than most operators of a small network. docs/performance.md has the seconds for other numbers.
+WAIT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "5000"}
 # OpenCV compares it with the size in an image's header before it takes the memory: 600 MB for this many in colours.
 PIXELS = ("OPENCV_IO_MAX_IMAGE_PIXELS", "200000000")
 NEEDED = {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe", "abm"}  # with the names of Linux; together x86-64-v3
@@ -35,10 +38,9 @@ CPUINFO = Path("/proc/cpuinfo")
 
 def pin(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set the variables above, over what the user has set, unless `ARITHMETIC=native` or the processor lacks AVX2."""
-    # In both modes, threads that wait for others sleep instead of spinning. On two cores, a step of SSD then takes 5 %
-    # longer (0.073 s instead of 0.070 s). If another program uses one of the cores, it takes 0.16 s instead of 0.43 s.
-    environment.setdefault("OMP_WAIT_POLICY", "passive")
     environment.setdefault(*PIXELS)
+    if "OMP_WAIT_POLICY" not in environment:
+        environment.update({**WAIT, **environment})
     if environment.get(VARIABLE, PINNED) != NATIVE and can_pin():
         environment.update(SETTINGS)
 

@@ -14,7 +14,7 @@ from src.params import read_params
 from stages import arithmetic
 from stages.cluster import pool
 from stages.command import PARAMS, command
-from stages.environment import computed_by, device, workers
+from stages.environment import computed_by, device, devices, workers
 
 if TYPE_CHECKING:
     from src.schema import Params
@@ -39,7 +39,9 @@ def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
         path.write_text("passed\n")
     shared = pool()
     processes = f"{shared} processes" if isinstance(shared, int) else shared
-    print(f"profile {params.profile}: {processes}, {workers()} workers, {device()}, arithmetic {computed_by()}")
+    together = f"{devices()} x " if devices() > 1 else ""
+    where = f"{together}{device()}, arithmetic {computed_by()}"
+    print(f"profile {params.profile}: {processes}, {workers()} workers, {where}")
     for sentence in [*differences(metrics, installed()), *slow(params), *untaught(params)]:
         print(sentence)
 

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -19,13 +20,19 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from src.errors import InputError
 from src.params import read_params
-from stages import arithmetic, inputs
+from stages import arithmetic, group, inputs
 
 PARAMS = "params.yaml"
 STAGES = "stages"  # the folder of the scripts whose inputs are compared with what was written
 
 
-def command(run: Callable[..., int | None], words: Sequence[str] | None = None, *, status: int = 1) -> None:
+def command(
+    run: Callable[..., int | None],
+    words: Sequence[str] | None = None,
+    *,
+    status: int = 1,
+    trains: bool = False,
+) -> None:
     """Call `run` with the arguments that the command line gives.
 
     Args:
@@ -38,6 +45,7 @@ def command(run: Callable[..., int | None], words: Sequence[str] | None = None, 
         status: exit status after an `InputError`, whose message alone is printed. Ctrl-C and SIGTERM end with a
             sentence too, and with 130 and 143, after the child processes. Any other error is a fault of ours and keeps
             its traceback.
+        trains: the function may run in several processes at once, which train one network (stages/group.py).
     """
     arguments = list(inspect.signature(run, eval_str=True).parameters.values())
     model = arguments.pop(0).annotation if arguments and _is_model(arguments[0].annotation) else None
@@ -50,9 +58,17 @@ def command(run: Callable[..., int | None], words: Sequence[str] | None = None, 
         _like_ctrl_c(received)
         arithmetic.mode()  # refuses a word that it does not know, before hours of work
         sections = [] if model is None else [read_params(PARAMS, model)]
-        if Path(inspect.getfile(run)).parent.name == STAGES:
+        here = group.to_start() if trains else 0
+        already = trains and (group.started() or not group.first_here())  # another process on this machine looks
+        folder = Path(inspect.getfile(run)).parent.name
+        if folder == STAGES and not already:
             inputs.check([*positional, *options.values()])
-        if code := run(*sections, *positional, **options):
+        if here:
+            group.start(f"{folder}.{name}", sys.argv[1:] if words is None else words, here)
+            return
+        with group.member() if trains else nullcontext():
+            code = run(*sections, *positional, **options)
+        if code:
             sys.exit(code)
     except InputError as error:
         if status == 1:

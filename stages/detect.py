@@ -11,7 +11,7 @@ from src.params import Sections, Seed
 from src.splits import Splits
 from stages.cluster import share_of_cluster
 from stages.command import command
-from stages.environment import device, workers
+from stages.environment import device, shards, workers
 
 
 class Params(Sections):
@@ -34,9 +34,15 @@ def run(
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     given = section, data, (ids := data.ids(params.splits.test)), torch.device(device()), workers()
     boxes, share = read_proposals(module, proposals, ids), share_of_cluster()
-    write_records(out / "untrained.npz", detect(module, net, *given, proposals=boxes, share=share))
+    read = [images, weights, model, *([proposals] if proposals else [])]
+    computed = {**params.model_dump(exclude={"detectors"}), "detector": section.model_dump(exclude={"loss", "train"})}
+    before, after = (shards(f"{name}_{detector}", computed, read) for name in ("detect_untrained", "detect"))
+    write_records(out / "untrained.npz", detect(module, net, *given, proposals=boxes, share=share, parts=before))
     net.load_state_dict(read_tensors(model)[0])
-    write_records(out / "detections.npz", detections := detect(module, net, *given, proposals=boxes, share=share))
+    detections = detect(module, net, *given, proposals=boxes, share=share, parts=after)
+    write_records(out / "detections.npz", detections)
+    before.forget()
+    after.forget()
     print(f"{sum(len(record['boxes']) for record in detections.values())} detections in {len(detections)} images")
 
 

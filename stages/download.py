@@ -31,7 +31,7 @@ def run(params: Params, *, dataset: str, out: Path) -> None:
     else:
         kept = module.fetch(section, out, seed=params.sample_seed, jobs=jobs())
     for path in sorted(set(out.iterdir()) - set(kept)):
-        path.unlink()
+        path.unlink(missing_ok=True)
     print(f"{dataset}: {', '.join(path.name for path in kept)}")
 
 

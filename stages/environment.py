@@ -1,6 +1,6 @@
 """The environment variables of a run, and what follows from them: how a stage runs, never what it computes.
 
-docs/running.md lists the variables.
+docs/running.md lists the variables; those of several processes that train together are read in stages/group.py.
 """
 
 import os
@@ -11,14 +11,12 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.errors import InputError
+from src.files.shards import Shards
 from src.files.storage import fingerprint
-from stages import arithmetic
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from stages import arithmetic, group
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"
@@ -32,10 +30,7 @@ MONTH = 30 * 86_400  # seconds
 
 def jobs() -> int:
     """Return the number of processes that share the work of a stage: `JOBS`, or one per CPU of this process."""
-    value = os.environ.get("JOBS", str(_cpus()))
-    if not value.isdigit() or int(value) < 1:
-        raise InputError(f"the environment has JOBS={value}, which must be a number of processes, at least 1")
-    return int(value)
+    return group.number("JOBS", _cpus())
 
 
 def scheduler() -> str | None:
@@ -48,14 +43,14 @@ def workers() -> int:
 
     That is `WORKERS`, or one per CPU (at most 8) beside a GPU, or 0 on a CPU, which the network itself keeps busy. It
     is also 0 beside a GPU if less than 2 GiB of shared memory are free, as in Docker's default of 64 MB, where workers
-    would die with a bus error.
+    would die with a bus error. Processes that train together divide the CPUs; `WORKERS` is the number for each.
     """
-    value = os.environ.get("WORKERS")
-    if value is None:
-        return min(MAX_WORKERS, _cpus()) if device().startswith("cuda") and _shared_memory() else 0
-    if not value.isdigit():
-        raise InputError(f"the environment has WORKERS={value}, which must be a number of processes, 0 or more")
-    return int(value)
+    if "WORKERS" in os.environ:
+        return group.number("WORKERS", 0, least=0)
+    if not device().startswith("cuda") or not _shared_memory():
+        return 0
+    place = group.place()
+    return max(1, min(MAX_WORKERS, _cpus() // (place.local_world if place else 1)))
 
 
 @cache  # so that a stage prints it once, and the batches of its own workers do not count
@@ -87,21 +82,22 @@ def device() -> str:
     return value
 
 
-def fabric(precision: str) -> "Fabric":
-    """Return Lightning Fabric on `device()`, with the precision of the parameters.
-
-    On a GPU, products and convolutions of single-precision numbers are computed with TensorFloat-32 (10 bits of the
-    mantissa; sums keep their 23), and cuDNN tries its algorithms on the first batch of each size and takes the fastest.
-    """
+def devices() -> int:
+    """Return the number of processes that train on this machine: `DEVICES`, at most one per GPU if there are GPUs."""
     import torch  # as in `device`
-    from lightning_fabric import Fabric
 
     kind, _, index = device().partition(":")
-    if kind == "cuda":
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
-    return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)  # type: ignore[arg-type]
+    wanted = group.devices()
+    if wanted > 1 and index:
+        raise InputError(
+            f"the environment has DEVICES={wanted} and DEVICE={device()}, which is one GPU: unset one of them"
+        )
+    if kind == "cuda" and wanted > torch.cuda.device_count():
+        raise InputError(
+            f"the environment has DEVICES={wanted}, and this machine has {torch.cuda.device_count()} GPUs: lower it, "
+            "or set DEVICE=cpu"
+        )
+    return wanted
 
 
 def computed_by() -> str:
@@ -111,11 +107,19 @@ def computed_by() -> str:
     """
     import torch  # as in `device`
 
+    native = not device().startswith("cuda") and arithmetic.mode() == arithmetic.NATIVE
+    return f"{_instructions()}, {torch.get_num_threads()} threads" if native else _instructions()
+
+
+def _instructions() -> str:
+    """Return `computed_by` without the threads of native arithmetic, which depend on the number of processes."""
+    import torch  # as in `device`
+
     if (name := device()).startswith("cuda"):
         return torch.cuda.get_device_name(name)
     if arithmetic.mode() == arithmetic.PINNED:
         return arithmetic.PINNED
-    return f"{arithmetic.NATIVE}: {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    return f"{arithmetic.NATIVE}: {torch.backends.cpu.get_cpu_capability()}"
 
 
 def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> Path:
@@ -123,33 +127,49 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
 
     The file's name is a hash of all that decides what the training computes: its parameters, the content of its input
     files, the arithmetic, and the code, because half a training by another arithmetic or by other code would be a
-    result that nobody can repeat. The code is that which this process has imported from `src/` and `stages/`. Files of
-    the same training with other inputs stay for a month, at most the `OTHERS` newest of them, so that a change that is
-    taken back resumes; older ones are removed, and a line tells how many stay.
+    result that nobody can repeat. The numbers of processes and of threads are not in it, so that a training resumes
+    with others. The code is that which this process has imported from `src/` and `stages/`. Files of the same training
+    with other inputs stay for a month, at most the `OTHERS` newest of them, so that a change that is taken back
+    resumes; older ones are removed, and a line tells how many stay.
     """
     inputs = [*files, *_sources()]
-    path = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed_by()}, inputs)}.pt"
-    if others := _pruned(name, path):
+    path = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': _instructions()}, inputs)}.pt"
+    if group.is_first() and (others := _pruned(name, path)):
         print(f"{others} older checkpoints of this training, of other code, data or parameters, in {CHECKPOINTS}")
     return path
 
 
-def _pruned(name: str, path: Path) -> int:
-    """Remove the old checkpoints of other inputs; return the number of those that stay."""
+def shards(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> Shards:
+    """Return the parts of the stage `name` that a run left when it was stopped, in a folder named as `checkpoint` says.
+
+    The parts of other inputs are removed, because those of features may take as much room as the features.
+    """
+    # The results of a stage without PyTorch, which takes two seconds to import, depend on the mode alone.
+    computed = computed_by() if "torch" in sys.modules else arithmetic.mode()
+    folder = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed}, [*files, *_sources()])}"
+    _pruned(name, folder, others=0)
+    found = Shards(folder.absolute())
+    if count := found.found():
+        print(f"goes on after a run that was stopped: {count} parts are there")
+    return found
+
+
+def _pruned(name: str, path: Path, others: int = OTHERS) -> int:
+    """Remove the old checkpoints of other inputs, all but `others`; return the number of those that stay."""
     ages: dict[str, float] = {}  # by hash of the inputs: the time of the last epoch
     files = [(file, match[1]) for file in CHECKPOINTS.glob("*") if (match := _file_of(name).fullmatch(file.name))]
     for file, key in files:
         ages[key] = max(ages.get(key, 0), file.lstat().st_mtime)
-    others = [key for key in sorted(ages, key=lambda key: ages[key], reverse=True) if key not in path.name]
-    kept = [key for key in others[:OTHERS] if time.time() - ages[key] < MONTH]
+    older = [key for key in sorted(ages, key=lambda key: ages[key], reverse=True) if key not in path.name]
+    kept = [key for key in older[:others] if time.time() - ages[key] < MONTH]
     for file, key in files:
-        if key in others and key not in kept:
-            file.unlink(missing_ok=True)
+        if key in older and key not in kept:
+            shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
     return len(kept)
 
 
 def _file_of(name: str) -> re.Pattern[str]:
-    return re.compile(rf"{re.escape(name)}-([0-9a-f]{{16}})(\.[a-z_0-9]+)?\.(pt|npy)")
+    return re.compile(rf"{re.escape(name)}-([0-9a-f]{{16}})((\.[a-z_0-9]+)?\.(pt|npy))?")  # without ending: shards
 
 
 def _sources() -> list[Path]:

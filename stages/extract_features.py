@@ -11,7 +11,7 @@ from src.rcnn.warp import Warp
 from src.splits import Splits
 from stages.cluster import pool
 from stages.command import command
-from stages.environment import device, workers
+from stages.environment import device, shards, workers
 
 BATCH_SIZE = 128  # not a parameter, because it changes only the speed
 
@@ -35,6 +35,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path
     train = data.ids(params.splits.train)
     table = table_of(data, proposals, train, params.features)
     net, _ = network.read(model)
+    parts = shards("features", params.model_dump(), [images, proposals, model])
     extract(
         net,
         data,
@@ -48,7 +49,9 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, out: Path
         device=torch.device(device()),
         jobs=pool(),
         workers=0 if device() == "cpu" else workers(),
+        parts=parts,
     )
+    parts.forget()
     write_records(regions, table)
     vectors, _ = read_described(out, regions, train)
     write_npz(scale, {"scale": unit_scale(vectors, network.widths(net, params.features.layer))})

@@ -13,7 +13,8 @@ from src.rcnn.warp import Warp
 from src.splits import Splits
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, fabric, jobs, workers
+from stages.environment import checkpoint, computed_by, jobs, workers
+from stages.fabric import fabric
 
 
 class Params(Sections):
@@ -69,4 +70,4 @@ def run(params: Params, *, images: Path, proposals: Path, weights: Path, out: Pa
 
 
 if __name__ == "__main__":
-    command(run)
+    command(run, trains=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from src import plugins
 from src.errors import InputError
+from src.files import room
 from src.ingest.problems import ProblemsError, told
 from src.ingest.split_checks import check_splits, with_extra
 from src.params import Sections
@@ -25,6 +26,7 @@ class Params(Sections):
 def run(params: Params, *, dataset: str, raw: Path, out: Path) -> None:
     """Write the prepared data set from the files in `raw`; if something is wrong, nothing is written."""
     module, section = plugins.section("datasets", params.data, dataset)
+    room.disk(out.parent, sum(path.stat().st_size for path in raw.iterdir()), f"the images of {raw}")
     boxed, left_out = module.TASK == "boxes", list[str]()
     try:
         data = module.prepare(raw, section, jobs(), *([left_out] if boxed else []))

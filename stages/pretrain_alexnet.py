@@ -16,7 +16,9 @@ from src.rcnn.finetune_settings import PRETRAINED, Finetune
 from src.rcnn.warp import Warp
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, fabric, workers
+from stages.environment import checkpoint, computed_by, workers
+from stages.fabric import fabric
+from stages.group import is_first
 
 
 class Params(Sections):
@@ -37,8 +39,9 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
     from src.training.loop import Run, kept_row
 
     if params.finetune.weights != PRETRAINED:
-        write_tensors(out, {}, {"source": "none"})
-        write_json(metrics, {"epoch": 0})
+        if is_first():
+            write_tensors(out, {}, {"source": "none"})
+            write_json(metrics, {"epoch": 0})
         print(f"nothing to do: finetune.weights is {params.finetune.weights}")
         return
     data, section = LabelledImages(images), params.pretrain_alexnet
@@ -55,10 +58,11 @@ def run(params: Params, *, images: Path, out: Path, metrics: Path) -> None:
         data.ids(VALIDATION),
         pretraining.recipe(section, params.warp),
     )
-    write_tensors(out, pretraining.without_last(model), {"source": f"{PRETRAINED} on {section.data}"})
-    write_json(metrics, {**kept_row(history, settings), **made_by(computed_by())})
+    if is_first():
+        write_tensors(out, pretraining.without_last(model), {"source": f"{PRETRAINED} on {section.data}"})
+        write_json(metrics, {**kept_row(history, settings), **made_by(computed_by())})
     training.forget()
 
 
 if __name__ == "__main__":
-    command(run)
+    command(run, trains=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from src import plugins
 from src.files.boxed_images import BoxedImages
-from src.files.records import Record, write_records
+from src.files.records import Record, check_room, write_records
 from src.files.storage import write_json
 from src.files.weights import read_tensors
 from src.params import Sections, Seed
@@ -38,6 +38,7 @@ def run(params: Params, *, images: Path, weights: Path, model: Path, out: Path, 
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, "rpn")
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     ids, torch_device = data.ids(*params.splits.of_regions()), torch.device(device())
+    check_room(out, len(ids), section.decode.max_per_image, "lower detectors.rpn.decode.max_per_image", files=2)
     tested, size = data.ids(params.splits.test), size_of(section.model)
     batches = DetectionBatches(data, tested, size, batch_size=BATCH_SIZE, seed=params.seed)
     test, share = Loader(batches, workers(), torch_device), share_of_cluster()

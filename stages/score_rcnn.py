@@ -11,7 +11,7 @@ from src.rcnn.warp import Warp
 from src.splits import Splits
 from stages.cluster import pool
 from stages.command import command
-from stages.environment import device, workers
+from stages.environment import device, shards, workers
 
 BATCH_SIZE = 128  # not a parameter, because it changes only the speed
 
@@ -35,6 +35,7 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
     proposed = read_records(proposals, data.ids(params.splits.test))
     net, _ = network.read(model)
     scorer = Scorer(svm, bbox, sum(network.widths(net, layer)), layer)
+    parts = shards("scores", params.model_dump(), [images, proposals, model, svm, bbox])
     extract(
         net,
         data,
@@ -49,7 +50,10 @@ def run(params: Params, *, images: Path, proposals: Path, model: Path, svm: Path
         device=torch.device(device()),
         jobs=pool(),
         workers=0 if device() == "cpu" else workers(),
+        parts=parts,
+        remedy="lower selective_search.max_proposals",
     )
+    parts.forget()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from src.files.weights import read_tensors
 from src.params import Sections, Seed
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, fabric, workers
+from stages.environment import checkpoint, computed_by, workers
+from stages.fabric import fabric
 
 
 class Params(Sections):
@@ -76,4 +77,4 @@ def _listed(names: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    command(run)
+    command(run, trains=True)

@@ -11,7 +11,8 @@ from src.params import Sections, Seed
 from src.splits import Splits
 from src.training.settings import Train
 from stages.command import command
-from stages.environment import checkpoint, computed_by, fabric, workers
+from stages.environment import checkpoint, computed_by, workers
+from stages.fabric import fabric
 
 
 class Params(Sections):
@@ -67,4 +68,4 @@ def run(
 
 
 if __name__ == "__main__":
-    command(run)
+    command(run, trains=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import stages  # noqa: F401  # pins the arithmetic, so it must come before any import of torch or NumPy
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # the threads of two processes would take each other's core
+
+import stages  # noqa: F401, E402  # pins the arithmetic, so it must come before any import of torch or NumPy
 from tests.forked import server
 from tests.repository import Repository, copied, made
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import against_torchvision, arithmetic, million, regions, torchvision_speed
 from benchmarks import all as bench
-from benchmarks import regions, torchvision_speed
 from benchmarks.average_precision import draw, voc07_aps
 from benchmarks.bench_tables import OUT, PAGE, tables, written
 from benchmarks.pairs import NO_GPU, OURS, Setting, alone, in_turns, missing, photos, raced, row
@@ -121,6 +121,19 @@ def test_the_processor_is_named_with_family_and_model(tmp_path: Path) -> None:
     assert bench.processor(tmp_path / "none")
 
 
+def test_each_network_of_the_parameters_takes_a_step() -> None:
+    for name, subject in arithmetic.networks(2):
+        processor, clock = arithmetic.seconds(subject, 1)
+        assert processor > 0 < clock, name
+
+
+@pytest.mark.parametrize("detector", ["ssd300", "rpn"])
+def test_torchvision_s_networks_start_with_our_weights(detector: str) -> None:
+    ours, theirs = against_torchvision.pair(detector, 3, {})
+    sums = [sum(float(value.detach().double().abs().sum()) for value in net.parameters()) for net in (ours, theirs)]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-6)
+
+
 @pytest.mark.slow
 def test_a_quick_run_ends_in_two_minutes_without_an_error(tmp_path: Path) -> None:
     start = time.monotonic()
@@ -128,3 +141,23 @@ def test_a_quick_run_ends_in_two_minutes_without_an_error(tmp_path: Path) -> Non
     assert {name: made["error"] for name, made in results["parts"].items()} == dict.fromkeys(bench.PARTS)
     assert time.monotonic() - start < 120
     assert tables(results).count("|---|---|") == 2
+
+
+def test_the_shards_of_the_simulation_have_each_image_once_in_another_order_each_epoch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(million, "SHARD", 10)
+    shards = million.made(25)
+    orders = [[shards.firsts[s] + row for s, rows in million.order(shards, 0, e) for row in rows] for e in (0, 0, 1)]
+    assert sorted(orders[0]) == list(range(25))
+    assert orders[0] == orders[1] != orders[2]
+    assert [part.tolist() for part in million.place(shards, np.array([0, 9, 10, 24]))] == [[0, 0, 1, 2], [0, 9, 0, 4]]
+    assert sorted(million.find(shards, shards.hashes)) == list(range(25))
+
+
+@pytest.mark.parametrize("name", million.PARTS)
+def test_a_row_of_the_simulation_is_measured(name: str, tmp_path: Path) -> None:
+    kind, _, reads = name.partition(",")
+    if reads:
+        list(million.PARTS[kind][0](1000, tmp_path))
+    assert all(seconds >= 0 for _, seconds in million.PARTS[name][0](1000, tmp_path))

@@ -176,7 +176,7 @@ def test_git_ignores_every_cached_output_and_no_figure() -> None:
     assert ignored == cached
 
 
-GROUND = {"errors", "params", "plugins", "parallel", "splits"}  # modules directly in src that all may import
+GROUND = {"errors", "params", "plugins", "parallel", "parent", "splits"}  # modules directly in src that all may import
 ALL = {"schema", "checks"}  # modules directly in src that may import everything below
 LAYERS = [  # folders of src; imports point down, from a later layer to an earlier one or within a folder
     {"boxes"},
@@ -245,7 +245,7 @@ def test_a_stage_is_a_short_script() -> None:
 
 def test_every_file_of_stages_is_run_by_dvc_or_serves_those_that_are() -> None:
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    serving = {"__init__", "arithmetic", "cluster", "command", "environment", "inputs", "remote"}
+    serving = {"__init__", "arithmetic", "cluster", "command", "environment", "fabric", "group", "inputs", "remote"}
     assert files == {script(stage) for stage in STAGES.values()} | serving
 
 
@@ -265,6 +265,12 @@ def test_the_library_reads_neither_environment_nor_fixed_paths(path: Path) -> No
 def test_no_stage_stands_on_a_command(path: Path) -> None:
     """Otherwise an edit of a command would run the stage again."""
     assert not any(other.is_relative_to(ROOT / "commands") for other in imports(path))
+
+
+def test_the_table_of_disk_and_memory_has_every_stage() -> None:
+    section = (ROOT / "docs/running.md").read_text().split("## Disk and memory")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(PIPELINE)
 
 
 PLOTS = {

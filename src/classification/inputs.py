@@ -1,5 +1,6 @@
 """The inputs of classifiers: size, augmentation and normalisation of images, made of torchvision's transforms v2."""
 
+import torch
 from torchvision.transforms import v2
 
 from src.classification.params import Augment, Input
@@ -34,6 +35,21 @@ def random_steps(inputs: Input, augment: Augment | None) -> v2.Transform:
     steps += [v2.RandomPhotometricDistort(p=augment.photometric)] if augment.photometric else []
     steps += [v2.RandomHorizontalFlip(augment.flip)] if augment.flip else []
     return v2.Compose(steps) if steps else v2.Identity()
+
+
+def pass_over(steps: v2.Transform, shape: tuple[int, int]) -> None:
+    """Draw the numbers that `random_steps` draws for an image, and leave the image out: another process has it.
+
+    Args:
+        steps: the result of `random_steps`.
+        shape: (height, width) of the image before them.
+    """
+    image = torch.zeros(()).expand(3, *shape)  # the steps ask for its shape
+    for step in steps.transforms if isinstance(steps, v2.Compose) else []:
+        if isinstance(step, v2.RandomHorizontalFlip):
+            torch.rand(1)
+        else:
+            step.make_params([image])
 
 
 def transform(inputs: Input) -> v2.Transform:

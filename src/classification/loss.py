@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from src.classification.params import Loss
 from src.errors import InputError
+from src.training.processes import weight
 
 
 def class_weights(rules: Loss, classes: Sequence[str], labels: Sequence[int]) -> Tensor | None:
@@ -33,7 +34,7 @@ def class_weights(rules: Loss, classes: Sequence[str], labels: Sequence[int]) ->
 
 
 def loss(logits: Tensor, labels: Tensor, rules: Loss, weights: Tensor | None = None) -> Tensor:
-    """Compute the mean loss over the images of a batch.
+    """Compute the mean loss over the images of a batch; of several processes, this one's part of the mean over all.
 
     Args:
         logits: [B, C].
@@ -41,6 +42,12 @@ def loss(logits: Tensor, labels: Tensor, rules: Loss, weights: Tensor | None = N
         rules: `label_smoothing`, and `focal_gamma` of the focal loss (Lin et al. 2017, Eq. 4), any number from 0.
         weights: weights of the classes, [C]; as in torch, the mean over labels [B] is a weighted mean.
     """
+    total = weights[labels].sum() if weights is not None and labels.ndim == 1 else len(labels)
+    return weight(total) * _mean(logits, labels, rules, weights, total)
+
+
+def _mean(logits: Tensor, labels: Tensor, rules: Loss, weights: Tensor | None, total: Tensor | int) -> Tensor:
+    """Compute the mean over these images, whose weights add up to `total`."""
     if rules.focal_gamma == 0:
         return functional.cross_entropy(logits, labels, weight=weights, label_smoothing=rules.label_smoothing)
     num_classes = logits.shape[1]
@@ -52,5 +59,4 @@ def loss(logits: Tensor, labels: Tensor, rules: Loss, weights: Tensor | None = N
     each = -shares * missing**rules.focal_gamma * log_p
     if weights is None:
         return each.sum(1).mean()
-    total = weights[labels].sum() if labels.ndim == 1 else len(labels)
     return (each * weights).sum() / total

@@ -14,8 +14,9 @@ from src.evaluation.classification import figures
 from src.files.labelled_images import LabelledImages
 from src.networks.torchvision_classifier import last_layer
 from src.training.loading import Batches
-from src.training.loop import Row, Run, fit
+from src.training.loop import Run, fit
 from src.training.optimizers import parameter_groups
+from src.training.progress import Row
 
 
 def train(
@@ -53,7 +54,7 @@ def train(
     weights = None if weights is None else weights.to(run.fabric.device)
     loader, validation = run.loader(training), None
     if held_out:
-        validation = run.loader(LabelledBatches(data, held_out, recipe.input, batch_size=BATCH_SIZE))
+        validation = run.loader(LabelledBatches(data, held_out, recipe.input, batch_size=BATCH_SIZE), whole=True)
 
     def batches(epoch: int) -> Batches:
         return loader.load(training.epoch(epoch))

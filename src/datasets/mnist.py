@@ -19,21 +19,21 @@ import cv2
 import numpy as np
 
 from src.errors import InputError
+from src.files.download import download
 from src.files.prepared import DataSet
 from src.files.storage import atomic
 from src.ingest import limits
 from src.ingest.archives import GZIP_MAGIC, Archive, open_archive
-from src.ingest.download import download
 from src.ingest.source import Source, remedy
 from src.ingest.splitting import ValSplit, by_fraction, cut, limited
 from src.params import Count
 
 TASK = "labels"
-OFFICIAL = {  # file -> checksum, as published
-    "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+OFFICIAL = {  # file -> checksum, as published, and bytes
+    "train-images-idx3-ubyte.gz": ("md5:f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
+    "train-labels-idx1-ubyte.gz": ("md5:d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+    "t10k-images-idx3-ubyte.gz": ("md5:9fb629c4189551a2d022fa330f9573f3", 1_648_877),
+    "t10k-labels-idx1-ubyte.gz": ("md5:ec29112dd5afa0611ce80d1b7f02629c", 4_542),
 }
 MIRRORS = (  # the author's page no longer serves the files
     "https://ossci-datasets.s3.amazonaws.com/mnist/{name}",
@@ -66,9 +66,9 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
     """Write the four files of the sample, or download the official ones."""
     if section.source == "sample":
         return [_written(out / name, content) for name, content in sample(seed).items()]
-    for name, checksum in OFFICIAL.items():
+    for name, (checksum, size) in OFFICIAL.items():
         urls = [mirror.format(name=name) for mirror in MIRRORS]
-        download(urls, out / name, checksum=checksum, remedy=remedy("mnist"))
+        download(urls, out / name, checksum=checksum, size=size, remedy=remedy("mnist"))
     return [out / name for name in OFFICIAL]
 
 

@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from src.files.download import download
 from src.files.prepared import DataSet
 from src.ingest.archives import open_archive
 from src.ingest.boxed import Bad
-from src.ingest.download import download
 from src.ingest.drawn import voc as drawn
 from src.ingest.formats import Format, load
 from src.ingest.own_splits import OwnSplit
@@ -16,12 +16,12 @@ from src.ingest.source import Source, remedy
 from src.params import Count, NonNegative, Section
 
 TASK = "boxes"
-OFFICIAL = {  # year -> file -> checksum, as the organisers publish them
+OFFICIAL = {  # year -> file -> checksum, as the organisers publish it, and bytes
     2007: {
-        "VOCtrainval_06-Nov-2007.tar": "md5:c52e279531787c972589f7e41ab4ae64",
-        "VOCtest_06-Nov-2007.tar": "md5:b6e924de25625d8de591ea690078ad9f",
+        "VOCtrainval_06-Nov-2007.tar": ("md5:c52e279531787c972589f7e41ab4ae64", 460_032_000),
+        "VOCtest_06-Nov-2007.tar": ("md5:b6e924de25625d8de591ea690078ad9f", 451_020_800),
     },
-    2012: {"VOCtrainval_11-May-2012.tar": "md5:6cd6e144f989b92b3379bac3b3de84fd"},
+    2012: {"VOCtrainval_11-May-2012.tar": ("md5:6cd6e144f989b92b3379bac3b3de84fd", 1_999_639_040)},
 }
 MIRRORS = (  # the first two are the organisers'; the last has only 2012
     "https://thor.robots.ox.ac.uk/pascal/VOC/voc{year}/{name}",
@@ -76,7 +76,8 @@ def fetch(section: Params, out: Path, *, seed: int, jobs: int) -> list[Path]:
     files = [(year, name) for year in sorted(section.years) for name in OFFICIAL[year]]
     for year, name in files:
         urls = [mirror.format(year=year, name=name) for mirror in MIRRORS]
-        download(urls, out / name, checksum=OFFICIAL[year][name], remedy=remedy("voc"))
+        checksum, size = OFFICIAL[year][name]
+        download(urls, out / name, checksum=checksum, size=size, remedy=remedy("voc"))
     return [out / name for _, name in files]
 
 

@@ -12,6 +12,7 @@ from src.detection.anchors import inside
 from src.detection.sampling import sample
 from src.detection.targets import NEVER, overlaps
 from src.params import Count, Fraction, NonNegative, Section
+from src.training.processes import averaged
 
 Outputs = Mapping[str, Tensor]
 SMOOTH_L1_BETA = 1 / 9  # sigma 3 of the released code
@@ -85,7 +86,7 @@ def objectness_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     mask = labels != IGNORED
     each = functional.binary_cross_entropy_with_logits(logits[mask], labels[mask].float(), reduction="none")
-    return each.sum() / (1e-6 + mask.sum())
+    return each.sum() / (1e-6 + averaged(mask.sum()))
 
 
 def loss(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[str, Tensor]:
@@ -103,7 +104,7 @@ def loss(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[s
     objects = targets["boxes"][images, matched_objects(found, images, positive, rules)]
     deltas = encode(outputs["anchors"][positive], objects)
     boxes = functional.smooth_l1_loss(outputs["deltas"][images, positive], deltas, beta=SMOOTH_L1_BETA, reduction="sum")
-    count = (labels != IGNORED).sum().clamp(min=1)
+    count = averaged((labels != IGNORED).sum(), least=1)
     return {
         "objectness_loss": objectness_loss(outputs["logits"], labels),
         "box_loss": rules.box_weight * boxes / count,

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from src.boxes.geometry import clip
-from src.detection.colours import distort
+from src.detection.colours import distort, draws
 from src.detection.sizes import Size
 from src.detection.windows import Window, crop, inside, render, zoom_out
 from src.networks.imagenet import MEAN, normalise
@@ -67,18 +67,46 @@ class Moved:
 
     def __call__(self, image: Tensor, objects: dict[str, Tensor]) -> Pair:
         """Return the input [3, H, W] and its objects, of an image uint8 [3, H, W] and its objects."""
-        height, width = image.shape[-2:]
-        window, boxes = Window(0, 0, width, height), objects["boxes"].as_subclass(Tensor)
-        if torch.rand(()) < self.augment.zoom_out:
-            window = zoom_out(height, width)
-        if self.augment.crop:
-            window = crop(window, boxes[objects["labels"] != PROPOSAL])
+        boxes = objects["boxes"].as_subclass(Tensor)
+        window = _window(self.augment, tuple(image.shape[-2:]), boxes[objects["labels"] != PROPOSAL])
         change = distort if self.augment.photometric else None
         size = self.size.scaled((window.y2 - window.y1, window.x2 - window.x1))
         picture, scale, shift = render(image.as_subclass(Tensor), window, size, FILL, change)
         moved = clip(boxes * scale + shift, size)
         kept = inside(window, boxes) & ((moved[:, 2:] - moved[:, :2]).amin(dim=1) >= 1)
         return _pair(picture, moved[kept], objects["labels"][kept])
+
+
+def passed_over(size: Size, augment: Augment | None, shape: tuple[int, int], boxes: Tensor) -> tuple[int, int]:
+    """Draw the numbers that `random_steps` draws for an image, and leave the image out: another process has it.
+
+    Args:
+        size: the rule of the input's size.
+        augment: the augmentation.
+        shape: (height, width) of the image in its file.
+        boxes: [M, 4], its objects in its pixels, without proposals.
+
+    Returns:
+        (height, width) of the image in the input.
+    """
+    if augment is not None:
+        if _moves(augment):
+            window = _window(augment, shape, boxes)
+            shape = window.y2 - window.y1, window.x2 - window.x1
+        if augment.photometric:
+            draws()
+        if augment.flip:
+            torch.rand(1)  # of RandomHorizontalFlip
+    return size.scaled(shape)
+
+
+def _window(augment: Augment, shape: tuple[int, ...], boxes: Tensor) -> Window:
+    """Draw the window of an image of `shape` (height, width) with objects [M, 4]."""
+    height, width = shape
+    window = Window(0, 0, width, height)
+    if torch.rand(()) < augment.zoom_out:
+        window = zoom_out(height, width)
+    return crop(window, boxes) if augment.crop else window
 
 
 def _distorted(image: Tensor, objects: dict[str, Tensor]) -> Pair:

@@ -8,12 +8,22 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from src.boxes.matching import without_difficult
-from src.detection.augmentation import PROPOSAL, Augment, Pair, fixed_steps, pair, plain_tensors, random_steps
+from src.detection.augmentation import (
+    PROPOSAL,
+    Augment,
+    Pair,
+    fixed_steps,
+    pair,
+    passed_over,
+    plain_tensors,
+    random_steps,
+)
 from src.detection.sizes import Size, stacked
 from src.detection.targets import padded
 from src.files.boxed_images import BoxedImages
 from src.networks.imagenet import normalise
 from src.training.epoch_batches import EpochBatches, Kept
+from src.training.places import Share
 
 
 class DetectionBatches(EpochBatches):
@@ -46,15 +56,22 @@ class DetectionBatches(EpochBatches):
             shuffle=augment is not None,
             batches_per_epoch=batches_per_epoch,
         )
-        self.data, self.size, self.proposals = data, size, proposals
+        self.data, self.size, self.augment, self.proposals = data, size, augment, proposals
         self.fixed, self.random, self.normalise = fixed_steps(size, augment), random_steps(size, augment), normalise()
         self._kept = Kept(self._load, _num_bytes)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def part(self, index: int, share: Share) -> dict[str, Any]:
+        """Return the rows of one process of item `index`, with the `ids` of the whole batch, and padded as that."""
         ids = self.ids(index)
+        own = share.rows(len(ids))
+        pairs, others = [], []
         with self.drawing(index):
-            pairs = [plain_tensors(self.random(*self._kept[image_id])) for image_id in ids]
-        images = stacked([self.normalise(image) for image, _ in pairs], self.size)
+            for row, image_id in enumerate(ids):
+                if row in own:
+                    pairs.append(plain_tensors(self.random(*self._kept[image_id])))
+                else:
+                    others.append(self._passed_over(image_id))
+        images = stacked([self.normalise(image) for image, _ in pairs], self.size, others)
         sizes = torch.tensor([image.shape[1:] for image, _ in pairs])
         targets = [target for _, target in pairs]
         given: dict[str, Any] = {}
@@ -67,6 +84,11 @@ class DetectionBatches(EpochBatches):
             "images": images.contiguous(memory_format=torch.channels_last),
             "targets": {**padded(targets), "sizes": sizes, **given},
         }
+
+    def _passed_over(self, image_id: str) -> tuple[int, int]:
+        """Draw the numbers of an image without decoding it; return its (height, width) in the input."""
+        boxes = torch.from_numpy(without_difficult(self.data.target(image_id))["boxes"])
+        return passed_over(self.size, self.augment, self.data.size(image_id), boxes)
 
     def _load(self, image_id: str) -> Pair:
         target = without_difficult(self.data.target(image_id))

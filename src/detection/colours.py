@@ -27,8 +27,7 @@ def distort(image: np.ndarray) -> np.ndarray:
     Returns:
         RGB, uint8 [H, W, 3].
     """
-    # Each step has its draw, even one that is left out, so that the later draws stay the same.
-    sizes, chosen, contrast_last = torch.rand(4), torch.rand(4) < PROBABILITY, bool(torch.rand(()) < 0.5)
+    sizes, chosen, contrast_last = draws()
     between = (FACTORS[0] + (FACTORS[1] - FACTORS[0]) * sizes).tolist()
     around = (2 * sizes - 1).tolist()
     brightness, contrast, saturation, hue = chosen.tolist()
@@ -44,6 +43,14 @@ def distort(image: np.ndarray) -> np.ndarray:
     if saturation or hue:
         image = _hue_and_saturation(image, HUE * around[3] * hue, between[2] if saturation else 1.0)
     return cv2.LUT(image, last.astype(np.uint8)) if contrast and contrast_last else image
+
+
+def draws() -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """Draw the numbers of a distortion: sizes [4] from 0 to 1, which steps there are [4], and if contrast is the last.
+
+    Each step has its draw, even one that is left out, so that the later draws stay the same.
+    """
+    return torch.rand(4), torch.rand(4) < PROBABILITY, bool(torch.rand(()) < 0.5)
 
 
 def _hue_and_saturation(image: np.ndarray, turn: float, factor: float) -> np.ndarray:

@@ -22,6 +22,7 @@ from src.detection.sampling import sample
 from src.detection.sizes import rescaled
 from src.detection.targets import NEVER
 from src.params import Count, Fraction, NonNegative, Section
+from src.training.processes import averaged, widened
 
 Outputs = Mapping[str, Tensor]
 LEAST_SIDE = 0.01  # pixels of the input, of a detection; torchvision's detectors
@@ -75,7 +76,8 @@ def choose(proposals: Sequence[Tensor], targets: Mapping[str, Tensor], rules: Ch
         targets: `boxes` [B, M, 4] and `labels` [B, M], padded (`src.detection.targets`).
         rules: numbers and thresholds.
     """
-    boxes = pad_sequence(list(proposals), batch_first=True)  # [B, N, 4]
+    boxes = widened(pad_sequence(list(proposals), batch_first=True))  # [B, N, 4]
+    targets = {name: widened(targets[name]) for name in ("boxes", "labels")}
     counts = torch.tensor([len(own) for own in proposals]).to(boxes.device)
     real = torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
     if rules.include_gt:
@@ -104,7 +106,7 @@ def region_loss(outputs: Outputs, rules: Choice) -> dict[str, Tensor]:
             regions, as in `Chosen`.
         rules: the weight.
     """
-    labels, count = outputs["labels"], max(len(outputs["labels"]), 1)
+    labels, count = outputs["labels"], averaged(len(outputs["labels"]), least=1)
     class_loss = functional.cross_entropy(outputs["logits"], labels, reduction="sum") / count
     (rows,) = (labels > 0).nonzero(as_tuple=True)
     wanted = encode(outputs["boxes"][rows], outputs["objects"][rows]) / outputs["deltas_std"]

@@ -17,11 +17,13 @@ from src.detection.sizes import size_of
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record, read_records
+from src.files.shards import Shards
 from src.networks import starting_weights
 from src.params import Section
 from src.training.loading import Loader
 
-Share = Callable[[Callable[[int], dict[str, Record]], range, str], list[dict[str, Record]]]  # function, items, label
+# (function, items, label) -> results
+Share = Callable[[Callable[[int], dict[str, Record]], Sequence[int], str], list[dict[str, Record]]]
 
 BATCH_SIZE = 32  # not a parameter: it changes the speed, not the detections (`detect`)
 
@@ -154,6 +156,7 @@ def detect(
     batch_size: int = BATCH_SIZE,
     proposals: Mapping[str, np.ndarray] | None = None,
     share: Share | None = None,
+    parts: Shards | None = None,
 ) -> dict[str, Record]:
     """Detect objects: {boxes [K, 4], labels [K], scores [K]} by image id, in pixels of the image; K may be 0.
 
@@ -161,26 +164,30 @@ def detect(
     With `longest` it is 1 in any case: the padding of a batch depends on its largest image, and would reach the
     detections of the others. `proposals` [N, 4] by image id are those of a detector that takes them. On a CPU, the
     processes of `share`, such as a cluster's `map`, take the batches, each with as many threads as PyTorch has here, so
-    that sums have one order.
+    that sums have one order. `parts` keeps the detections of each batch if the run is stopped, but not those of
+    `share`, which come all at the end.
     """
     size = size_of(section.model)
     most = batch_size if size.longest is None else 1
     batches = DetectionBatches(data, ids, size, batch_size=most, proposals=proposals)
     batches.keep_none()
-    items = batches.epoch(0)
     model = model.to(device).eval()
-    detections: dict[str, Record] = {}
+    detections: dict[str, Record] = {} if parts is None else parts.records()
+    items = [item for item in batches.epoch(0) if not detections.keys() >= set(batches.ids(item))]
     if share is not None and device.type == "cpu":
         one = partial(_of_batch, module, model, section, batches, torch.get_num_threads())
         for found in share(one, items, "detect"):
             detections.update(found)
-        return detections
+        return {image_id: detections[image_id] for image_id in ids}
     with torch.inference_mode():
         loaded = Loader(batches, workers, device).on_device(items)
-        for batch in tqdm(loaded, total=len(items), desc="detect", mininterval=1.0):
+        for item, batch in zip(items, tqdm(loaded, total=len(items), desc="detect", mininterval=1.0), strict=True):
             outputs = forward(module, model, batch, section, learning=False)
-            detections.update(_decoded(module, section, outputs, batch["ids"], data))
-    return detections
+            found = dict(_decoded(module, section, outputs, batch["ids"], data))
+            detections.update(found)
+            if parts is not None:
+                parts.keep_records(item, found)
+    return {image_id: detections[image_id] for image_id in ids}
 
 
 def _of_batch(

@@ -4,13 +4,15 @@ import torch
 from torch import Tensor
 
 from src.boxes.matching import BACKGROUND, IGNORED, OBJECT
+from src.training.processes import rand
 
 
 def sample(labels: Tensor, count: int, fraction: float) -> Tensor:
     """Keep a random choice of `count` labels per image, at most `fraction` of them objects; the rest is ignored.
 
     Background fills the places that objects leave free. Each box gets a random number, and those with the largest are
-    chosen. The numbers come from the generator of the CPU, so that any device makes the same choice.
+    chosen. The numbers come from the generator of the CPU, so that any device makes the same choice. Processes that
+    train together draw those of the whole batch, so N is the same in all of them (`src.training.processes.widened`).
 
     Args:
         labels: [B, N], each `OBJECT`, `BACKGROUND` or `IGNORED`.
@@ -20,7 +22,7 @@ def sample(labels: Tensor, count: int, fraction: float) -> Tensor:
     Returns:
         labels [B, N].
     """
-    keys = torch.rand(labels.shape).to(labels.device)
+    keys = rand(*labels.shape).to(labels.device)
     kept = torch.full_like(labels, IGNORED)
     free = torch.full_like(labels[:, :1], count)
     for value, most in ((OBJECT, int(count * fraction)), (BACKGROUND, count)):

@@ -51,15 +51,17 @@ def size_of(model: Any) -> Size:
     return Size(model.size, getattr(model, "longest", None))
 
 
-def stacked(images: Sequence[Tensor], size: Size) -> Tensor:
+def stacked(images: Sequence[Tensor], size: Size, others: Sequence[tuple[int, int]] = ()) -> Tensor:
     """Put normalised images [3, H, W] into one batch [B, 3, H, W].
 
     With `longest`, images are padded at the right and at the bottom with the mean colour, which is 0, to the largest
-    height and width of the batch, rounded up to `STRIDE`.
+    height and width of the batch, rounded up to `STRIDE`. `others` are (height, width) of the images of the batch that
+    other processes have.
     """
     if size.longest is None:
         return torch.stack(list(images))
-    height, width = (-(-max(image.shape[axis] for image in images) // STRIDE) * STRIDE for axis in (1, 2))
+    shapes = [*(tuple(image.shape[1:]) for image in images), *others]
+    height, width = (-(-max(shape[axis] for shape in shapes) // STRIDE) * STRIDE for axis in (0, 1))
     batch = images[0].new_zeros(len(images), 3, height, width)
     for row, image in zip(batch, images, strict=True):
         row[:, : image.shape[1], : image.shape[2]] = image

@@ -16,8 +16,9 @@ from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.training.loading import Batches
-from src.training.loop import Row, Run, fit
+from src.training.loop import Run, fit
 from src.training.optimizers import parameter_groups
+from src.training.progress import Row
 
 VAL_MAP = "val_map"  # value of `best_by`; for detectors that distinguish classes
 NO_DETECTIONS: Record = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, np.int64), "scores": np.zeros(0)}
@@ -69,7 +70,7 @@ def train(
         if run.settings.best_by == VAL_MAP:
             average_precision(dict.fromkeys(held_out, NO_DETECTIONS), data)  # else an epoch would pass before its error
         fixed = DetectionBatches(data, held_out, size, batch_size=batch_size, seed=run.seed, proposals=proposals)
-        validation = run.loader(fixed)
+        validation = run.loader(fixed, whole=True)
 
     def batches(epoch: int) -> Batches:
         return loader.load(training.epoch(epoch))
@@ -95,6 +96,10 @@ def train(
         if detections is not None:
             yield VAL_MAP, average_precision(detections, data)
 
+    steps = module.in_steps(model, section.loss, run.settings.epochs) if hasattr(module, "in_steps") else None
+    if steps is not None:
+        of_first = [name.replace("backbone", "first", 1) for name in fresh if name.startswith("backbone.")]
+        model, fresh = steps, [*(f"net.{name}" for name in fresh), *of_first]
     return fit(
         run,
         model,
@@ -102,6 +107,7 @@ def train(
         losses,
         validate=validate if validation else None,
         groups=parameter_groups(model, fresh, section.new_layer_lr, run.settings),
+        prepare=None if steps is None else lambda net, epoch: net.enter(epoch),  # type: ignore[operator]
     )
 
 

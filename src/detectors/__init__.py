@@ -7,7 +7,9 @@ A file has these names:
   `meta`. If it cannot build the network, it raises an `InputError`.
 * `loss(outputs, targets, rules) -> {name: scalar}`. `targets` are those of a whole batch: `boxes` [B, M, 4] and
   `labels` [B, M] from 1, in which the label 0 marks padding (`src/detection/targets.py`), and `sizes` [B, 2], the
-  height and width of each image in the input. M is at least 1.
+  height and width of each image in the input. M is at least 1. Of several processes that train together, each has a
+  share of the batch, and the mean of their losses must be the loss of the whole batch: a sum over the images is divided
+  by `averaged(count)` (`src/training/processes.py`).
 * `decode(outputs, sizes, rules) -> [detections]`: one per image, in pixels of the image; `sizes` are (height, width) of
   the images before they were scaled to the input (`src/detection/sizes.py`).
 
@@ -21,6 +23,9 @@ It may also have:
   `proposals` [B, P, 4] in pixels of the input in place of `sizes`; rows of zeros are padding.
 * `CLASS_AGNOSTIC = True`: its label 1 is any object, and `features.proposals` may name it, if a stage writes
   data/proposals/NAME.npz.
+* `in_steps(network, rules, epochs)`: a module in whose steps parts of the network learn in turns, or None. It holds the
+  network as its part `net` and is trained in its place; `enter(epoch)` is called before each epoch
+  (`src/detection/alternating.py`).
 * `count(outputs, targets, rules)`, numbers that are summed over the validation images, and `figures(counts)`, which
   computes figures from the sums.
 """

@@ -1,7 +1,8 @@
 """Faster R-CNN (Ren et al. 2015, arXiv:1506.01497): an RPN and Fast R-CNN's head on one feature map.
 
 Both are trained at once, as in the paper's approximate joint training: the losses are summed, and no gradient goes
-through the coordinates of the proposals. B images, N anchors, K regions of all images, C classes including background.
+through the coordinates of the proposals. With `loss.alternating` they are trained in the paper's four alternating
+steps. B images, N anchors, K regions of all images, C classes including background.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
+from src.detection.alternating import Alternating, Epochs, problem
 from src.detection.anchor_loss import Loss as AnchorLoss
 from src.detection.anchor_loss import loss as loss_of_anchors
 from src.detection.augmentation import Augment
@@ -20,6 +22,7 @@ from src.detection.regions import Choice, Rules, choose, decode_regions, region_
 from src.detection.rpn import Decode as Proposals
 from src.detection.rpn import Model as RpnModel
 from src.detection.rpn import RpnHead, backbone_of, check_trainable, propose
+from src.errors import InputError
 from src.params import Positive, Section
 from src.training.settings import TrainOverrides
 
@@ -37,6 +40,7 @@ class Model(RpnModel):
 class Loss(Section):
     """The losses of both stages, and the proposals that the second one learns from."""
 
+    alternating: Epochs | None
     rpn: AnchorLoss
     proposals: Proposals
     regions: Choice
@@ -98,20 +102,41 @@ class FasterRcnn(HeldBackbone):
             padded images. K may be 0.
         """
         features = self.backbone(images)[0]
+        anchored = self.anchored(features, images)
+        return {**anchored, **self.classified(features, images, self.regions(anchored, sizes, rules, targets))}
+
+    def anchored(self, features: Tensor, images: Tensor) -> dict[str, Tensor]:
+        """Compute the outputs of the RPN from the map of images: those of `forward` that are per anchor or image."""
         outputs = self.rpn.anchored(features, images)
         del outputs["shape_scales"]
-        with torch.no_grad():
-            seen = [(height, width) for height, width in sizes.tolist()]
-            floats = {**outputs, "logits": outputs["logits"].float(), "deltas": outputs["deltas"].float()}
-            proposals = [boxes for boxes, _ in propose(floats, seen, seen, rules.proposals)]
-            if isinstance(rules, Loss) and targets is not None:
-                regions = choose(proposals, targets, rules.regions)._asdict()
-            else:
-                regions = dict(zip(("images", "boxes"), together(proposals), strict=True))
+        return {"anchor_logits": outputs.pop("logits"), "anchor_deltas": outputs.pop("deltas"), **outputs}
+
+    @torch.no_grad()
+    def regions(
+        self,
+        anchored: Mapping[str, Tensor],
+        sizes: Tensor,
+        rules: Loss | Decode,
+        targets: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Propose regions, and with `targets` choose those of them that the loss learns from; no gradient.
+
+        Args:
+            anchored: outputs of `anchored`.
+            sizes, rules, targets: as in `forward`.
+        """
+        seen = [(height, width) for height, width in sizes.tolist()]
+        floats = {"logits": anchored["anchor_logits"].float(), "deltas": anchored["anchor_deltas"].float()}
+        proposals = [boxes for boxes, _ in propose({**anchored, **floats}, seen, seen, rules.proposals)]
+        if isinstance(rules, Loss) and targets is not None:
+            return choose(proposals, targets, rules.regions)._asdict()
+        return dict(zip(("images", "boxes"), together(proposals), strict=True))
+
+    def classified(self, features: Tensor, images: Tensor, regions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Compute the outputs of the head for regions of the map of images, and return them with the regions."""
         stride = images.shape[3] / features.shape[3]
         logits, deltas = self.head(features, regions["images"], regions["boxes"], stride)
-        of_anchors = {"anchor_logits": outputs.pop("logits"), "anchor_deltas": outputs.pop("deltas")}
-        return {**outputs, **of_anchors, **regions, "logits": logits, "deltas": deltas, "deltas_std": self.deltas_std}
+        return {**regions, "logits": logits, "deltas": deltas, "deltas_std": self.deltas_std}
 
 
 def build(num_classes: int, model: Model) -> nn.Module:
@@ -119,19 +144,33 @@ def build(num_classes: int, model: Model) -> nn.Module:
     return FasterRcnn(num_classes, model)
 
 
+def in_steps(net: nn.Module, rules: Loss, epochs: int) -> Alternating | None:
+    """Return the network in its four alternating steps (Ren et al. 2015, Sec. 3.2), or None for a joint training.
+
+    Raises:
+        InputError: the steps do not add up to `epochs`.
+    """
+    if wrong := problem(rules.alternating, epochs):
+        raise InputError(f"detectors.faster_rcnn.loss.{wrong}")
+    return None if rules.alternating is None else Alternating(net, rules.alternating)
+
+
 def loss(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[str, Tensor]:
     """Compute the losses of the RPN, `rpn_objectness_loss` and `rpn_box_loss`, and of the regions.
 
     Those of the regions are `class_loss` and `box_loss` (`src.detection.regions.region_loss`). All four are summed
-    (Ren et al. 2015, Sec. 3.2).
+    (Ren et al. 2015, Sec. 3.2). In an alternating step the outputs are those of one stage, which alone has losses.
     """
-    of_anchors = {
-        "logits": outputs["anchor_logits"],
-        "deltas": outputs["anchor_deltas"],
-        "anchors": outputs["anchors"],
-    }
-    named = loss_of_anchors(of_anchors, targets, rules.rpn)
-    return {**{f"rpn_{name}": value for name, value in named.items()}, **region_loss(outputs, rules.regions)}
+    named: dict[str, Tensor] = {}
+    if "anchor_logits" in outputs:
+        of_anchors = {
+            "logits": outputs["anchor_logits"],
+            "deltas": outputs["anchor_deltas"],
+            "anchors": outputs["anchors"],
+        }
+        found = loss_of_anchors(of_anchors, targets, rules.rpn)
+        named = {f"rpn_{name}": value for name, value in found.items()}
+    return {**named, **region_loss(outputs, rules.regions)} if "logits" in outputs else named
 
 
 def decode(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Decode) -> list[dict[str, Tensor]]:

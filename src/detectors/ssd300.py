@@ -24,6 +24,7 @@ from src.detection.sizes import rescaled
 from src.errors import InputError
 from src.networks.initial_values import xavier
 from src.params import Count, Fraction, NonNegative, Positive, Section
+from src.training.processes import averaged
 from src.training.settings import TrainOverrides
 
 Outputs = Mapping[str, Tensor]
@@ -189,7 +190,7 @@ def loss(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[s
     class_loss = functional.cross_entropy(logits[chosen], labels[chosen], reduction="sum")
     wanted = encode(boxes[box], targets["boxes"][image, item]) / outputs["variances"]
     box_loss = functional.smooth_l1_loss(outputs["deltas"][image, box], wanted, reduction="sum")
-    count = max(len(image), 1)
+    count = averaged(len(image), least=1)
     return {"class_loss": class_loss / count, "box_loss": rules.box_weight * box_loss / count}
 
 

@@ -1,1 +1,1 @@
-"""The files between stages: written completely or not at all, with the same bytes for the same content."""
+"""Files that appear whole or not at all: those between stages, with the same bytes each time, and downloaded ones."""

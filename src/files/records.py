@@ -10,10 +10,32 @@ from pathlib import Path
 import numpy as np
 
 from src.errors import InputError
+from src.files import room
 from src.files.damage import REMEDY
 from src.files.storage import read_npz, write_npz
 
 Record = dict[str, np.ndarray]
+BOX = 16  # bytes of a box without label and score
+EXPECTED = 2500  # proposals of an image if nothing limits them; 2,000 on photos (R-CNN Sec. 2.2)
+COPIES = 4  # of all arrays in memory while they are written: the records', joined, and as the bytes of a file
+OF_AN_ID = 100  # bytes in the file for the id of an image, of some 20 letters, and its offset
+OF_A_RECORD = 1000  # bytes of memory for its arrays and their dictionary, without their content
+
+
+def check_room(path: str | Path, images: int, most: int | None, remedy: str, *, files: int = 1) -> None:
+    """Raise an `InputError`, before they are computed, if the records of boxes need more disk or memory than is free.
+
+    Args:
+        path: the file.
+        images: number of records.
+        most: boxes of a record, at most; None is no limit, and then `EXPECTED` are.
+        remedy: the parameter that limits the boxes, as "lower NAME".
+        files: number of such files, which are written one after the other.
+    """
+    most = EXPECTED if most is None else most
+    purpose = f"{images} images with at most {most} boxes each"
+    room.disk(Path(path).parent, files * images * (most * BOX + OF_AN_ID), purpose, remedy)
+    room.memory(images * (COPIES * most * BOX + OF_A_RECORD), purpose, remedy)
 
 
 def write_records(path: str | Path, records: Mapping[str, Record]) -> None:

@@ -102,8 +102,8 @@ def refusal(error: OSError, path: Path, temporary: Path) -> str | None:
         done = temporary.stat().st_size if temporary.exists() else 0
         free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
         return (
-            f"{path} was not written, because its disk is full ({_size(done)} of it were written, and "
-            f"{_size(free)} are free beside them; it needs more than both): make room, for example with "
+            f"{path} was not written, because its disk is full ({shown(done)} of it were written, and "
+            f"{shown(free)} are free beside them; it needs more than both): make room, for example with "
             "`dvc gc --workspace`, and run the same command again"
         )
     named = {Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)}
@@ -115,7 +115,8 @@ def refusal(error: OSError, path: Path, temporary: Path) -> str | None:
     return None
 
 
-def _size(number: float) -> str:
+def shown(number: float) -> str:
+    """Write a number of bytes with its unit: 1500 is "1.5 kB"."""
     for unit in ("bytes", "kB", "MB"):
         if number < 1000:
             return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"

@@ -1,1 +1,1 @@
-"""Ways to get a data set: download it, read its archives, draw a sample, and split it."""
+"""Ways to get a data set: read its archives, draw a sample, and split it."""

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from src.errors import InputError
+from src.files import room
 from src.files.storage import atomic
 from src.ingest import limits
 
@@ -38,6 +39,7 @@ HEAVY = (  # no set of images needs what is in these files
 )
 SHOWN = 5  # names of hidden files
 BLOCK = 512  # bytes; a tar ends with a block of zeros
+OF_A_MEMBER = 2 * BLOCK  # bytes in a tar beside the content: its name, and the rest of its last block
 
 
 class Archive:
@@ -118,7 +120,7 @@ def store(source: str | Path, folder: str | Path, stem: str) -> Path:
         pack_folder(source, target)
         return target
     with atomic(target) as temporary:
-        limits.room(source, folder)
+        room.disk(folder, source.stat().st_size, f"a copy of {source}")
         if _magic(source).startswith(GZIP_MAGIC):
             _gunzip(source, temporary)
             dict(_tar_members(temporary, source))
@@ -136,6 +138,8 @@ def pack_folder(folder: str | Path, path: str | Path) -> None:
     """
     archive = open_archive(folder)
     empty = {name for name in archive.names() if archive.has_link(name) or name.lower().endswith(HEAVY)}
+    size = sum(Path(folder, name).stat().st_size for name in archive.names() if name not in empty)
+    room.disk(Path(path).parent, size + len(archive.names()) * OF_A_MEMBER, f"a copy of {folder}")
     write_tar(path, ((name, None if name in empty else archive.read(name)) for name in archive.names()))
 
 

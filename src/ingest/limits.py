@@ -4,7 +4,6 @@ Deflate makes zeros a thousand times smaller, and photos, lists and annotations 
 are far above what data sets have; an error names the one that was met.
 """
 
-import shutil
 from gzip import GzipFile
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -47,12 +46,3 @@ def copy(source: GzipFile, target: BinaryIO, archive: Path, packed: int) -> None
         done += len(block)
         unpacked(archive, packed, done)
         target.write(block)
-
-
-def room(source: Path, folder: Path) -> None:
-    """Raise an `InputError`, before anything is copied, if a file does not fit on the disk of a folder."""
-    needed, free = source.stat().st_size, shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(
-            f"{source} has {needed / 1e6:.0f} MB, and {folder} has {free / 1e6:.0f} MB free for its copy: make room"
-        )

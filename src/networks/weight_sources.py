@@ -5,7 +5,8 @@ without a file.
 """
 
 import hashlib
-from pathlib import Path
+import math
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from src.errors import InputError
@@ -14,6 +15,7 @@ from src.files.weights import read_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
+ROUNDED = 0.001  # MiB, to which torchvision rounds the sizes of its files
 WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")  # prefixes from DataParallel, compile and trainers
 
 
@@ -30,8 +32,14 @@ def read(source: str, name: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
 
 def imagenet(backbone: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """Download torchvision's ImageNet weights of a network; return them, and a description of their source."""
+    """Download torchvision's ImageNet weights of a network; return them, and a description of their source.
+
+    The file stays in the folder in which torchvision itself keeps it (`TORCH_HOME`).
+    """
+    import torch
     import torchvision
+
+    from src.files.download import download
 
     try:
         weights = torchvision.models.get_model_weights(backbone)["DEFAULT"]
@@ -39,14 +47,16 @@ def imagenet(backbone: str) -> tuple[dict[str, "Tensor"], dict[str, str]]:
         raise InputError(
             f"params.yaml: weights = imagenet: torchvision has none of {backbone!r}; give a path or none"
         ) from None
-    try:
-        # The file's name contains the start of its SHA-256, which is checked.
-        state = weights.get_state_dict(check_hash=True, progress=True)
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{weights.url} could not be downloaded ({error}): download it on another machine and give its path as "
-            "`weights` in params.yaml, or set none"
-        ) from None
+    name = PurePosixPath(weights.url).name
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    download(
+        [weights.url],
+        path,
+        checksum=f"sha256:{name.removesuffix('.pth').rpartition('-')[2]}",  # torchvision names files so
+        size=math.ceil((weights.meta["_file_size"] + ROUNDED) * (1 << 20)),
+        remedy="download it on another machine and give its path as `weights` in params.yaml, or set none",
+    )
+    state = torch.load(path, map_location="cpu", weights_only=True)
     return state, {"source": "imagenet", "url": weights.url}
 
 

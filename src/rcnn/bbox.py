@@ -11,9 +11,10 @@ from pydantic import BeforeValidator, Field
 
 from src.boxes.matching import best_match, without_difficult
 from src.boxes.target import Target
+from src.files import room
 from src.files.records import Record
 from src.params import Fraction, Positive, Section
-from src.rcnn.penalty import held_out_errors
+from src.rcnn.penalty import FOLDS, held_out_errors
 from src.rcnn.products import products, read_blocks, solutions
 
 
@@ -158,6 +159,13 @@ def fit_all(
         error of the fit, and that of the mean delta as a constant answer. Both errors are None without pairs.
     """
     every = [pairs(regions, targets, label, rules.iou_thresh) for label in range(1, len(classes) + 1)]
+    width, most = features.shape[1], max((len(found.rows) for found in every), default=0)
+    matrices = 5 + (FOLDS if len(rules.ridge_lambda) > 1 else 0)
+    room.memory(
+        matrices * width * min(width, most) * 8,
+        f"{matrices} matrices for the box regression of {width} numbers per region",
+        "set features.layer to fc7, or train_bbox.ridge_lambda to one value",
+    )
     penalty, chosen_by = choose(features, factors, every, rules.ridge_lambda)
     weights, biases, report = [], [], {}
     for name, found in zip(classes, every, strict=True):

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from src.files.records import Record
 from src.rcnn.finetune import RegionBatches
+from src.training.places import WHOLE, Share
 
 Extract = Callable[[Mapping[str, Record], Path], None]
 
@@ -42,14 +43,27 @@ class DescribedBatches(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.regions)
 
+    @property
+    def rows(self) -> int:
+        """The number of regions in a batch."""
+        return self.regions.rows
+
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return `ids` of the images, `pool5` float16 [B, D] and `labels` int64 [B], in the order of `regions`."""
-        rows = self.drawn[index] // 2
+        return self.part(index, WHOLE)
+
+    def part(self, index: int, share: Share) -> dict[str, Any]:
+        """Return `pool5` float16 [B, D] and `labels` int64 [B] of one process's share, in the order of `regions`.
+
+        `ids` are all images of the item.
+        """
+        images = np.unique(self.regions.image_index[self.drawn[index] // 2])
+        own = share.rows(len(self.drawn[index]))
+        drawn = self.drawn[index][own.start : own.stop]
         features = np.load(self.path, mmap_mode="r")  # by each worker for itself, a millisecond
         return {
-            "ids": [self.regions.image_ids[image] for image in np.unique(self.regions.image_index[rows])],
-            "pool5": torch.from_numpy(features[np.searchsorted(self.known, self.drawn[index])]),
-            "labels": torch.from_numpy(self.regions.labels[rows]),
+            "ids": [self.regions.image_ids[image] for image in images],
+            "pool5": torch.from_numpy(features[np.searchsorted(self.known, drawn)]),
+            "labels": torch.from_numpy(self.regions.labels[drawn // 2]),
         }
 
     def _by_image(self) -> dict[str, Record]:

@@ -5,7 +5,6 @@ written to its place in the file at once, so memory stays bounded for any number
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,10 +17,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from src.errors import InputError
+from src.files import room
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
-from src.files.storage import atomic, make_folder
+from src.files.shards import Shards
+from src.files.storage import atomic
+from src.files.unfinished import sync
 from src.parallel import Jobs, parallel_map
 from src.rcnn import maps, network
 from src.rcnn.crops import Crops
@@ -30,7 +31,9 @@ from src.rcnn.maps import Maps, Scene
 from src.rcnn.warp import Warp, normalize
 
 CHUNK = 8  # images per process at a time
+LARGE_CHUNK = 512  # images at a time on another device, where only the last batch of a chunk is not full
 BYTES = 2  # per half-precision number
+FEWER = "set features.layer to fc7, or lower selective_search.max_proposals"
 
 
 class Result(NamedTuple):
@@ -41,16 +44,9 @@ class Result(NamedTuple):
     dtype: type = np.float32
 
 
-def check_space(folder: Path, num_regions: int, width: int, num_bytes: int = BYTES) -> None:
+def check_space(folder: Path, num_regions: int, width: int, num_bytes: int = BYTES, remedy: str = FEWER) -> None:
     """Raise an `InputError`, before hours of work, if the disk has too little space for the array."""
-    make_folder(folder)
-    needed, free = num_regions * width * num_bytes, shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(
-            f"{folder} needs {needed / 1e9:.1f} GB for {num_regions} regions of {width} numbers and has "
-            f"{free / 1e9:.1f} GB free: make room, set features.layer to fc7 in params.yaml, or "
-            "lower selective_search.max_proposals"
-        )
+    room.disk(folder, num_regions * width * num_bytes, f"{num_regions} regions of {width} numbers", remedy)
 
 
 def extract(
@@ -68,13 +64,15 @@ def extract(
     device: torch.device,
     jobs: Jobs = 1,
     workers: int = 0,
+    parts: Shards | None = None,
+    remedy: str = FEWER,
 ) -> None:
     """Write the features of all regions as float16 [R, D], or the numbers of `result`, in the order of the regions.
 
     On a CPU, `jobs` processes take `CHUNK` images at a time and use one thread each. So no process waits for the
     slowest thread of an operator, and the features do not depend on the number of processes. Another device has one
-    process, in which it gets full batches up to the last, while `workers` processes read images and warp regions ahead
-    of it. Without workers the process warps a batch while the device describes the one before.
+    process, in which it gets full batches up to the last of `LARGE_CHUNK` images, while `workers` processes read images
+    and warp regions ahead of it. Without workers the process warps a batch while the device describes the one before.
 
     Args:
         model: the network; it is moved to the device.
@@ -91,19 +89,22 @@ def extract(
         jobs: processes on a CPU, or a pool, whose processes write to the same disk. A chunk that is described twice has
             the same bytes in the same place.
         workers: processes that prepare batches. On a CPU leave 0: there the jobs prepare their own.
+        parts: keeps what is described if the run is stopped, chunk by chunk; None begins anew each time.
+        remedy: what a user can do beside making room, if the disk has too little.
 
     Raises:
         InputError: the disk has too little space.
     """
     total = sum(len(record["boxes"]) for record in regions.values())
     of, width, dtype = result or Result(_unchanged, sum(network.widths(model, layer)), np.float16)
-    check_space(path.parent, total, width, np.dtype(dtype).itemsize)
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     slices, ids = rows(regions), list(regions)
-    size = CHUNK if device.type == "cpu" else max(len(ids), 1)
-    with atomic(path) as temporary:
-        place = Place(temporary.absolute(), _header(temporary, total, width, dtype), width, dtype)
-        _reserve(temporary)
+    size = CHUNK if device.type == "cpu" else LARGE_CHUNK
+    with atomic(path) if parts is None else parts.growing(path) as temporary:
+        if parts is None or not parts.found() or not temporary.is_file():
+            check_space(temporary.parent, total, width, np.dtype(dtype).itemsize, remedy)
+            _begin(temporary, total, width, dtype)
+        place = Place(temporary.absolute(), _start_of_rows(temporary), width, dtype)
         chunks = [
             (slices[part[0]].start, {image_id: regions[image_id] for image_id in part})
             for part in (ids[first : first + size] for first in range(0, len(ids), size))
@@ -117,7 +118,11 @@ def extract(
             batches = partial(Maps, data, side=map_side)
             features = partial(_of_map, model, settings, layer, precision, device)
         describe = partial(_describe, of, features, batches, place, device, workers)
-        parallel_map(describe, chunks, jobs if device.type == "cpu" else 1, f"features, {size} images at a time")
+        processes, label = jobs if device.type == "cpu" else 1, f"features, {size} images at a time"
+        if parts is None:
+            parallel_map(describe, chunks, processes, label)
+        else:
+            parallel_map(parts.keeping(describe), list(enumerate(chunks)), processes, label)
 
 
 class Place(NamedTuple):
@@ -139,18 +144,16 @@ class Place(NamedTuple):
             file.write(content)
 
 
-def _header(path: Path, rows: int, width: int, dtype: type) -> int:
-    """Write the header of an array, and zeros for its numbers; return the bytes of the header."""
-    array = np.lib.format.open_memmap(path, "w+", dtype, (rows, width))
-    array.flush()
-    return int(array.offset)
-
-
-def _reserve(path: Path) -> None:
-    """Take the space of the whole file now, so that a full disk is told before hours of work."""
+def _begin(path: Path, rows: int, width: int, dtype: type) -> None:
+    """Write the header of an array and zeros for its numbers; a full disk is told now, before hours of work."""
+    np.lib.format.open_memmap(path, "w+", dtype, (rows, width)).flush()
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _start_of_rows(path: Path) -> int:
+    return int(np.load(path, mmap_mode="r").offset)
 
 
 def _unchanged(features: np.ndarray) -> np.ndarray:
@@ -165,8 +168,8 @@ def _describe(
     device: torch.device,
     workers: int,
     chunk: tuple[int, Mapping[str, Record]],
-) -> None:
-    """Fill in the rows of a chunk, which is (first row, regions by image)."""
+) -> Record:
+    """Fill in the rows of a chunk, which is (first row, regions by image), and return nothing to keep beside them."""
     row, regions = chunk
     loader = DataLoader(batches(regions), batch_size=None, num_workers=workers)
     bar = tqdm(loader, desc="batches", mininterval=1.0, disable=device.type == "cpu")  # there the chunks have a bar
@@ -174,6 +177,8 @@ def _describe(
         for described in _ahead(features, bar):
             place.write(row, of(described))
             row += len(described)
+    sync(place.path)
+    return {}
 
 
 def _ahead(features: Callable[[Any], Tensor], batches: Iterable[Any]) -> Iterator[np.ndarray]:

@@ -16,6 +16,8 @@ from src.files.boxed_images import BoxedImages
 from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import Warp, normalize, warp
 from src.training.epoch_batches import Kept
+from src.training.places import WHOLE, Share
+from src.training.processes import weight
 
 
 def label_regions(boxes: np.ndarray, target: Target, rules: Finetune) -> np.ndarray:
@@ -105,12 +107,28 @@ class RegionBatches(Dataset[dict[str, Any]]):
         """Decode the images that fit into memory, so that forked workers inherit them."""
         self._kept.fill(self.image_ids)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return `ids` of the images, `crops` uint8 [B, S, S, 3] in the order of the ids, and `labels` int64 [B].
+    @property
+    def rows(self) -> int:
+        """The number of regions in a batch."""
+        return len(self.chosen(0)[0])
 
-        These are two tensors, because a worker shares each tensor of a batch by an open file.
+    def divide(self, beside: int) -> None:
+        """Divide the memory for images among the processes that train together on this machine."""
+        self._kept.beside = beside
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.part(index, WHOLE)
+
+    def part(self, index: int, share: Share) -> dict[str, Any]:
+        """Return `crops` uint8 [B, S, S, 3], ordered by image, and `labels` int64 [B] of one process's share.
+
+        These are two tensors, because a worker shares each tensor of a batch by an open file. `ids` are all images of
+        the item.
         """
         rows, flipped = self.chosen(index)
+        ids = [self.image_ids[image] for image in np.unique(self.image_index[rows])]
+        own = share.rows(len(rows))
+        rows, flipped = rows[own.start : own.stop], flipped[own.start : own.stop]
         images, counts = np.unique(self.image_index[rows], return_counts=True)
         parts = np.split(np.arange(len(rows)), counts.cumsum()[:-1])
         crops = [
@@ -124,7 +142,7 @@ class RegionBatches(Dataset[dict[str, Any]]):
             for image, part in zip(images, parts, strict=True)
         ]
         return {
-            "ids": [self.image_ids[image] for image in images],
+            "ids": ids,
             "crops": torch.from_numpy(np.concatenate(crops)),
             "labels": torch.from_numpy(self.labels[rows]),
         }
@@ -153,4 +171,5 @@ def logits_of(model: nn.Module, batch: Mapping[str, Any]) -> Tensor:
 
 def region_loss(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Tensor]:
     """Compute the cross entropy over the classes and background."""
-    return {"loss": nn.functional.cross_entropy(logits_of(model, batch), batch["labels"])}
+    labels = batch["labels"]
+    return {"loss": nn.functional.cross_entropy(logits_of(model, batch), labels) * weight(len(labels))}

@@ -22,6 +22,7 @@ from pydantic import model_validator
 from src.boxes.matching import best_match, is_background, near_difficult, without_difficult
 from src.boxes.target import Target
 from src.errors import InputError
+from src.files import room
 from src.files.records import Record
 from src.parallel import parallel_map
 from src.params import Count, Fraction, NonNegative, Positive, Section
@@ -150,6 +151,7 @@ def mine(
         After each pass, the planes of all classes, fitted to all that the pass left, and a `Round` per class. There are
         `rules.rounds` passes, or fewer if one changes no held negative.
     """
+    _check_room(features.shape[1], classes, rules, jobs)
     rng = np.random.default_rng(seed)
     held = [Held(np.sort(rng.permutation(class_rows.pool)[: rules.first_negatives])) for class_rows in classes]
     every = range(len(classes))
@@ -190,6 +192,14 @@ def mine(
             return
         for one in held:
             one.start_pass()
+
+
+def _check_room(width: int, classes: Sequence[Candidates], rules: TrainSvm, jobs: int) -> None:
+    """Raise an `InputError` if the fits that run at once could need more memory than is free."""
+    most = max(len(rows.positives) + min(len(rows.pool), rules.max_held) for rows in classes)
+    at_once = min(jobs, len(classes))
+    purpose = f"{at_once} SVMs at once, each with at most {most} regions of {width} numbers,"
+    room.memory(at_once * most * width * 4, purpose, "set JOBS to a smaller number, or lower train_svm.max_held")
 
 
 def _take(

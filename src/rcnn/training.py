@@ -17,8 +17,9 @@ from src.rcnn.extract import extract
 from src.rcnn.finetune import RegionBatches, logits_of, region_loss
 from src.rcnn.finetune_settings import Finetune
 from src.training.loading import Batches
-from src.training.loop import Row, Run, fit
+from src.training.loop import Run, fit
 from src.training.optimizers import parameter_groups
+from src.training.progress import Row
 
 BATCH_SIZE = 128  # of the regions that are described before the training; it changes only the speed
 
@@ -67,14 +68,17 @@ def train(
     history = _fit(run, model, fresh, taught, tested, rules)
     for part in (taught, tested):
         if isinstance(part, DescribedBatches):
-            part.path.unlink()
+            part.path.unlink(missing_ok=True)  # another process of this machine may be the first
     return history
 
 
 def _described(
     run: Run, model: nn.Module, regions: RegionBatches, kind: str, map_side: int | None, jobs: int
 ) -> DescribedBatches:
-    """Describe the regions of batches; a training that goes on finds the file beside its checkpoint."""
+    """Describe the regions of batches; a training that goes on finds the file beside its checkpoint.
+
+    Of several processes the first one describes them, and the first of each other machine that has not got the file.
+    """
     place = run.checkpoint or Path(tempfile.gettempdir()) / f"finetune-{os.getpid()}.pt"
     device = run.fabric.device
     describe = partial(
@@ -88,8 +92,9 @@ def _described(
         device=device,
         jobs=jobs,
         workers=0 if device.type == "cpu" else run.workers,
+        remedy="lower finetune.train.epochs or batches_per_epoch",
     )
-    return DescribedBatches(regions, place.with_suffix(f".{kind}.npy"), describe)
+    return run.in_turn(lambda: DescribedBatches(regions, place.with_suffix(f".{kind}.npy"), describe))
 
 
 def _fit(

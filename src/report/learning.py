@@ -7,6 +7,7 @@ from src.report.charts import Line, broken, line_chart
 from src.report.inputs import Inputs, title
 
 EPOCH, VALIDATION, RATE = "epoch", "val_", "lr"
+PROCESSES = "processes"  # that trained together: a circumstance, not a curve
 ACCURACY, ALWAYS = "val_accuracy", "_always_background"
 MAIN = ("loss", "accuracy", "recall", "precision")  # always shown; the others are folded
 LEAST = 2  # charts shown, so that they fill the page
@@ -52,7 +53,7 @@ def _below_background(table: pd.DataFrame) -> list[Block]:
 def _quantities(table: pd.DataFrame) -> dict[str, list[str]]:
     """Group columns by quantity: training, validation and the baselines of the quantity together."""
     quantities: dict[str, list[str]] = {}
-    for column in table.columns.drop(EPOCH):
+    for column in table.columns.drop([EPOCH, PROCESSES], errors="ignore"):
         quantity = column.removeprefix(VALIDATION)
         compared = [name for name in quantities if quantity.startswith(f"{name}_always_")]
         quantities.setdefault(compared[0] if compared else quantity, []).append(column)

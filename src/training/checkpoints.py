@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from src.files import room
 from src.files.storage import atomic
+from src.training.settings import Train
 
 Content = Mapping[str, Any]
 OWNER = "checkpoint of"  # key of the name of the training in the file
+MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "adabelief": 2, "ranger": 3}  # arrays that an optimizer keeps per weight
 
 
 def before(path: Path) -> Path:
@@ -28,6 +32,26 @@ def before(path: Path) -> Path:
 def damaged(path: Path) -> Path:
     """Return the file to which a state that cannot be used is moved; the next one replaces it."""
     return path.with_name(f"{path.stem}.damaged{path.suffix}")
+
+
+def check_room(path: Path, model: nn.Module, settings: Train, copies: int) -> None:
+    """Raise an `InputError`, before a training, if the disk has too little space for its states.
+
+    While a state is written, the two before it are still there.
+
+    Args:
+        path: the file of the newest state. What it and the file before take by now is free for the new ones.
+        model: the network.
+        settings: `optimizer`.
+        copies: of the network's tensors in a state: the weights, those of the best epoch, the averaged ones.
+    """
+    tensors = sum(value.nbytes for value in model.state_dict().values())
+    moments = MOMENTS[settings.optimizer] * sum(value.nbytes for value in model.parameters() if value.requires_grad)
+    files = (path, before(path))
+    needed = (len(files) + 1) * (copies * tensors + moments) - sum(
+        file.stat().st_size for file in files if file.is_file()
+    )
+    room.disk(path.parent, max(needed, 0), f"three states of the training {path.stem}")
 
 
 def save(path: Path, content: Content) -> None:

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import psutil
 import torch
 from joblib import cpu_count
 from torch.utils.data import Dataset, get_worker_info
 
 from src.errors import InputError
+from src.files.room import free_memory
+from src.training.places import WHOLE, Share
 
 MEMORY = 8 << 30  # bytes of images to keep, at most; not a parameter: it changes the speed, not the batches
 SHARE = 3  # one in so many of the free bytes, at most
-CGROUP = Path("/sys/fs/cgroup")  # of a container: its limit of memory and its use, by version 2 and 1 of cgroups
-LIMITS = ("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")
 AT_ONCE = 256  # images that `fill` decodes before it looks at the room
 
 
@@ -29,11 +28,14 @@ class Kept(Generic[T]):
 
     Images are kept while there is room: `MEMORY`, and at most a third of the memory that is free when the first one
     comes. Workers of a DataLoader divide the room, since each has a cache of its own beside what it inherits from this
-    process when it is forked.
+    process when it is forked. So do the processes that train together on one machine.
+
+    Attributes:
+        beside: the number of such processes.
     """
 
     def __init__(self, load: Callable[[str], T], num_bytes: Callable[[T], int]) -> None:
-        self._load, self._num_bytes = load, num_bytes
+        self._load, self._num_bytes, self.beside = load, num_bytes, 1
         self._room: int | None = None  # None until the first image
         self._images: dict[str, T] = {}
 
@@ -61,7 +63,7 @@ class Kept(Generic[T]):
         if self._room is None:
             self._room = min(MEMORY, free_memory() // SHARE)
         worker = get_worker_info()
-        needed = self._num_bytes(image) * (1 if worker is None else worker.num_workers)
+        needed = self._num_bytes(image) * self.beside * (1 if worker is None else worker.num_workers)
         if needed > self._room:
             return False
         self._images[image_id], self._room = image, self._room - needed
@@ -72,21 +74,6 @@ class Kept(Generic[T]):
         return {**self.__dict__, "_images": {}, "_room": 0 if self._room == 0 else None}
 
 
-def free_memory(cgroup: Path = CGROUP) -> int:
-    """Return the bytes that this process may still use: those of the machine, or of its container if they are fewer.
-
-    Args:
-        cgroup: folder of the container's control group; without its files there is no limit.
-    """
-    free = [psutil.virtual_memory().available]
-    for limit, use in LIMITS:
-        if (cgroup / limit).exists() and (cgroup / use).exists():
-            most = (cgroup / limit).read_text().strip()
-            if most != "max":
-                free.append(max(0, int(most) - int((cgroup / use).read_text())))
-    return min(free)
-
-
 class EpochBatches(Dataset[dict[str, Any]]):
     """Batches of images. Item i is a whole batch, and (seed, i) alone determines its images and their augmentation.
 
@@ -94,7 +81,7 @@ class EpochBatches(Dataset[dict[str, Any]]):
     batches as an uninterrupted one. If `shuffle` is set, the batches go through the images again and again: every image
     comes at most once per pass, each pass has an order of its own, and the images that do not fill its last batch are
     left out; fewer images than `batch_size` are one batch. Otherwise all images come in their order. A subclass keeps
-    its images in `_kept`.
+    its images in `_kept`, and defines `part`.
 
     An epoch is one pass, or `batches_per_epoch` batches, which go on where the epoch before ended.
     """
@@ -117,6 +104,25 @@ class EpochBatches(Dataset[dict[str, Any]]):
         whole = max(1, len(self.image_ids) // batch_size)
         self.per_pass = whole if shuffle else -(-len(self.image_ids) // batch_size)
         self.per_epoch = batches_per_epoch or self.per_pass
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.part(index, WHOLE)
+
+    def part(self, index: int, share: Share) -> dict[str, Any]:
+        """Return the rows of one process of item `index`, with the `ids` of the whole batch.
+
+        Its images are the same as in the whole batch: the random numbers of the images before them are drawn, too.
+        """
+        raise NotImplementedError
+
+    @property
+    def rows(self) -> int:
+        """The number of images in a batch of the training."""
+        return len(self.ids(0))
+
+    def divide(self, beside: int) -> None:
+        """Divide the memory for images among the processes that train together on this machine."""
+        self._kept.beside = beside
 
     def fill(self) -> None:
         """Load the images into memory before workers are forked."""

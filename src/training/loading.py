@@ -4,12 +4,14 @@ A process that starts anew for each epoch would decode every image again in each
 """
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from src.training.places import WHOLE, Share
 
 PREFETCH = 3  # batches that each worker makes ahead; not a parameter: it changes the speed, not the batches
 
@@ -36,21 +38,25 @@ class Loader:
         workers: the number of processes that make batches; 0: this process makes them itself.
         device: the device to which the batches go. For a GPU they are put into page-locked memory, from which they are
             copied while the GPU computes.
+        share: the rows of each item to load, by `data.part`; the whole item is `data[index]`.
     """
 
-    def __init__(self, data: Dataset[Any], workers: int = 0, device: torch.device | None = None) -> None:
+    def __init__(
+        self, data: Dataset[Any], workers: int = 0, device: torch.device | None = None, share: Share = WHOLE
+    ) -> None:
         self.data, self.workers, self.device = data, workers, device or torch.device("cpu")
+        self._source: Dataset[Any] = data if share.world == 1 else _Parts(data, share)
         self._items = _Items()
         self._loader: DataLoader[Any] | None = None
 
-    def load(self, items: range) -> Batches:
+    def load(self, items: Sequence[int]) -> Batches:
         """Return the items as the batches of an epoch; use them before the next call, which replaces them."""
         self._items.chosen = items
         if self._loader is None:
             self._loader = self._start(min(self.workers, len(items)))
         return self._loader
 
-    def on_device(self, items: range) -> Iterator[Any]:
+    def on_device(self, items: Sequence[int]) -> Iterator[Any]:
         """Yield items on the device."""
         for batch in self.load(items):
             yield move_data_to_device(batch, self.device)
@@ -62,7 +68,7 @@ class Loader:
         if self.device.type == "cuda" and self.device.index is not None:
             torch.cuda.set_device(self.device)  # page-locked memory belongs to the present GPU, and would open GPU 0
         return DataLoader(
-            self.data,
+            self._source,
             batch_size=None,
             sampler=self._items,
             num_workers=workers,
@@ -73,10 +79,20 @@ class Loader:
         )
 
 
+class _Parts(Dataset[Any]):
+    """The rows of one process of each item."""
+
+    def __init__(self, data: Any, share: Share) -> None:
+        self._data, self._share = data, share
+
+    def __getitem__(self, index: int) -> Any:
+        return self._data.part(index, self._share)
+
+
 class _Items(Sampler[int]):
     """The items of the present epoch."""
 
-    chosen = range(0)
+    chosen: Sequence[int] = ()
 
     def __init__(self) -> None:
         """Begin without items."""

@@ -9,7 +9,8 @@ from torch import nn
 
 from src.files.storage import write_csv, write_json
 from src.files.weights import write_tensors
-from src.training.loop import Row, Run, kept_row
+from src.training.loop import Run, kept_row
+from src.training.progress import Row
 
 
 def write_training(
@@ -26,6 +27,8 @@ def write_training(
 ) -> None:
     """Write the three files of a trained network, and then remove the checkpoint.
 
+    Of several processes that train together, the first one writes, and the others wait for it.
+
     Args:
         model: the network, with the weights that are kept.
         history: a row of figures per epoch, from `src.training.loop.fit`; may be empty.
@@ -37,7 +40,8 @@ def write_training(
         metrics: file for the figures.
         curve: file for the table of all epochs.
     """
-    write_tensors(out, model.state_dict(), facts)
-    write_json(metrics, {**kept_row(history, run.settings), **figures})
-    write_csv(curve, pd.DataFrame(history, columns=None if history else list(columns)))
+    if run.fabric.is_global_zero:
+        write_tensors(out, model.state_dict(), facts)
+        write_json(metrics, {**kept_row(history, run.settings), **figures})
+        write_csv(curve, pd.DataFrame(history, columns=None if history else list(columns)))
     run.forget()

@@ -4,7 +4,7 @@ Reading a loss at each step would make the processor wait for the GPU at each st
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,9 +15,15 @@ REMEDY = "lower train.lr, set train.grad_clip, or check these inputs"
 
 
 class Tally:
-    """The sums of named losses over the batches so far; all batches have the same names."""
+    """The sums of named losses over the batches so far; all batches have the same names.
 
-    def __init__(self) -> None:
+    Args:
+        together: the mean of a tensor over the processes that train together, which have the same batches; None: this
+            process is alone. The readings below are then exchanges, in which all processes take part.
+    """
+
+    def __init__(self, together: Callable[[Tensor], Tensor] | None = None) -> None:
+        self._together = together or _unchanged
         self.count = 0
         self._names: list[str] = []
         self._sums: Tensor | None = None  # [number of names], double precision
@@ -50,17 +56,21 @@ class Tally:
             FloatingPointError: a loss is not finite; the message names the loss, and the batch with its `ids`.
         """
         self._read()
-        sums = [] if self._sums is None else self._sums.tolist()
+        sums = [] if self._sums is None else self._together(self._sums).tolist()
         return {name: value / self.count for name, value in zip(self._names, sums, strict=True)}
 
     def _read(self) -> None:
         unread, self._unread = self._unread, []
-        rows = torch.stack([values for _, values in unread]).tolist() if unread else []
+        rows = self._together(torch.stack([values for _, values in unread])).tolist() if unread else []
         for index, (row, (ids, _)) in enumerate(zip(rows, unread, strict=True), start=self.count - len(rows)):
             for name, value in zip(self._names, row, strict=True):
                 if not math.isfinite(value):
                     where = f"batch {index} ({', '.join(ids) if ids else 'no ids'})"
                     raise FloatingPointError(f"{name} is {value} at {where}: {REMEDY}")
+
+
+def _unchanged(values: Tensor) -> Tensor:
+    return values
 
 
 def check_weights(model: nn.Module) -> None:

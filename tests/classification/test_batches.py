@@ -8,6 +8,7 @@ from src.classification.batches import LabelledBatches
 from src.errors import InputError
 from src.files.labelled_images import LabelledImages
 from src.training import epoch_batches
+from src.training.places import Share
 from tests.labelled import INPUT, PLAIN, digits
 
 AUGMENT = PLAIN.model_copy(update={"rotate": 20.0, "crop": 0.5})
@@ -69,3 +70,24 @@ def test_mixed_labels_are_shares_of_all_classes(data: LabelledImages) -> None:
 def test_no_images_is_an_error_that_names_the_file(data: LabelledImages, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"digits\.zip has no image"):
         LabelledBatches(data, [], INPUT, batch_size=4)
+
+
+STEPS = {"rotate": 20.0, "shift": 0.1, "zoom": 0.2, "shear": 5.0, "photometric": 0.5, "flip": 0.5}
+
+
+@pytest.mark.parametrize("crop", [1.0, 0.4])
+@pytest.mark.parametrize("mixed", [{}, {"mixup": 0.5}, {"cutmix": 1.0}, {"mixup": 0.5, "cutmix": 1.0}])
+@pytest.mark.parametrize("steps", [{}, STEPS, {"flip": 0.5}, {"photometric": 0.7}])
+def test_the_shares_of_processes_are_the_rows_of_the_batch(
+    data: LabelledImages, crop: float, mixed: dict[str, float], steps: dict[str, float]
+) -> None:
+    """A mixed image holds a part of the one before it, which may be of another process."""
+    augment = PLAIN.model_copy(update={"crop": crop, **mixed, **steps})
+    batches = LabelledBatches(data, data.ids("train"), INPUT, augment, batch_size=5, seed=2)
+    for index in range(3):
+        whole = batches[index]
+        for world in (2, 5):
+            parts = [batches.part(index, Share(rank, world)) for rank in range(world)]
+            assert all(part["ids"] == whole["ids"] for part in parts)
+            assert torch.equal(torch.cat([part["images"] for part in parts]), whole["images"])
+            assert torch.equal(torch.cat([part["labels"] for part in parts]), whole["labels"])

@@ -10,6 +10,7 @@ from torchvision.ops import sigmoid_focal_loss
 from src.classification.loss import class_weights, loss
 from src.errors import InputError
 from tests.labelled import LOSS
+from tests.training.pair import both
 
 LABELS = torch.tensor([0, 2, 1, 2, 2, 0])
 WEIGHTS = torch.tensor([0.5, 2.0, 1.5])
@@ -91,3 +92,20 @@ def test_a_class_that_is_not_there_is_an_error_that_names_those_that_are() -> No
     rules = LOSS.model_copy(update={"class_weights": {"horse": 3.0}})
     with pytest.raises(InputError, match=r"no class 'horse'; the data have cat, dog, bird"):
         class_weights(rules, NAMES, [0])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("shares", [False, True])
+@pytest.mark.parametrize("gamma", [0.0, 1.5])
+def test_the_mean_over_two_processes_is_the_loss_of_the_batch(
+    monkeypatch: pytest.MonkeyPatch, smoothing: float, weights: torch.Tensor | None, shares: bool, gamma: float
+) -> None:
+    """They have two images and four."""
+    labels = torch.eye(3)[LABELS] * 0.7 + torch.eye(3)[LABELS.flip(0)] * 0.3 if shares else LABELS
+    rules = LOSS.model_copy(update={"label_smoothing": smoothing, "focal_gamma": gamma})
+    parts = [slice(0, 2), slice(2, 6)]
+    found = both(monkeypatch, lambda rank: loss(logits()[parts[rank]], labels[parts[rank]], rules, weights))
+    torch.testing.assert_close(sum(found) / 2, loss(logits(), labels, rules, weights), rtol=1e-5, atol=1e-6)
+    naive = [loss(logits()[part], labels[part], rules, weights) for part in parts]
+    assert abs(sum(naive) / 2 - sum(found) / 2) > 1e-3

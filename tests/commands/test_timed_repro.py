@@ -23,6 +23,16 @@ def test_seconds_are_those_of_the_stages_that_ran_to_their_end() -> None:
     assert seconds(lines) == {"prepare@voc": 3.5}
 
 
+def test_a_stage_that_leaves_the_lock_file_as_it_is_has_a_time_too() -> None:
+    lines = [
+        (1.0, "Running stage 'check':\n"),
+        (3.0, "Running stage 'propose':\n"),
+        (8.0, "Running stage 'report':\n"),
+        (9.0, "Use `dvc push` to send your updates to remote storage.\n"),
+    ]
+    assert seconds(lines) == {"check": 2.0, "propose": 5.0, "report": 1.0}
+
+
 def test_lines_are_timed_as_they_come_and_shown(capsys) -> None:
     says = (
         "import time; print(\"Running stage 'a':\"); time.sleep(0.3); print(\"Updating lock file 'dvc.lock'\"); exit(3)"

@@ -14,8 +14,8 @@ from src.datasets.mnist import read_set, serialise
 from src.errors import InputError
 from src.files.labelled_images import LabelledImages
 from src.ingest.archives import open_archive
+from tests.files.test_download import mirror  # noqa: F401 (a fixture)
 from tests.ingest.test_archives import write_folder, write_tar
-from tests.ingest.test_download import mirror  # noqa: F401 (a fixture)
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 5, 4), np.uint8)
@@ -112,8 +112,8 @@ def test_the_sample_is_scikit_learns_digits_each_once(tmp_path: Path) -> None:
 def test_official_files_are_fetched_once_from_the_mirror_that_has_them(mirror, tmp_path, monkeypatch) -> None:  # noqa: F811
     dead, server = mirror(), mirror()
     dead.status = 404
-    checksum = f"md5:{hashlib.md5(server.content).hexdigest()}"
-    monkeypatch.setattr(mnist, "OFFICIAL", dict.fromkeys(mnist.OFFICIAL, checksum))
+    published = f"md5:{hashlib.md5(server.content).hexdigest()}", len(server.content)
+    monkeypatch.setattr(mnist, "OFFICIAL", dict.fromkeys(mnist.OFFICIAL, published))
     monkeypatch.setattr(mnist, "MIRRORS", [item.url.rsplit("/", 1)[0] + "/{name}" for item in (dead, server)])
     section = mnist.Params.model_validate({**SECTION, "source": "official"})
     for _ in range(2):
@@ -135,8 +135,9 @@ def test_every_official_file_has_mirrors() -> None:
 
 @pytest.mark.real
 def test_the_real_files_have_the_published_checksums(shared_data: Path) -> None:
-    for name, checksum in mnist.OFFICIAL.items():
-        assert "md5:" + hashlib.md5((shared_data / "mnist" / name).read_bytes()).hexdigest() == checksum
+    for name, (checksum, size) in mnist.OFFICIAL.items():
+        content = (shared_data / "mnist" / name).read_bytes()
+        assert ("md5:" + hashlib.md5(content).hexdigest(), len(content)) == (checksum, size)
 
 
 @pytest.mark.real

@@ -1,4 +1,7 @@
+from itertools import product
+
 import numpy as np
+import pytest
 import torch
 
 from src.boxes.matching import without_difficult
@@ -6,6 +9,7 @@ from src.detection.augmentation import Augment
 from src.detection.batches import DetectionBatches
 from src.detection.sizes import Size
 from src.files.boxed_images import BoxedImages
+from src.training.places import Share
 from tests.rcnn.conftest import images  # noqa: F401 (a fixture)
 
 AUGMENT = Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5)
@@ -90,3 +94,38 @@ def test_a_proposal_that_reaches_over_the_border_by_a_rounding_stays(images: Box
     over = np.array([[-1e-5, 0, width + 1e-4, height + 1e-4]], np.float32)
     batch = DetectionBatches(images, ids[:1], Size(63), batch_size=1, proposals={ids[0]: over})[0]
     assert batch["targets"]["proposals"].tolist() == [[[0.0, 0.0, 63.0, 63.0]]]
+
+
+PLAIN = Augment(photometric=False, zoom_out=0.0, crop=False, flip=0.0)
+AUGMENTS = [
+    PLAIN.model_copy(update={"photometric": photometric, "zoom_out": zoom, "crop": crop, "flip": flip})
+    for photometric, zoom, crop, flip in product((False, True), (0.0, 0.5), (False, True), (0.0, 0.5))
+]
+
+
+@pytest.mark.parametrize("augment", AUGMENTS, ids=str)
+def test_the_shares_of_processes_are_the_rows_of_the_batch(images: BoxedImages, augment: Augment) -> None:  # noqa: F811
+    """The objects have the padding of their share, and the images that of the whole batch."""
+    ids = images.ids("train")
+    proposals = {image_id: np.array([[3.0 * row, 4, 50, 40] for row in range(1 + len(image_id))]) for image_id in ids}
+    for size in (Size(63), Size(45, 100)):
+        data = DetectionBatches(images, ids, size, augment, batch_size=3, seed=5, proposals=proposals)
+        for index, world in product(range(4), (2, 3)):
+            whole = data[index]
+            parts = [data.part(index, Share(rank, world)) for rank in range(world)]
+            assert all(part["ids"] == whole["ids"] for part in parts)
+            assert torch.equal(torch.cat([part["images"] for part in parts]), whole["images"])
+            for name in ("boxes", "labels", "sizes", "proposals"):
+                rows = [row for part in parts for row in part["targets"][name]]
+                for row, expected in zip(rows, whole["targets"][name], strict=True):
+                    assert torch.equal(row, expected[: len(row)])
+                    assert not expected[len(row) :].any()
+
+
+def test_the_images_of_other_processes_are_not_decoded(images: BoxedImages, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    data = DetectionBatches(images, images.ids("train"), Size(63), AUGMENT, batch_size=3, seed=5)
+    seen: list[str] = []
+    plain = images.image
+    monkeypatch.setattr(images, "image", lambda image_id: seen.append(image_id) or plain(image_id))
+    data.part(0, Share(1, 3))
+    assert seen == [data.ids(0)[1]]

@@ -10,6 +10,7 @@ from src.detection.batches import DetectionBatches
 from src.detection.running import detect, measure, start
 from src.detection.sizes import size_of
 from src.files.records import Record
+from src.files.shards import Shards
 from src.training.loading import Loader
 from tests.detectors.test_contract import made
 from tests.trained import SIZES, scenes
@@ -47,6 +48,32 @@ def test_the_size_of_the_batches_changes_no_detection(tmp_path: Path, monkeypatc
     assert sizes == [1, 1, running.BATCH_SIZE]
     for name, record in both.items():
         np.testing.assert_allclose(one[name]["scores"], record["scores"], atol=1e-4)
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_batches_that_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, section, model = made("ssd300")
+    data, parts = scenes(tmp_path / "voc.zip"), Shards(tmp_path / "parts")
+    given = module, model, section, data, list(SIZES), torch.device("cpu")
+    whole = detect(*given, batch_size=1)
+    item, seen = DetectionBatches.__getitem__, []
+
+    def stopping(batches: DetectionBatches, index: int) -> object:
+        seen.append(index)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return item(batches, index)
+
+    monkeypatch.setattr(running.DetectionBatches, "__getitem__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        detect(*given, batch_size=1, parts=parts)
+    found = detect(*given, batch_size=1, parts=parts)
+    assert seen == [0, 1, *range(1, len(SIZES))]
+    assert list(found) == list(whole)
+    for name, record in whole.items():
+        for key, value in record.items():
+            np.testing.assert_array_equal(found[name][key], value)
 
 
 def test_processes_that_share_the_batches_find_the_same_with_the_threads_of_this_one(tmp_path: Path) -> None:

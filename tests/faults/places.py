@@ -45,7 +45,7 @@ if not refused and user:
         with open(f"/proc/self/{file}", "w") as opened:
             opened.write(text)
 refused = refused or libc.mount(b"none", b"/", None, RECURSIVE | PRIVATE, None)
-refused = refused or libc.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, b"size=64k")
+refused = refused or libc.mount(b"tmpfs", folder.encode(), b"tmpfs", 0, b"size=64k" if kind == "full" else b"size=16g")
 if refused:
     print(os.strerror(ctypes.get_errno()))
     sys.exit(77)

@@ -1,11 +1,14 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.errors import InputError
-from src.files.records import Record, read_records, write_records
+from src.files import records as module
+from src.files.records import EXPECTED, Record, check_room, read_records, write_records
 from src.files.storage import read_npz
+from tests.files.test_room import leave
 
 RECORDS: dict[str, Record] = {
     "b": {"boxes": np.arange(8, dtype=np.float32).reshape(2, 4), "labels": np.array([2, 1])},
@@ -60,3 +63,31 @@ def test_all_images_without_boxes_are_fine(tmp_path: Path) -> None:
 def test_the_same_records_are_the_same_bytes(path: Path, tmp_path: Path) -> None:
     write_records(tmp_path / "again.npz", RECORDS)
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("most", [0, 10, 2000])
+def test_the_estimate_is_what_writing_takes_or_somewhat_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    count, needed = 2000, dict[str, float]()
+    monkeypatch.setattr(module.room, "disk", lambda _, value, *__: needed.update(disk=value))
+    monkeypatch.setattr(module.room, "memory", lambda value, *_: needed.update(memory=value))
+    check_room(tmp_path / "a.npz", count, most, "")
+    tracemalloc.start()
+    try:
+        made = {f"{number:020d}": {"boxes": np.zeros((most, 4), np.float32)} for number in range(count)}
+        write_records(tmp_path / "a.npz", made)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    size = (tmp_path / "a.npz").stat().st_size
+    assert size <= needed["disk"] <= 1.3 * size
+    assert peak <= needed["memory"] <= 3 * peak
+
+
+def test_a_record_without_a_limit_is_expected_to_have_many_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(monkeypatch, 1000)
+    with pytest.raises(InputError, match=rf"for 7 images with at most {EXPECTED} boxes each .*, or lower a\.b$"):
+        check_room(tmp_path / "a.npz", 7, None, "lower a.b", files=2)

@@ -9,10 +9,12 @@ from sklearn.linear_model import Ridge
 
 from src.boxes.geometry import decode, encode
 from src.boxes.overlap import iou
+from src.errors import InputError
 from src.rcnn import bbox
 from src.rcnn.bbox import Pairs, TrainBbox, choose, fit_all, pairs, ridge
 from src.rcnn.warp import warp
 from tests.boxes.test_geometry import flip
+from tests.files.test_room import leave
 from tests.rcnn.regions import record, target
 
 CAR, DOG = [0.0, 0, 10, 10], [30.0, 30, 50, 50]
@@ -235,6 +237,21 @@ def test_memory_does_not_grow_with_the_pairs() -> None:
     peak(2)  # imports
     fewer, more = peak(10), peak(40)
     assert more - fewer < 30_000 * 4 * width  # less than the features of the further pairs in single precision
+
+
+@pytest.mark.parametrize(("penalties", "matrices"), [([1.0], 5), ([1.0, 10.0], 10)])
+def test_a_regression_that_does_not_fit_into_memory_is_refused_before_a_fit(
+    monkeypatch: pytest.MonkeyPatch, penalties: list[float], matrices: int
+) -> None:
+    """Of 30 pairs and 200 numbers a matrix has 6,000 numbers, and of 300 pairs 40,000."""
+    rules = TrainBbox(iou_thresh=0.6, ridge_lambda=penalties)
+    monkeypatch.setattr("src.rcnn.bbox.choose", lambda *_: pytest.fail("a fit began"))
+    for count, numbers in ((30, 6000), (300, 40_000)):
+        entry = {"boxes": np.array([CAR] * count, np.float32), "is_gt": np.zeros(count, bool)}
+        regions = {"a": {**entry, "flipped": np.zeros(count, bool)}}
+        leave(monkeypatch, 0, memory=matrices * numbers * 8 - 1)
+        with pytest.raises(InputError, match=rf"^{matrices} matrices for the box regression of 200 .* of memory"):
+            fit_all(np.ones((count, 200)), np.ones(200), regions, {"a": target([CAR], [1])}, ["car"], rules)
 
 
 def test_pages_of_a_file_of_features_are_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from src.rcnn.extract import extract
 from src.rcnn.finetune import RegionBatches, logits_of
 from src.rcnn.finetune_settings import Finetune
 from src.rcnn.warp import Warp, normalize
+from src.training.places import Share
 
 SETTINGS = Warp(size=63, context=8)
 
@@ -90,3 +91,18 @@ def test_without_batches_nothing_is_described(
     regions.num_batches = 0
     assert len(DescribedBatches(regions, tmp_path / "pool5.npy", extractor(net, images))) == 0
     assert len(np.load(tmp_path / "pool5.npy")) == 0
+
+
+def test_the_shares_of_processes_are_the_rows_of_the_batch(
+    net: nn.Module, images: BoxedImages, regions: RegionBatches, tmp_path: Path
+) -> None:
+    described = DescribedBatches(regions, tmp_path / "pool5.npy", extractor(net, images))
+    for data, value in ((regions, "crops"), (described, "pool5")):
+        assert data.rows == 8
+        for index in range(3):
+            whole = data[index]
+            parts = [data.part(index, Share(rank, 3)) for rank in range(3)]
+            assert [len(part["labels"]) for part in parts] == [2, 3, 3]
+            assert all(part["ids"] == whole["ids"] for part in parts)
+            for name in (value, "labels"):
+                assert torch.equal(torch.cat([part[name] for part in parts]), whole[name])

@@ -11,7 +11,8 @@ from torch import nn
 
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
-from src.files.records import Record, write_records
+from src.files.records import Record
+from src.files.shards import Shards, write_records
 from src.rcnn import maps, network
 from src.rcnn.extract import Result, check_space, extract
 from src.rcnn.features import Features, read_described, rows, to_describe, unit_scale, unlabelled
@@ -162,6 +163,36 @@ def test_features_are_the_same_bytes_from_any_number_of_processes(
     assert np.load(tmp_path / "1.npy").any(axis=1).all()
     assert torch.get_num_threads() == threads_before
     np.testing.assert_allclose(extracted(tiny_net, images, regions, tmp_path / "f.npy"), np.load(path), atol=2e-3)
+
+
+def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
+    tiny_net: nn.Module,
+    images: BoxedImages,
+    regions: dict[str, Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("src.rcnn.extract.CHUNK", 1)
+    options: dict[str, Any] = {"layer": "fc7", "settings": SETTINGS, "batch_size": 2, "device": CPU}
+    extract(tiny_net, images, regions, tmp_path / "whole.npy", **options)
+    parts, described = Shards(tmp_path / "parts"), []
+    image = images.image
+
+    def stopping(image_id: str) -> np.ndarray:
+        described.append(image_id)
+        if described.count("difficult") == 1 and image_id == "difficult":
+            raise KeyboardInterrupt
+        return image(image_id)
+
+    monkeypatch.setattr(images, "image", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        extract(tiny_net, images, regions, tmp_path / "f.npy", **options, parts=parts)
+    assert parts.found() == 2
+    assert not (tmp_path / "f.npy").exists()
+    described.append("difficult")
+    extract(tiny_net, images, regions, tmp_path / "f.npy", **options, parts=parts)
+    assert described.count("two_classes") == 1
+    assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than this machine may have CPUs

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from src.errors import InputError
 from src.rcnn import coordinate_descent, mining
 from src.rcnn.held import Held
 from src.rcnn.mining import Candidates, TrainSvm, candidates, mine, scores
 from src.rcnn.planes import take
 from src.rcnn.solvers import Fit, Plane, objective
+from tests.files.test_room import leave
 from tests.rcnn.regions import record, target
 
 CAR, DOG, FAR = [0.0, 0, 10, 10], [30.0, 30, 50, 50], [80.0, 80, 90, 90]
@@ -179,6 +181,20 @@ def test_the_pools_accuracy_counts_its_last_rows(svm_rules: TrainSvm, monkeypatc
     monkeypatch.setattr("src.rcnn.planes.BLOCK", 4)
     values = [3.0, *[-2.0] * 8, 0.5, 0.5]  # the two wrong rows are in the last, partial block
     assert run(values, range(1, 11), svm_rules)[0].pool_accuracy == pytest.approx(8 / 10)
+
+
+def test_fits_that_would_not_fit_into_memory_are_refused_before_the_first(
+    svm_rules: TrainSvm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of two fits at once may have 10 positives and 100 negatives of 50 numbers: 22,000 bytes."""
+    rules = svm_rules.model_copy(update={"max_held": 100, "first_negatives": 1})
+    classes = [Candidates(np.arange(10), np.arange(10, 500)), Candidates(np.arange(5), np.arange(10, 20))]
+    monkeypatch.setattr(mining, "parallel_map", lambda *_: pytest.fail("a fit began"))
+    for jobs, needed in ((1, 22_000), (8, 44_000)):
+        leave(monkeypatch, 0, memory=needed - 1)
+        words = rf"^{min(jobs, 2)} SVMs at once, each with at most 110 regions of 50 numbers, need .* set JOBS"
+        with pytest.raises(InputError, match=words):
+            next(mine(np.zeros((500, 50), np.float16), np.ones(50), classes, fixed, rules, seed=0, jobs=jobs))
 
 
 def test_mining_stops_when_nothing_is_new(svm_rules: TrainSvm) -> None:

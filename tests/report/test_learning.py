@@ -28,6 +28,13 @@ def test_what_was_not_trained_says_so(inputs: Inputs, monkeypatch) -> None:
     assert "Not trained" in section(inputs).blocks[-1].text
 
 
+def test_the_number_of_processes_is_no_curve(inputs: Inputs, monkeypatch) -> None:
+    table = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "processes": [2, 2]})
+    monkeypatch.setattr(Inputs, "tables", lambda self, pattern: {"toy": table})
+    grid = next(block for block in section(inputs).blocks if isinstance(block, Grid))
+    assert len(grid.blocks) == 1
+
+
 def test_an_accuracy_that_ends_below_its_baseline_is_explained(inputs: Inputs, monkeypatch) -> None:
     def words(accuracy: float) -> list[str]:
         columns = {"val_accuracy": [0.1, accuracy], "val_accuracy_always_background": [0.5, 0.5]}

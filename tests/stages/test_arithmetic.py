@@ -86,11 +86,19 @@ def test_pinning_overrules_what_the_user_has_set(words: dict[str, str], monkeypa
 def test_native_and_processors_that_cannot_be_pinned_keep_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "8"}
     arithmetic.pin(environment)
-    assert environment == {"ARITHMETIC": "native", "OMP_NUM_THREADS": "8", "OMP_WAIT_POLICY": "passive", **LIMIT}
+    assert environment == {"ARITHMETIC": "native", "OMP_NUM_THREADS": "8", **arithmetic.WAIT, **LIMIT}
     monkeypatch.setattr(arithmetic, "can_pin", lambda: False)
     arithmetic.pin(environment := {})
-    assert environment == {"OMP_WAIT_POLICY": "passive", **LIMIT}
+    assert environment == {**arithmetic.WAIT, **LIMIT}
     assert arithmetic.mode() == arithmetic.NATIVE
+
+
+@pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
+def test_the_user_may_say_how_threads_wait(name: str) -> None:
+    environment = {"ARITHMETIC": "native", name: "user's"}
+    arithmetic.pin(environment)
+    assert environment[name] == "user's"
+    assert environment.get("GOMP_SPINCOUNT") in (None, "user's")  # the number would outvote the user's policy
 
 
 def test_another_word_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ from src.datasets import voc
 from src.errors import InputError
 from src.ingest.drawn import voc as drawn_voc
 from stages import download
+from tests.files.test_download import CONTENT, mirror  # noqa: F401 (a fixture)
+from tests.files.test_room import leave
 from tests.ingest.test_archives import contents, write_folder, write_tar, write_zip
-from tests.ingest.test_download import CONTENT, mirror  # noqa: F401 (a fixture)
 from tests.ingest.test_own_splits import SPLIT
 from tests.ingest.voc.test_reader import members
 
@@ -42,8 +43,8 @@ def run(out: Path, **changes: object) -> list[str]:
 def official(mirror, monkeypatch):  # noqa: F811
     """The official files, as another content at a server of our own."""
     server = mirror()
-    checksum = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
-    files = {year: dict.fromkeys(names, checksum) for year, names in voc.OFFICIAL.items()}
+    published = f"md5:{hashlib.md5(CONTENT).hexdigest()}", len(CONTENT)
+    files = {year: dict.fromkeys(names, published) for year, names in voc.OFFICIAL.items()}
     monkeypatch.setattr(voc, "OFFICIAL", files)
     monkeypatch.setattr(voc, "MIRRORS", [server.url.replace("voc2007", "voc{year}").rsplit("/", 1)[0] + "/{name}"])
     return server
@@ -151,3 +152,37 @@ def test_what_is_hidden_is_told(tmp_path, capsys, write) -> None:
     hidden = {".git/HEAD": b"?", ".git/config": b"?", "VOCdevkit/.DS_Store": b"?"}
     run(tmp_path / "raw", path=str(write(tmp_path / "mine", {**members(), **hidden})))
     assert "hidden files and folders are left out: .git, VOCdevkit/.DS_Store\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("write", [write_folder, write_tar, partial(write_tar, mode="w:gz")])
+def test_a_copy_that_does_not_fit_is_refused_before_it_is_begun(tmp_path, monkeypatch, write) -> None:
+    source = write(tmp_path / "mine", members())
+    for free in (10, 10**9):
+        leave(monkeypatch, free)
+        if free == 10:
+            with pytest.raises(InputError, match=r"raw needs .* for a copy of .*mine and has 10 bytes free: make room"):
+                run(tmp_path / "raw", path=str(source))
+            assert list((tmp_path / "raw").iterdir()) == []
+        else:
+            assert run(tmp_path / "raw", path=str(source)) == ["local.tar"]
+
+
+def test_a_download_that_does_not_fit_is_refused_before_a_byte_comes(official, tmp_path, monkeypatch) -> None:
+    (tmp_path / "VOCtrainval_06-Nov-2007.tar.part").write_bytes(CONTENT[:100_000])
+    leave(monkeypatch, len(CONTENT) - 100_001)
+    with pytest.raises(InputError, match=r"needs 300\.0 kB for the download of VOCtrainval_\S+ and has 300\.0 kB"):
+        run(tmp_path, source="official")
+    assert official.ranges == []
+    leave(monkeypatch, len(CONTENT))
+    assert run(tmp_path, source="official")
+
+
+def test_a_sample_that_does_not_fit_is_refused_before_an_image_is_drawn(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(drawn_voc, "_drawn", lambda *_: pytest.fail("an image was drawn"))
+    many = {"train": 100_000, "val": 1, "test": 1, "extra": 1}
+    leave(monkeypatch, 10**9)
+    with pytest.raises(InputError, match=r"needs 1\.6 GB for the drawn images .* or lower data\.voc\.sample"):
+        run(tmp_path, source="sample", sample=many)
+    leave(monkeypatch, 10**10, memory=10**9)
+    with pytest.raises(InputError, match=r"the drawn images need 1\.6 GB of memory and 1\.0 GB are free"):
+        run(tmp_path, source="sample", sample=many)

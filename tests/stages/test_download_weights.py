@@ -1,4 +1,5 @@
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from src.files.weights import read_tensors, write_tensors
 from src.networks.starting_weights import load
 from src.rcnn import network
 from stages.download_weights import Params, run
-from tests.ingest.test_download import NAME, Mirror, mirror  # noqa: F401 (a fixture)
+from tests.files.test_download import NAME, Mirror, mirror  # noqa: F401 (a fixture)
 
 
 def write(weights: str, out: Path) -> None:
@@ -84,6 +85,8 @@ def official(mirror: Callable[[], Mirror], tmp_path: Path, monkeypatch: pytest.M
     name = f"alexnet-owt-{hashlib.sha256(server.content).hexdigest()[:8]}.pth"  # as torchvision's files are called
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
     entry = torchvision.models.AlexNet_Weights.DEFAULT.value
+    size = len(server.content) / (1 << 20)  # torchvision tells MiB, rounded to a thousandth
+    monkeypatch.setattr(entry, "meta", {**entry.meta, "_file_size": round(size, 3)})
     monkeypatch.setattr(entry, "url", server.url.replace(f"pascal/VOC/voc2007/{NAME}", f"models/{name}"))
     return server
 
@@ -97,13 +100,28 @@ def test_imagenet_weights_are_downloaded(official: Mirror, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "damage", [{"content": b"another file"}, {"breaks": [100], "says_length": False}, {"status": 404}]
+    ("damage", "answer"),
+    [
+        ({"content": b"another file"}, "sent another file"),
+        ({"breaks": [100], "says_length": False}, "sent another file"),
+        ({"status": 404}, "answered 404"),
+        ({"endless": True}, "sends more than the .* bytes"),
+    ],
 )
-def test_imagenet_weights_that_do_not_arrive_whole_are_refused(official: Mirror, tmp_path: Path, damage: dict) -> None:
+def test_imagenet_weights_that_do_not_arrive_whole_are_refused(
+    official: Mirror, tmp_path: Path, damage: dict, answer: str
+) -> None:
     vars(official).update(damage)
-    with pytest.raises(InputError, match=r"alexnet-owt-\w{8}\.pth could not be downloaded .* give its path"):
+    with pytest.raises(InputError, match=rf"no mirror sent alexnet-owt-\w{{8}}\.pth .*{answer}.* give its path"):
         write("imagenet", tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_the_weights_of_every_classifier_of_torchvision_have_a_checksum_and_a_size() -> None:
+    for name in torchvision.models.list_models(module=torchvision.models):
+        for weights in torchvision.models.get_model_weights(name):
+            assert re.search(r"^https://.*-[0-9a-f]{8,}\.pth$", weights.url), weights.url
+            assert weights.meta["_file_size"] > 1
 
 
 def test_imagenet_weights_of_a_network_of_our_own_are_refused(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 
 from src.errors import InputError
 from stages import environment
-from stages.environment import checkpoint, computed_by, device, fabric, jobs, workers
+from stages.environment import checkpoint, computed_by, device, jobs, shards, workers
+from stages.fabric import fabric
 
 
 @pytest.fixture
@@ -199,3 +201,18 @@ def test_old_checkpoints_of_other_inputs_are_removed_and_no_others(
     stay = {f"rpn-{number:016x}{suffix}" for number in (0, 1, 3) for suffix in (".pt", ".before.pt", ".damaged.pt")}
     others = {"rpn-x-0000000000000001.pt", "ssd300-0000000000000001.pt", "notes.txt", own.name}
     assert {file.name for file in folder.iterdir()} == stay | others
+
+
+def test_parts_of_a_stage_are_found_and_those_of_other_inputs_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").write_text("one")
+    first = shards("propose", {"mode": "fast"}, [tmp_path / "images"])
+    first.keep_records(0, {"a": {"boxes": np.zeros((0, 4))}})
+    assert capsys.readouterr().out == ""
+    assert shards("propose", {"mode": "fast"}, [tmp_path / "images"]) == first
+    assert capsys.readouterr().out == "goes on after a run that was stopped: 1 parts are there\n"
+    (tmp_path / "images").write_text("two")
+    assert shards("propose", {"mode": "fast"}, [tmp_path / "images"]) != first
+    assert not first.folder.exists()

@@ -9,6 +9,7 @@ from src.files.labelled_images import LabelledImages
 from src.ingest.archives import store
 from stages import prepare
 from tests.datasets.test_gesture import MEMBERS, SECTION
+from tests.files.test_room import leave
 from tests.ingest.boxed_sets import WITHOUT_SPLITS, drawn
 from tests.ingest.test_archives import write_folder, write_tar, write_zip
 from tests.ingest.test_own_splits import SPLIT
@@ -207,3 +208,16 @@ def test_an_export_of_a_tool_goes_from_the_users_folder_to_the_prepared_set(tmp_
     told = capsys.readouterr().out
     assert "val and test made by data.voc.split (rule fraction, seed 0)\nobjects by class (train, val, test): b" in told
     assert "\n5 images have no object\n20 images (" in told
+
+
+def test_a_set_that_does_not_fit_is_refused_before_an_image_is_read(raw, tmp_path, monkeypatch) -> None:
+    size = (raw / "local.tar").stat().st_size
+    leave(monkeypatch, size - 1)
+    monkeypatch.setattr(prepare.plugins.load("datasets", "voc"), "prepare", lambda *_: pytest.fail("images were read"))
+    with pytest.raises(InputError, match=r"needs .* for the images of .*raw and has .* free: make room"):
+        run(raw, tmp_path / "voc.zip")
+    monkeypatch.undo()
+    leave(monkeypatch, size)
+    monkeypatch.setenv("JOBS", "1")
+    run(raw, tmp_path / "voc.zip")
+    assert (tmp_path / "voc.zip").stat().st_size <= size

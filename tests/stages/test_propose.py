@@ -9,10 +9,11 @@ from commands import trained
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.prepared import write_prepared
-from src.files.records import Record, read_records
+from src.files.records import EXPECTED, Record, read_records
 from src.params import read_params
 from src.splits import Splits
 from stages.propose import Params, run
+from tests.files.test_room import leave
 
 Proposed = Callable[[Params, str], dict[str, Record]]
 
@@ -114,3 +115,21 @@ def test_a_number_of_processes_that_is_none_is_refused(
     monkeypatch.setenv("JOBS", "0")
     with pytest.raises(InputError, match="JOBS=0"):
         proposed(params, "proposals.npz")
+
+
+@pytest.mark.parametrize("most", [10, None])
+def test_proposals_that_do_not_fit_are_refused_before_the_search(
+    proposed: Proposed, params: Params, checkout: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    """A box takes 16 bytes."""
+    count = len(BoxedImages(checkout / "data/prepared/voc.zip").ids("train", "test"))
+    monkeypatch.setattr("stages.propose.parallel_map", lambda *_: pytest.fail("the search began"))
+    number, changed = most or EXPECTED, search(params, max_proposals=most)  # type: ignore[arg-type]
+    leave(monkeypatch, count * number * 16 - 1)
+    with pytest.raises(
+        InputError, match=rf"for {count} images with at most {number} boxes each .*max_proposals to less"
+    ):
+        proposed(changed)
+    leave(monkeypatch, 10**9, memory=count * number * 16)
+    with pytest.raises(InputError, match=rf"{count} images with at most {number} boxes each need .* of memory"):
+        proposed(changed)

@@ -16,6 +16,7 @@ from src.files.weights import write_tensors
 from src.params import read_params
 from stages import detect
 from stages.propose_rpn import Params, run
+from tests.files.test_room import leave
 
 LOSSES = ("loss", "objectness_loss", "box_loss")
 FIGURES = (*LOSSES, "precision", "recall", "accuracy", "accuracy_always_background", "shapes_without_label")
@@ -117,3 +118,17 @@ def test_a_split_that_the_data_lack_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=r"voc\.zip has no split 'held out'"):
         proposed(splits(params, train="held out"))
     assert not (tmp_path / "untrained").exists()
+
+
+def test_proposals_that_do_not_fit_are_refused_before_a_detection(
+    proposed: Proposed, params: Params, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files; a box takes 16 bytes."""
+    count = len(BoxedImages(files["images"]).ids("train", "test"))
+    most = params.detectors["rpn"]["decode"]["max_per_image"]
+    monkeypatch.setattr("src.detection.running.detect", lambda *_, **__: pytest.fail("images were detected"))
+    leave(monkeypatch, 2 * count * most * 16 - 1)
+    with pytest.raises(
+        InputError, match=rf"{count} images with at most {most} boxes .* lower detectors\.rpn\.decode\.max_per"
+    ):
+        proposed(params)

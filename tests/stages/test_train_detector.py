@@ -214,3 +214,31 @@ def test_the_outputs_do_not_depend_on_the_number_of_workers(
         monkeypatch.setenv("WORKERS", workers)
         seen.append([path.read_bytes() for path in trained(detector, chosen).values()])
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_training_in_steps_that_is_killed_between_two_of_them_computes_the_same(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    chosen = params("faster_rcnn", 4, validation="train", batch_size=1)
+    chosen.detectors["faster_rcnn"]["loss"]["alternating"] = [1, 1, 1, 1]
+    whole = [path.read_bytes() for path in trained("faster_rcnn", chosen).values()]
+    load = Loader.load
+
+    def killed(loader: Loader, items: range) -> Batches:
+        if items == range(2 * epoch, 2 * epoch + 2):
+            raise KeyboardInterrupt
+        return load(loader, items)
+
+    monkeypatch.setattr(Loader, "load", killed)
+    with pytest.raises(KeyboardInterrupt):
+        trained("faster_rcnn", chosen)
+    monkeypatch.setattr(Loader, "load", load)
+    outs = trained("faster_rcnn", chosen)
+    assert [path.read_bytes() for path in outs.values()] == whole
+    after = read_tensors(outs["out"])[0]
+    assert after.keys() == untrained("faster_rcnn", chosen).keys()  # one backbone is kept
+    curve = pd.read_csv(outs["curve"])
+    assert curve["rpn_box_loss"].notna().tolist() == [True, False, True, False]
+    assert curve["box_loss"].notna().tolist() == [False, True, False, True]
+    assert curve["val_box_loss"].notna().all()

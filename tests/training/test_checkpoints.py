@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
+from src.errors import InputError
 from src.training import checkpoints
+from tests.files.test_room import leave
 from tests.training.test_loop import SETTINGS, assert_same, batches, fit, losses, network, state
 
 fabric = Fabric(accelerator="cpu", devices=1)
@@ -149,3 +152,37 @@ def test_too_little_memory_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: 
     with pytest.raises(torch.OutOfMemoryError):
         resumed(checkpoint)
     assert checkpoint.exists()
+
+
+def wide() -> nn.Module:
+    """A network whose weights are most of a state."""
+    return nn.Sequential(nn.Linear(3, 300), nn.BatchNorm1d(300), nn.Linear(300, 300), nn.Linear(300, 1))
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+@pytest.mark.parametrize("best_by", ["last", "val"])
+@pytest.mark.parametrize("optimizer", sorted(checkpoints.MOMENTS))
+def test_a_training_whose_states_would_not_fit_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, best_by: str, ema_decay: float | None
+) -> None:
+    """The estimate is compared with the states that a training really writes."""
+    changes = {"optimizer": optimizer, "best_by": best_by, "ema_decay": ema_decay, "epochs": 3, "lr": 1e-4}
+    settings, checkpoint = SETTINGS.model_copy(update=changes), tmp_path / "state.pt"
+    needed: list[float] = []
+    monkeypatch.setattr(checkpoints.room, "disk", lambda _, bytes_needed, *__: needed.append(bytes_needed))
+
+    def trained() -> None:
+        fit(fabric, wide(), batches, losses, settings, checkpoint=checkpoint, validate=lambda _: [("val", 1.0)])
+
+    trained()
+    written = checkpoint.stat().st_size
+    assert needed[0] / 3 == pytest.approx(written, rel=0.05)
+    assert checkpoints.before(checkpoint).stat().st_size == pytest.approx(written, rel=0.01)
+    trained()  # two of the states are there by now
+    assert needed[1] == needed[0] - sum(file.stat().st_size for file in tmp_path.iterdir())
+    monkeypatch.undo()
+    checkpoints.forget(checkpoint)
+    leave(monkeypatch, int(needed[0]) - 1)
+    with pytest.raises(InputError, match=r"needs .* for three states of the training state and has .* free: make room"):
+        trained()
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from src.errors import InputError
 from src.training import epoch_batches
-from src.training.epoch_batches import EpochBatches, Kept, free_memory
+from src.training.epoch_batches import EpochBatches, Kept
 
 
 def batches(
@@ -93,25 +93,3 @@ def test_images_are_kept_while_there_is_room(monkeypatch: pytest.MonkeyPatch) ->
     kept = Kept(load, len)
     assert [kept[name] for name in ("a", "b", "c", "a", "b", "c")] == [b"aaaa", b"bbbb", b"cccc"] * 2
     assert loaded == ["a", "b", "c", "c"]
-
-
-@pytest.mark.parametrize(
-    ("limit", "use"),
-    [("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")],
-)
-def test_the_memory_of_a_container_is_its_limit_less_its_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, use: str
-) -> None:
-    """The machine's free memory would let 32 GiB of images into a container of 4 GiB, which is then killed."""
-    monkeypatch.setattr("psutil.virtual_memory", lambda: mock.Mock(available=1000))
-    assert free_memory(tmp_path) == 1000
-    (tmp_path / "memory").mkdir()
-    (tmp_path / use).write_text("300\n")
-    assert free_memory(tmp_path) == 1000
-    for content, expected in (("500\n", 200), ("9223372036854771712\n", 1000), ("200\n", 0)):
-        (tmp_path / limit).write_text(content)
-        assert free_memory(tmp_path) == expected
-    (tmp_path / "memory.current").write_text("300\n")
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / limit).write_text("max\n" if limit == "memory.max" else "700\n")
-    assert free_memory(tmp_path) == (1000 if limit == "memory.max" else 400)

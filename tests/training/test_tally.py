@@ -70,3 +70,14 @@ def test_the_end_of_an_epoch_reads_what_is_left() -> None:
 
 def test_an_epoch_without_batches_has_no_means() -> None:
     assert Tally().means() == {}
+
+
+def test_several_processes_read_their_means_and_a_loss_of_any_that_is_not_finite() -> None:
+    """The other process has losses of 3 and of infinity; both know the images of the whole batch."""
+    tally = Tally(lambda values: (values + 3) / 2)
+    tally.add(losses(1.0), {"ids": ["a"]})
+    assert tally.means()["class_loss"] == 2.0
+    broken = Tally(lambda values: values + math.inf)
+    broken.add(losses(1.0), {"ids": ["a"]})
+    with pytest.raises(FloatingPointError, match=r"class_loss is inf at batch 0 \(a\)"):
+        broken.means()

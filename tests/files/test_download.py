@@ -2,18 +2,23 @@ import errno
 import hashlib
 import os
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from commands.write_deps import ROOT
 from src.errors import InputError
-from src.ingest import download as module
-from src.ingest.download import download
+from src.files import download as module
+from src.files.download import download
 
 NAME = "VOCtest_06-Nov-2007.tar"
 CONTENT = np.random.default_rng(0).bytes(400_000)
@@ -28,6 +33,10 @@ class Mirror:
         self.status = 0  # if not 0, the answer instead of the file
         self.ignores_range = False
         self.says_length = True
+        self.endless = False  # zeros without end follow the file
+        self.held = threading.Event()  # the end of an answer waits for it
+        self.held.set()
+        self.begun = threading.Event()  # half of an answer was sent
         self.breaks: list[int] = []  # numbers of bytes after which the next answers break off
         self.ranges: list[str | None] = []
         mirror = self
@@ -55,11 +64,18 @@ class Mirror:
         request.send_response(206 if begin else 200)
         if begin:
             request.send_header("Content-Range", f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}")
-        if self.says_length:
+        if self.says_length and not self.endless:
             request.send_header("Content-Length", str(len(body)))
         request.end_headers()
-        request.wfile.write(body[: self.breaks.pop(0)] if self.breaks else body)
         request.close_connection = True
+        body = body[: self.breaks.pop(0)] if self.breaks else body
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client has gone
+            request.wfile.write(body[: len(body) // 2])
+            self.begun.set()
+            self.held.wait(60)
+            request.wfile.write(body[len(body) // 2 :])
+            while self.endless:
+                request.wfile.write(bytes(module.CHUNK))
         return None
 
 
@@ -87,8 +103,8 @@ def dead() -> str:
         return f"http://127.0.0.1:{free.getsockname()[1]}/{NAME}"
 
 
-def fetch(path: Path, *urls: str, checksum: str = MD5) -> None:
-    download(urls, path, checksum=checksum, remedy="set data.voc.source to local")
+def fetch(path: Path, *urls: str, checksum: str = MD5, size: int = len(CONTENT)) -> None:
+    download(urls, path, checksum=checksum, size=size, remedy="set data.voc.source to local")
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
@@ -136,7 +152,7 @@ def test_many_breaks_are_no_reason_to_give_up_while_each_answer_brings_something
     server = mirror()
     server.content = CONTENT * 3
     server.breaks = [module.CHUNK * 2] * (module.RETRIES + 3)
-    fetch(tmp_path / NAME, server.url, checksum="md5:" + hashlib.md5(CONTENT * 3).hexdigest())
+    fetch(tmp_path / NAME, server.url, checksum="md5:" + hashlib.md5(CONTENT * 3).hexdigest(), size=3 * len(CONTENT))
     assert (tmp_path / NAME).read_bytes() == CONTENT * 3
 
 
@@ -244,7 +260,7 @@ def test_a_full_disk_ends_in_a_sentence_and_the_part_stays(
 ) -> None:
     server = mirror()
 
-    def full(_: object, part: Path) -> None:
+    def full(_: object, part: Path, __: int) -> None:
         part.write_bytes(CONTENT[:2000])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -255,3 +271,117 @@ def test_a_full_disk_ends_in_a_sentence_and_the_part_stays(
     fetch(tmp_path / NAME, server.url)
     assert server.ranges[-1] == "bytes=2000-"
     assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("part", [0, 100_000])
+def test_an_answer_without_end_is_cut_at_the_size_of_the_file(mirror, tmp_path, monkeypatch, part) -> None:
+    server, written = mirror(), []
+    server.endless = True
+    receive = module._receive
+
+    def watched(response: object, part: Path, size: int) -> None:
+        try:
+            receive(response, part, size)
+        finally:
+            written.append(part.stat().st_size)
+
+    monkeypatch.setattr(module, "_receive", watched)
+    if part:
+        (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:part])
+    with pytest.raises(InputError) as caught:
+        fetch(tmp_path / NAME, server.url)
+    assert str(caught.value) == (
+        f"no mirror sent {NAME} ({server.url}: sends more than the 400000 bytes (400.0 kB) of the file): "
+        "set data.voc.source to local"
+    )
+    assert max(written) <= len(CONTENT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_without_end_is_skipped_for_one_that_has_the_file(mirror, tmp_path) -> None:
+    endless, sound = mirror(), mirror()
+    endless.endless = True
+    fetch(tmp_path / NAME, endless.url, sound.url)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+def test_an_answer_that_says_that_it_is_longer_is_not_received(mirror, tmp_path) -> None:
+    server = mirror()
+    server.content = CONTENT + b"!"
+    server.held.clear()  # the second half never comes
+    with pytest.raises(InputError, match="sends more than the 400000 bytes"):
+        fetch(tmp_path / NAME, server.url)
+    server.held.set()
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from src.files.download import download
+url, path, checksum, size = sys.argv[1:]
+download([url], Path(path), checksum=checksum, size=int(size), remedy="none")
+"""
+
+
+def another_process(url: str, path: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", ALONE, url, str(path), MD5, str(len(CONTENT))]
+    return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def until_it_waits(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    assert f"{NAME}: waiting for another process that downloads it" in iter(process.stderr.readline, "").__next__()
+
+
+def test_of_two_downloads_at_once_one_waits_and_both_end_with_the_file(mirror, tmp_path) -> None:
+    server = mirror()
+    server.held.clear()
+    with another_process(server.url, tmp_path / NAME) as first:
+        assert server.begun.wait(60)
+        with another_process(server.url, tmp_path / NAME) as second:
+            until_it_waits(second)
+            server.held.set()
+            assert [first.wait(60), second.wait(60)] == [0, 0]
+    assert server.ranges == [None]  # one request
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_a_download_that_is_killed_holds_no_other_up(mirror, tmp_path) -> None:
+    server = mirror()
+    server.held.clear()
+    with another_process(server.url, tmp_path / NAME) as first:
+        assert server.begun.wait(60)
+        with another_process(server.url, tmp_path / NAME) as second:
+            until_it_waits(second)
+            first.send_signal(signal.SIGKILL)
+            server.held.set()
+            assert second.wait(60) == 0
+    assert len(server.ranges) == 2
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("checksum", ["", "md5:", "md5:c52e", "sha1:" + 40 * "0", "c52e279531787c972589f7e41ab4ae64"])
+def test_without_a_checksum_nothing_is_asked_for(mirror, tmp_path, checksum) -> None:
+    server = mirror()
+    with pytest.raises(InputError, match=rf"{NAME}: checksum = '{checksum}' compares nothing, so no download"):
+        fetch(tmp_path / NAME, server.url, checksum=checksum)
+    assert server.ranges == []
+
+
+@pytest.mark.parametrize("checksum", [MD5[:12], "sha256:" + 63 * "0"])
+def test_plain_http_needs_the_whole_digest(tmp_path, monkeypatch, checksum) -> None:
+    monkeypatch.setattr(module.requests, "get", lambda *_, **__: pytest.fail("the mirror was asked"))
+    with pytest.raises(InputError, match=r"http://host\.example/a is plain http, .* or an address with https"):
+        fetch(tmp_path / NAME, "https://host.example/a", "http://host.example/a", checksum=checksum)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_takes_no_lock_is_named(mirror, tmp_path, monkeypatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / f".{NAME}.lock.tmp"))
+
+    monkeypatch.setattr(module.FileLock, "acquire", refused)
+    with pytest.raises(InputError, match=rf"{NAME} cannot be written \(read-only file system\)"):
+        fetch(tmp_path / NAME, mirror().url)

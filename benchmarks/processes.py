@@ -1,0 +1,139 @@
+"""Measure the images a second of a training with one and with two processes, one thread each, native arithmetic.
+
+    python -m benchmarks.processes [--network ssd300|mobilenet_v3|...] [--steps 12] [--batch 16] [--rounds 5]
+
+The first number is one process on core 0 alone, the second two processes on two cores; the global batch is the same.
+Both run the trainer's own loop with its own batches on drawn scenes, without validation, and take turns at going first.
+The seconds are wall-clock time of the steps after the first two, so other programs on the machine change them: the load
+average stands above the table. docs/performance.md has the figures.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from benchmarks.pairs import draw, in_turns
+from stages import group
+
+SIDES = (300, 400)  # height, width of the scenes
+IMAGES = 64
+WARM = 2  # first steps that are not timed
+
+
+def main() -> None:
+    """Print the table, or be one process of a measured training."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="ssd300")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=Path, help="a prepared set of images with boxes, in place of drawn scenes")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # a process of a measured training
+    options = parser.parse_args()
+    if options.one:
+        with group.member():
+            trained(options)
+        return
+    if here := group.to_start():
+        group.start("benchmarks.processes", [*sys.argv[1:], "--one"], here)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        images = options.images or Path(folder) / "scenes.zip"
+        if options.images is None:
+            draw(images, IMAGES, SIDES)
+        words = [f"--network={options.network}", f"--steps={options.steps}", f"--batch={options.batch}"]
+        words.append(f"--images={images}")
+        print(f"load average before: {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
+        sides = {str(count): lambda count=count: measured(count, words) for count in (1, 2)}
+        found = in_turns(sides, options.rounds)  # type: ignore[arg-type]
+        print(f"load average after: {os.getloadavg()[0]:.1f}")
+    ratios = found["2"] / found["1"]
+    print(f"{options.network}, batches of {options.batch}: images a second, median (range) of {options.rounds} rounds")
+    for count, values in found.items():
+        print(f"{count} processes: {np.median(values):.2f} ({values.min():.2f} to {values.max():.2f})")
+    print(f"ratio: {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})")
+
+
+def measured(count: int, words: list[str]) -> float:
+    """Return the images a second of a training with so many processes, on as many cores."""
+    cores = sorted(os.sched_getaffinity(0))[:count]
+    environment = {**os.environ, "ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "DEVICE": "cpu", "WORKERS": "0"}
+    environment |= {"DEVICES": str(count)}
+    command = [sys.executable, "-m", "benchmarks.processes", *words, *([] if count > 1 else ["--one"])]
+    done = subprocess.run(
+        command,
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    return float(json.loads(done.stdout.splitlines()[-1])["images_per_second"])
+
+
+class Timed:
+    """Batches that note the time at which each is asked for."""
+
+    def __init__(self, batches: Any) -> None:
+        self.batches, self.times = batches, [0.0]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.times = [time.perf_counter()]
+        for batch in self.batches:
+            yield batch
+            self.times.append(time.perf_counter())  # the step is over
+
+
+def trained(options: argparse.Namespace) -> None:
+    """Train for some steps; the first process prints the images a second."""
+    from src import plugins
+    from src.detection import running
+    from src.detection.batches import DetectionBatches
+    from src.detection.sizes import size_of
+    from src.files.boxed_images import BoxedImages
+    from src.training.loop import Run, fit
+    from src.training.settings import Train
+    from stages.environment import workers
+    from stages.fabric import fabric
+
+    content = YAML(typ="safe").load(Path("params.yaml").read_text())
+    data = BoxedImages(options.images)
+    steps = options.steps + WARM
+    update = {"epochs": 1, "batches_per_epoch": steps, "best_by": "last", "batch_size": options.batch}
+    settings = Train.model_validate({**content["train"], **update})
+    run = Run(fabric(settings.precision), settings, 0, workers())
+    module, section = plugins.section("detectors", content["detectors"], options.network)
+    ids = [image_id for split in data.splits.values() for image_id in split]
+    batches = DetectionBatches(
+        data, ids, size_of(section.model), section.augment, batch_size=options.batch, batches_per_epoch=steps
+    )
+    model, _ = running.start(module, section, data.num_classes, {}, 0)
+    loader = run.loader(batches)
+    timed = Timed(loader.load(batches.epoch(0)))
+
+    def losses(net: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        outputs = running.forward(module, net, batch, section, learning=True)
+        named: dict[str, Any] = module.loss(outputs, batch["targets"], section.loss)
+        return named
+
+    fit(run, model, lambda _: timed, losses)
+    taken = timed.times[-1] - timed.times[WARM]  # entry k is the end of step k
+    print(json.dumps({"images_per_second": options.batch * options.steps / taken}))
+    run.forget()
+
+
+if __name__ == "__main__":
+    main()
