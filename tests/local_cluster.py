@@ -62,8 +62,9 @@ def local_cluster(folder: Path, workers: int, *options: str) -> Iterator[LocalCl
     try:
         for _ in range(workers):
             made.worker(*options)
-        with Client(made.address, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=WAIT)
+        if workers:
+            with Client(made.address, set_as_default=False) as client:
+                client.wait_for_workers(workers, timeout=WAIT)
         yield made
     finally:
         made.stop()

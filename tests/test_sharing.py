@@ -140,7 +140,7 @@ def test_a_colleague_pulls_and_runs_nothing_on_another_kind_of_processor(
     assert ran(clone("dvc", "repro", **ELSEWHERE)) == ["watch"]  # which runs always, and finds the same
     assert clone("git", "status", "--porcelain") == ""
     assert (clone.path / "dvc.lock").read_bytes() == (copy.path / "dvc.lock").read_bytes()
-    for name in ("models/ssd300.safetensors", "data/features/features.npy", "report/report.html"):
+    for name in ("models/ssd300.safetensors", "data/features/rcnn.npy", "report/report.html"):
         assert (clone.path / name).read_bytes() == (copy.path / name).read_bytes()
 
 

@@ -164,8 +164,7 @@ def detect(
     With `longest` it is 1 in any case: the padding of a batch depends on its largest image, and would reach the
     detections of the others. `proposals` [N, 4] by image id are those of a detector that takes them. On a CPU, the
     processes of `share`, such as a cluster's `map`, take the batches, each with as many threads as PyTorch has here, so
-    that sums have one order. `parts` keeps the detections of each batch if the run is stopped, but not those of
-    `share`, which come all at the end.
+    that sums have one order. `parts` keeps the detections of each batch if the run is stopped.
     """
     device, size = torch.device(device), size_of(section.model)
     most = batch_size if size.longest is None else 1
@@ -175,7 +174,7 @@ def detect(
     detections: dict[str, Record] = {} if parts is None else parts.records()
     items = [item for item in batches.epoch(0) if not detections.keys() >= set(batches.ids(item))]
     if share is not None and device.type == "cpu":
-        one = partial(_of_batch, module, model, section, batches, torch.get_num_threads())
+        one = partial(_of_batch, module, model, section, batches, torch.get_num_threads(), parts)
         for found in share(one, items, "detect"):
             detections.update(found)
         return {image_id: detections[image_id] for image_id in ids}
@@ -191,14 +190,23 @@ def detect(
 
 
 def _of_batch(
-    module: ModuleType, model: nn.Module, section: Any, batches: DetectionBatches, threads: int, index: int
+    module: ModuleType,
+    model: nn.Module,
+    section: Any,
+    batches: DetectionBatches,
+    threads: int,
+    parts: Shards | None,
+    index: int,
 ) -> dict[str, Record]:
     """Detect in one batch, in a process of `Share`, which has one thread before and after."""
     torch.set_num_threads(threads)
     batch = batches[index]
     with torch.inference_mode():
         outputs = forward(module, model, batch, section, learning=False)
-        return dict(_decoded(module, section, outputs, batch["ids"], batches.data))
+        found = dict(_decoded(module, section, outputs, batch["ids"], batches.data))
+    if parts is not None:
+        parts.keep_records(index, found)
+    return found
 
 
 def _decoded(

@@ -94,10 +94,14 @@ def test_processes_that_share_the_batches_find_the_same_with_the_threads_of_this
     try:
         torch.set_num_threads(2)
         alone = detect(*given, batch_size=1)
-        shared = detect(*given, batch_size=1, share=share)
+        parts = Shards(tmp_path / "parts")
+        shared = detect(*given, batch_size=1, share=share, parts=parts)
+        assert parts.found() == len(SIZES)
+        again = detect(*given, batch_size=1, share=share, parts=parts)  # from the parts alone
     finally:
         torch.set_num_threads(before)
     assert threads == [2] * len(SIZES)
+    assert list(again) == list(shared)
     assert list(shared) == list(alone)
     for name, record in alone.items():
         for key, values in record.items():

@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from commands.write_deps import ROOT
 from src.errors import InputError
 from src.files.boxed_images import BoxedImages
 from src.files.records import write_records
+from src.files.shards import Shards
 from src.parallel import Jobs, parallel_map
 from src.params import read_params
 from src.rcnn.extract import Result, extract
@@ -272,7 +274,14 @@ def test_a_worker_that_cannot_serve_a_run_is_named_with_the_remedy(
 def test_a_folder_in_which_a_worker_may_not_write_is_told(here: Path) -> None:
     this_run = module._this_run()
     assert remote.unfit(this_run) is None
-    with mock.patch.object(Path, "open", side_effect=PermissionError(errno.EACCES, "Permission denied")):
+    opened = Path.open
+
+    def refuse(path: Path, *mode: str, **options: Any) -> Any:
+        if str(path) == this_run["note"]:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *mode, **options)
+
+    with mock.patch.object(Path, "open", refuse):
         assert remote.unfit(this_run) == (
             f"may not write in {here} (Permission denied): start it as the user of this run"
         )
@@ -337,47 +346,58 @@ def test_without_an_address_the_processes_are_those_of_this_machine(
     assert (module.pool(), module.share_of_cluster()) == (3, None)
 
 
-def test_a_scheduler_that_goes_away_is_told_nothing_is_left_and_the_next_run_goes_on(
+def test_a_scheduler_that_goes_away_is_told_and_the_next_run_goes_on_after_the_parts_that_are_done(
     here: Path, images: BoxedImages, tmp_path: Path, connect: Callable[[str], Cluster]
 ) -> None:
-    (tmp_path / "dask").mkdir()
-    (tmp_path / "begun").mkdir()
-    out = tmp_path / "out/features.npy"
+    for name in ("dask", "begun"):
+        (tmp_path / name).mkdir()
+    out, parts = tmp_path / "out/features.npy", Shards(tmp_path / "parts")
     with local_cluster(tmp_path / "dask", 1) as made:
         used = connect(made.address)
 
         def end_it() -> None:
-            until(lambda: list((tmp_path / "begun").iterdir()))
+            until(parts.found)
             kill(made.scheduler.pid)
 
         thread = threading.Thread(target=end_it)
         thread.start()
-        with pytest.raises(
-            InputError, match="went away: start it again, .*; no file is half-written, and the same comm"
-        ):
-            described(images, out, used, slowly=tmp_path / "begun")
+        with pytest.raises(InputError, match="went away: start it again, .*; no file is half-written, and the"):
+            described(images, out, used, slowly=tmp_path / "begun", parts=parts)
         thread.join()
-    assert list(out.parent.iterdir()) == []
-    described(images, out, 1, slowly=tmp_path / "begun")
-    assert out.exists()
+    assert not out.exists()
+    done = parts.found()
+    assert 1 <= done < len(images.ids("train"))
+    shutil.rmtree(tmp_path / "begun")
+    (tmp_path / "begun").mkdir()
+    described(images, out, 1, slowly=tmp_path / "begun", parts=parts)
+    assert len(list((tmp_path / "begun").iterdir())) == len(images.ids("train")) - done
+    described(images, tmp_path / "alone.npy", 1)
+    assert out.read_bytes() == (tmp_path / "alone.npy").read_bytes()
 
 
-def described(images: BoxedImages, out: Path, jobs: Jobs, *, slowly: Path | None = None, width: int = 8) -> None:
-    """Write the features of regions of three images, one image at a time."""
-    boxes = np.array([[10, 10, 40, 40], [50, 20, 70, 50], [0, 0, 80, 60]], np.float32)
+def described(
+    images: BoxedImages,
+    out: Path,
+    jobs: Jobs,
+    *,
+    slowly: Path | None = None,
+    width: int = 8,
+    parts: Shards | None = None,
+) -> None:
+    """Write the features of two regions of each of three images, one image at a time."""
+    boxes = np.array([[10, 10, 40, 40], [0, 0, 80, 60]], np.float32)
     regions = {name: unlabelled(boxes) for name in images.ids("train")}
     torch.manual_seed(0)
     options: dict[str, Any] = {"layer": "fc7", "settings": SETTINGS, "batch_size": 2, "device": torch.device("cpu")}
     with mock.patch("src.rcnn.extract.CHUNK", 1):
-        extract(
-            TinyNet(), images, regions, out, result=Result(partial(numbers, slowly, width), width), jobs=jobs, **options
-        )
+        made = Result(partial(numbers, slowly, width), width)
+        extract(TinyNet(), images, regions, out, result=made, jobs=jobs, parts=parts, **options)
 
 
 def numbers(begun: Path | None, width: int, features: np.ndarray) -> np.ndarray:
     if begun:
-        (begun / str(os.getpid())).touch()
-        time.sleep(0.5)
+        (begun / uuid.uuid4().hex).touch()
+        time.sleep(2)
     return np.resize(features, (len(features), width))
 
 
