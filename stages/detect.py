@@ -31,7 +31,7 @@ def run(
     data, (module, section) = BoxedImages(images), plugins.section("detectors", params.detectors, detector)
     net, _ = start(module, section, data.num_classes, read_tensors(weights)[0], params.seed)
     given = section, data, (ids := data.ids(params.splits.test)), device(), workers()
-    more = {"proposals": read_proposals(module, proposals, ids), "share": share_of_cluster()}
+    more: dict[str, Any] = {"proposals": read_proposals(module, proposals, ids), "share": share_of_cluster()}
     with shards(f"detect_{detector}", params.model_dump(), [images, weights, model, proposals]) as parts:
         for name in ("untrained", "detections"):
             if name == "detections":
