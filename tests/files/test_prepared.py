@@ -77,6 +77,14 @@ def test_an_opened_data_set_can_be_sent_to_another_process(data: Prepared) -> No
     np.testing.assert_array_equal(sent.image("b"), data.image("b"))
 
 
+def test_a_process_that_gets_a_data_set_often_opens_it_once(data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = pickle.dumps(data)
+    assert len(sent) < 300  # whatever the number of images
+    assert pickle.loads(sent) is pickle.loads(sent)
+    write_prepared(data.path, ["cat"], {}, {}, [])
+    assert pickle.loads(pickle.dumps(data)).classes == ["cat"]
+
+
 def test_the_same_data_set_is_the_same_bytes(data: Prepared, tmp_path: Path) -> None:
     images = {name: IMAGES[name] for name in ("broken", "b", "a")}
     write_prepared(tmp_path / "again.zip", ["car", "dog"], SPLITS, images, CONTENTS)
