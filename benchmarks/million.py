@@ -10,7 +10,6 @@ docs/million.md draws the conclusions.
 
 import argparse
 import json
-import pickle
 import resource
 import subprocess
 import sys
@@ -146,17 +145,6 @@ def open_index(count: int, folder: Path) -> Iterator[tuple[str, float]]:
     assert len(data.ids("train")) == count
 
 
-def send_index(count: int, folder: Path) -> Iterator[tuple[str, float]]:
-    """Pack it for another process and unpack it there, as each task of `propose` and `extract_features` does."""
-    data = Prepared(_path(folder, "prepared", count))
-    start = time.process_time()
-    content = pickle.dumps(data, pickle.HIGHEST_PROTOCOL)
-    yield "pack", time.process_time() - start
-    start = time.process_time()
-    pickle.loads(content)
-    yield "unpack", time.process_time() - start
-
-
 def draw_batches(count: int, folder: Path) -> Iterator[tuple[str, float]]:
     """Ask for the images of ten batches, as a training does."""
     from src.training.epoch_batches import EpochBatches  # here, not above: torch takes more memory than the rest
@@ -173,7 +161,6 @@ PARTS: Mapping[str, tuple[Callable[[int, Path], Iterator[tuple[str, float]]], tu
     "records, read": (read_boxes, TODAY),
     "prepared": (write_index, TODAY),
     "prepared, open": (open_index, TODAY),
-    "prepared, sent": (send_index, TODAY),
     "order of batches": (draw_batches, (*TODAY, LATER[-1])),
     "shards": (write_shards, LATER),
     "shards, read": (use_shards, LATER),
