@@ -1,13 +1,13 @@
 """Measure the images a second of a training with one and with two processes, one thread each, native arithmetic.
 
-    python -m benchmarks.processes [--network ssd300|mobilenet_v3|...] [--steps 12] [--batch 16] [--rounds 5]
+    python -m benchmarks.processes [--network ssd300] [--profile local_cpu] [--steps 12] [--batch 16] [--rounds 5]
 
 The first number is one process on core 0 alone, the second two processes on two cores; the global batch is the same.
 Both run the trainer's own loop with its own batches on drawn scenes, without validation, and take turns at going first.
-The seconds are wall-clock time of the steps after the first two, so other programs on the machine change them: the load
-average stands above the table. The processor time of an image, of both processes together, hardly depends on the load:
-if it does not grow, two processes on idle cores take half the time, apart from the waits for each other.
-docs/performance.md has the figures.
+The seconds are wall-clock time of the steps after the first two, so other programs on the machine change them: beside
+others, two processes also get a larger share of the cores than one. The load average is printed. The processor time of
+an image, of both processes together, says what dividing costs: on idle cores two processes are at most 2 / (2 over 1)
+times as fast as one. docs/performance.md has the figures.
 """
 
 import argparse
@@ -36,6 +36,7 @@ def main() -> None:
     """Print the table, or be one process of a measured training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="ssd300")
+    parser.add_argument("--profile", help="an overlay of params.yaml, such as local_cpu")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
@@ -54,7 +55,7 @@ def main() -> None:
         if options.images is None:
             draw(images, IMAGES, SIDES)
         words = [f"--network={options.network}", f"--steps={options.steps}", f"--batch={options.batch}"]
-        words.append(f"--images={images}")
+        words += [f"--images={images}", *([f"--profile={options.profile}"] if options.profile else [])]
         print(f"load average before: {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
         rows: dict[str, list[dict[str, float]]] = {"1": [], "2": []}
 
@@ -64,7 +65,9 @@ def main() -> None:
 
         in_turns({count: lambda count=count: run(count) for count in rows}, options.rounds)  # type: ignore[misc]
         print(f"load average after: {os.getloadavg()[0]:.1f}")
-    print(f"{options.network}, batches of {options.batch}, median (range) of {options.rounds} rounds")
+    print(
+        f"{options.network}, profile {options.profile or 'of params.yaml'}, batches of {options.batch}, median (range) of {options.rounds} rounds"
+    )
     for name in rows["1"][0]:
         one, two = (np.array([row[name] for row in rows[count]]) for count in ("1", "2"))
         figures = {"1 process": one, "2 processes": two, "2 over 1": two / one}
@@ -130,6 +133,8 @@ def trained(options: argparse.Namespace) -> None:
     update = {"epochs": 1, "batches_per_epoch": steps, "best_by": "last", "batch_size": options.batch}
     settings = Train.model_validate({**content["train"], **update})
     run = Run(fabric(settings.precision), settings, 0, workers())
+    if options.profile:
+        _lay(content, YAML(typ="safe").load(Path(f"profiles/{options.profile}.yaml").read_text()))
     module, section = plugins.section("detectors", content["detectors"], options.network)
     ids = [image_id for split in data.splits.values() for image_id in split]
     batches = DetectionBatches(
@@ -151,6 +156,15 @@ def trained(options: argparse.Namespace) -> None:
     images = options.batch * options.steps
     print(json.dumps({"images a second": images / wall, "processor seconds per image": processor / images}))
     run.forget()
+
+
+def _lay(content: dict[str, Any], overlay: dict[str, Any]) -> None:
+    """Put the keys of a profile over those of params.yaml."""
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(content.get(key), dict):
+            _lay(content[key], value)
+        else:
+            content[key] = value
 
 
 if __name__ == "__main__":

@@ -117,15 +117,17 @@ class _Normalised(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         values, mean, variance, *given = ctx.saved_tensors
         weight = given[0] if given else None
-        # With fixed statistics: the gradient of the input, and the sums of this process that the true one also needs.
-        fixed, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradient, values, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        # The sums of this process over the gradient; the gradient of the input needs those of all.
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, values, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
         )
         of_weights, of_biases = processes.total(torch.stack([of_weight, of_bias])).unbind()
         deviation = (variance + ctx.eps).rsqrt()
-        scale = (deviation if weight is None else deviation * weight) / ctx.count
+        scale = deviation if weight is None else deviation * weight
+        by_value = scale * deviation * of_weights / ctx.count
+        constant = by_value * mean - scale * of_biases / ctx.count
         shape = [1, -1] + [1] * (values.ndim - 2)
-        by_value = scale * deviation * of_weights
-        fixed.addcmul_(values, by_value.view(shape), value=-1)  # in place: a map of a large input is many megabytes
-        fixed.sub_((scale * of_biases - by_value * mean).view(shape))
-        return fixed, None if weight is None else of_weight, None if weight is None else of_bias, None, None, None, None
+        # Two passes over the maps: with a large input, memory is what takes the time.
+        found = torch.addcmul(constant.view(shape), gradient, scale.view(shape))
+        found.addcmul_(values, by_value.view(shape), value=-1)
+        return found, None if weight is None else of_weight, None if weight is None else of_bias, None, None, None, None
