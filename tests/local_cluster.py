@@ -14,7 +14,7 @@ from typing import Any
 from commands.write_deps import ROOT
 
 PINNED = ("--preload-nanny", "stages")
-WAIT = 60  # seconds
+WAIT = 180  # seconds, for a machine with many other programs
 
 
 class LocalCluster:

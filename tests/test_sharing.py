@@ -178,9 +178,10 @@ def test_each_worker_of_the_queue_has_the_environment_in_which_it_was_started(co
     names = {f"sweep{number}": str(number) for number in (1, 2)}
     for name, number in names.items():
         copy("dvc", "exp", "run", "--queue", "-n", name, "-S", f"detect_rcnn.nms_thresh=0.4{number}")
-    copy("dvc", "queue", "start", "-j", "1", JOBS="3")
-    until(lambda: "Worker status: 1 active" in copy("dvc", "queue", "status"))
-    copy("dvc", "queue", "start", "-j", "2", JOBS="4")
+    start = "dvc queue start -j {} > started 2>&1"  # to a file, because the worker would keep a pipe open
+    copy("sh", "-c", start.format(1), JOBS="3")
+    until(lambda: "Worker status: 1 active" in copy("dvc", "queue", "status"), 180)
+    copy("sh", "-c", start.format(2), JOBS="4")
     logs = [copy("dvc", "queue", "logs", "-f", name) for name in names]
     found = [re.search(r"(\d) processes", log) for log in logs]
     assert {match[1] for match in found if match} == {"3", "4"}
