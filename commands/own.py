@@ -34,13 +34,14 @@ METHODS: Mapping[str, Method] = {
         ("selective_search.", "warp.", "finetune.", "features.", "train_bbox."),
         "finetune.weights",
     ),
+    "faster_rcnn": Method("local_cpu", ("detectors.faster_rcnn.",), "detectors.faster_rcnn.weights"),
 }
 
 
 def run(
     path: Annotated[Path, "your photos with their labels: a folder, a zip or a tar"],
     *,
-    method: Annotated[Literal["ssd300", "rcnn"], "the detector [ssd300]"] = "ssd300",
+    method: Annotated[Literal["ssd300", "rcnn", "faster_rcnn"], "the detector [ssd300]"] = "ssd300",
     weights: Annotated[Path | None, "weights of MobileNetV2, for rcnn of AlexNet [ImageNet's, downloaded]"] = None,
     set: Annotated[Sequence[str], "further parameters, such as data.voc.split.rule=pattern"] = (),  # noqa: A002
     dry_run: Annotated[bool, "print the command and do not run it"] = False,

@@ -31,7 +31,7 @@ def test_one_method_is_trained_and_only_its_weights_are_asked_for(tmp_path: Path
     assert not [key for key in keys if "detectors." in key and not key.startswith("splits.")]
 
 
-@pytest.mark.parametrize("method", ["ssd300", "rcnn"])
+@pytest.mark.parametrize("method", sorted(own.METHODS))
 def test_the_line_is_one_that_dvc_and_the_parameters_accept(tmp_path: Path, capsys, method: str) -> None:
     understand(printed(capsys, tmp_path, method=method))
 
