@@ -65,9 +65,8 @@ def main() -> None:
 
         in_turns({count: lambda count=count: run(count) for count in rows}, options.rounds)  # type: ignore[misc]
         print(f"load average after: {os.getloadavg()[0]:.1f}")
-    print(
-        f"{options.network}, profile {options.profile or 'of params.yaml'}, batches of {options.batch}, median (range) of {options.rounds} rounds"
-    )
+    print(f"{options.network}, profile {options.profile or 'sample'}, batches of {options.batch}")
+    print(f"median (range) of {options.rounds} rounds")
     for name in rows["1"][0]:
         one, two = (np.array([row[name] for row in rows[count]]) for count in ("1", "2"))
         figures = {"1 process": one, "2 processes": two, "2 over 1": two / one}
