@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import all as bench
-from benchmarks import regions, torchvision_speed
+from benchmarks import regions, torchvision_speed, two_stage_race
 from benchmarks.average_precision import draw, voc07_aps
 from benchmarks.bench_tables import OUT, PAGE, tables, written
 from benchmarks.pairs import NO_GPU, OURS, Setting, alone, in_turns, missing, photos, raced, row
@@ -128,3 +128,17 @@ def test_a_quick_run_ends_in_two_minutes_without_an_error(tmp_path: Path) -> Non
     assert {name: made["error"] for name, made in results["parts"].items()} == dict.fromkeys(bench.PARTS)
     assert time.monotonic() - start < 120
     assert tables(results).count("|---|---|") == 2
+
+
+@pytest.mark.parametrize("name", ["fast_rcnn", "faster_rcnn"])
+def test_both_networks_of_the_two_stage_race_start_with_the_same_values(name: str) -> None:
+    module, section = two_stage_race.chosen(Path("params.yaml"), name)
+    ours = two_stage_race.Ours(module, section, num_classes=5)
+    theirs = two_stage_race.Theirs(ours, num_classes=5)
+    values, compared = list(ours.parameters()), 0
+    for key, value in theirs.net.named_parameters():
+        if not key.startswith("rpn.") or name == "faster_rcnn":
+            same = value[4:] if key.startswith("roi_heads.box_predictor.bbox_pred") else value  # without background's
+            assert any(same.shape == own.shape and torch.equal(same, own) for own in values), key
+            compared += 1
+    assert compared == len(values)
