@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import against_torchvision, arithmetic, million, regions, torchvision_speed
+from benchmarks import against_torchvision, arithmetic, million, regions, torchvision_speed, two_stage_race
 from benchmarks import all as bench
 from benchmarks.average_precision import draw, voc07_aps
 from benchmarks.bench_tables import OUT, PAGE, tables, written
@@ -161,3 +161,17 @@ def test_a_row_of_the_simulation_is_measured(name: str, tmp_path: Path) -> None:
     if reads:
         list(million.PARTS[kind][0](1000, tmp_path))
     assert all(seconds >= 0 for _, seconds in million.PARTS[name][0](1000, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["fast_rcnn", "faster_rcnn"])
+def test_both_networks_of_the_two_stage_race_start_with_the_same_values(name: str) -> None:
+    module, section = two_stage_race.chosen(Path("params.yaml"), name)
+    ours = two_stage_race.Ours(module, section, num_classes=5)
+    theirs = two_stage_race.Theirs(ours, num_classes=5)
+    values, compared = list(ours.parameters()), 0
+    for key, value in theirs.net.named_parameters():
+        if not key.startswith("rpn.") or name == "faster_rcnn":
+            same = value[4:] if key.startswith("roi_heads.box_predictor.bbox_pred") else value  # without background's
+            assert any(same.shape == own.shape and torch.equal(same, own) for own in values), key
+            compared += 1
+    assert compared == len(values)
