@@ -40,8 +40,9 @@ def test_a_run_on_a_cluster_whose_workers_are_killed_has_the_bytes_of_a_run_on_o
         def kill_them() -> None:
             with distributed.Client(made.address, set_as_default=False) as client:
                 while not done.wait(PAUSE):
-                    killed.append(sorted(client.run(os.getpid).values())[0])
-                    kill(killed[-1])
+                    for number in sorted(client.run(os.getpid).values())[:1]:  # none while Dask starts one
+                        kill(number)
+                        killed.append(number)
 
         thread = threading.Thread(target=kill_them)
         thread.start()
@@ -52,8 +53,7 @@ def test_a_run_on_a_cluster_whose_workers_are_killed_has_the_bytes_of_a_run_on_o
             thread.join()
         assert len(set(killed)) > 1
         assert re.findall(r"Running stage '(.+)'", output) == list(STAGES)
-        log = (tmp_path / "dask/scheduler-0.log").read_text()
-        assert log.count("Register worker") >= len(STAGES)
+        assert (tmp_path / "dask/scheduler-0.log").read_text().count("Register worker") > 2  # some were started again
     assert hashes(copy.path) == before
     assert (copy.path / "dvc.lock").read_bytes() == lock
 
@@ -65,7 +65,7 @@ def test_a_wrong_address_stops_at_check_and_loses_nothing(copy: Repository) -> N
     assert f"check: the environment has DASK_SCHEDULER_ADDRESS={address}, and no Dask scheduler answers" in output
     assert "Traceback" not in output
     assert (copy.path / "models/ssd300.safetensors").exists()
-    assert re.findall(r"Running stage '(.+)'", copy("dvc", "repro")) == ["check", "watch"]
+    assert re.findall(r"Running stage '(.+)'", copy("dvc", "repro")) == ["watch"]
 
 
 def test_the_commands_of_the_page_start_a_cluster(tmp_path: Path) -> None:
