@@ -118,8 +118,13 @@ def _run(dvc: Dvc, targets: Collection[str], rng: random.Random | None, result: 
                 result.lost.append(f"dvc repro ended with {status}: {dvc.said.read_text()[-1500:]}")
             return True
         number = rng.choices(list(SIGNALS), list(SIGNALS.values()))[0]
-        _stop(number)
-        process.wait(WAIT)
+        end = time.monotonic() + WAIT
+        while process.poll() is None:  # DVC that was asked for just before the signal may be forked after it
+            _stop(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+            if time.monotonic() > end:
+                raise TimeoutError(f"dvc repro does not end after signal {number}: {dvc.said.read_text()[-1500:]}")
     text = dvc.said.read_text()
     result.by_stage[dvc.stage()] += 1
     if "Traceback" in text and number != signal.SIGINT:  # DVC prints its own at Ctrl-C
