@@ -1,11 +1,11 @@
-"""Run `dvc repro`, record the seconds of each stage that ran, and write a report with these times.
+"""Run `dvc repro`, record the seconds and the memory of each stage that ran, and write a report with them.
 
     python -m commands.timed_repro [--no-page] [arguments of dvc repro]
 
 The pipeline's own report has no times, because it must be the same for the same inputs. This report is a file beside
 it, outside git and DVC; with `--no-page`, as `make repro` calls it, there is none. A stage that was up to date keeps
-the time of its last run here. While DVC runs, a line per stage says which of how many it is, and how long the rest may
-take by these times.
+the time and the memory of its last run here. While DVC runs, a line per stage says which of how many it is, and how
+long the rest may take by these times. Memory is the most that all processes of a stage held at one moment.
 """
 
 import os
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from commands import second_page, unlock
+from commands.resident import Resident
 from src.errors import InputError
 from src.files.storage import write_csv
 
@@ -40,17 +41,18 @@ def main() -> None:
 
     import pandas as pd  # here, not above: --help does not wait for it
 
-    from src.report.sizes import read_times
+    from src.report.sizes import Use, read_times
 
     _look_for_others()
     known = read_times(TIMES) if TIMES.exists() else {}
     words = [word for word in sys.argv[1:] if word != NO_PAGE]
+    progress = Progress(stage_names(), {stage: use.seconds for stage, use in known.items()})
     try:
-        durations, code = timed(["dvc", "repro", *words], Progress(stage_names(), known))
+        runs, code = timed(["dvc", "repro", *words], progress)
     except KeyboardInterrupt:
         sys.exit(130)
-    table = pd.DataFrame(list({**known, **durations}.items()), columns=["stage", "seconds"])
-    write_csv(TIMES, table)
+    rows = [(stage, *use) for stage, use in {**known, **runs}.items()]
+    write_csv(TIMES, pd.DataFrame(rows, columns=["stage", *Use._fields]))
     if code:
         sys.exit(code)
     if NO_PAGE not in sys.argv:
@@ -117,16 +119,25 @@ def stage_names() -> list[str]:
         return []
 
 
-def timed(command: list[str], progress: Callable[[str], str] = lambda line: "") -> tuple[dict[str, float], int]:
-    """Run a command that prints what `dvc repro` prints, and show it; return seconds by stage, and the exit status.
+def timed(
+    command: list[str], progress: Callable[[str], str] = lambda line: ""
+) -> tuple[dict[str, tuple[float, float]], int]:
+    """Run a command that prints what `dvc repro` prints, and show it.
 
     `progress` returns a text to print after a line, or an empty one.
+
+    Returns:
+        Seconds and most megabytes of memory by stage, and the exit status.
     """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # otherwise lines would come late, when a buffer is full
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        durations = seconds(_shown(process.stdout, progress))
-    return durations, process.returncode
+        with Resident(process.pid) as memory:
+            moments = intervals(_shown(process.stdout, progress))
+    runs = {
+        name: (round(end - begin, 3), round(memory.peak(begin, end) / 1e6, 0)) for name, (begin, end) in moments.items()
+    }
+    return runs, process.returncode
 
 
 def _shown(lines: Iterable[str], progress: Callable[[str], str]) -> Iterator[tuple[float, str]]:
@@ -137,25 +148,25 @@ def _shown(lines: Iterable[str], progress: Callable[[str], str]) -> Iterator[tup
         yield time.monotonic(), line
 
 
-def seconds(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
-    """Return the seconds of each stage, from the lines of `dvc repro` and the time of each line.
+def intervals(lines: Iterable[tuple[float, str]]) -> dict[str, tuple[float, float]]:
+    """Return the times at which each stage began and ended, from the lines of `dvc repro` and the time of each line.
 
-    A stage's time is that from the line that names it to DVC's next line about the lock file or another stage, so it
-    includes the hashing of the outputs. A stage that failed, which DVC says on stderr and stops, has no time.
+    A stage lasts from the line that names it to DVC's next line about the lock file or another stage, so that the
+    hashing of the outputs belongs to it. A stage that failed, which DVC says on stderr and stops, has no times.
 
-    >>> seconds([(1.0, "Running stage 'propose':"), (1.1, "> python"), (4.0, "Updating lock file 'dvc.lock'")])
-    {'propose': 3.0}
+    >>> intervals([(1.0, "Running stage 'propose':"), (1.1, "> python"), (4.0, "Updating lock file 'dvc.lock'")])
+    {'propose': (1.0, 4.0)}
     """
-    durations: dict[str, float] = {}
+    found: dict[str, tuple[float, float]] = {}
     name, begin = "", 0.0
     for when, line in lines:
         started = BEGIN.match(line)
         if name and (started or END.match(line)):
-            durations[name] = round(when - begin, 3)
+            found[name] = begin, when
             name = ""
         if started:
             name, begin = started[1], when
-    return durations
+    return found
 
 
 if __name__ == "__main__":

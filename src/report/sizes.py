@@ -1,9 +1,10 @@
-"""The size of each stage's outputs, and the time of each stage if times are given.
+"""The size of each stage's outputs, and the time and the memory of each stage if they are given.
 
-Times differ from run to run, but the page must be the same for the same inputs, so the pipeline makes it without times.
+They differ from run to run, but the page must be the same for the same inputs, so the pipeline makes it without times.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -12,12 +13,22 @@ from src.report.inputs import Inputs
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 WITHOUT = "This page has no times, because they differ from run to run; docs/report.md says how to see them."
-WITH = "Times: wall-clock seconds of each stage's last run on the machine that made this page."
+WITH = (
+    "Times: wall-clock seconds of each stage's last run on the machine that made this page. Memory: the most that all "
+    "processes of the stage held at one moment, measured five times a second."
+)
+
+
+class Use(NamedTuple):
+    """What a stage took in its last run; the memory is NaN in a table that has none."""
+
+    seconds: float
+    memory_mb: float
 
 
 def section(inputs: Inputs) -> Section:
     """Show one row per stage that wrote something."""
-    seconds = {} if inputs.times is None else read_times(inputs.times)
+    uses = {} if inputs.times is None else read_times(inputs.times)
     rows: list[list[str | int | None]] = []
     total = 0
     for stage in inputs.stages:
@@ -25,21 +36,26 @@ def section(inputs: Inputs) -> Section:
         if paths:
             size = sum(map(size_of, paths))
             total += size
-            time = [f"{seconds[stage.name]:.1f}" if stage.name in seconds else None] if seconds else []
-            rows.append([stage.name, len(paths), readable(size), *time])
-    sums = [f"{sum(seconds.values()):.1f}"] if seconds else []
-    rows.append(["all", None, readable(total), *sums])
-    head = ["stage", "outputs", "size", *(["seconds"] if seconds else [])]
+            rows.append([stage.name, len(paths), readable(size), *(_cells(uses.get(stage.name)) if uses else [])])
+    whole = Use(sum(use.seconds for use in uses.values()), max((use.memory_mb for use in uses.values()), default=0))
+    rows.append(["all", None, readable(total), *(_cells(whole) if uses else [])])
+    head = ["stage", "outputs", "size", *(["seconds", "memory"] if uses else [])]
     half = (len(rows) + 1) // 2
     tables = [Table("Outputs", head, rows[:half]), Table("Outputs, continued", head, rows[half:])]
-    text = Paragraph(WITH if seconds else WITHOUT)
+    text = Paragraph(WITH if uses else WITHOUT)
     return Section("Sizes and times", "sizes", [text, Columns([[table] for table in tables])])
 
 
-def read_times(path: Path) -> dict[str, float]:
-    """Read the seconds by stage from a table with the columns `stage` and `seconds`."""
-    table = pd.read_csv(path)
-    return dict(zip(table["stage"], table["seconds"], strict=True))
+def _cells(use: Use | None) -> list[str | None]:
+    if use is None:
+        return [None, None]
+    return [f"{use.seconds:.1f}", None if pd.isna(use.memory_mb) else readable(1e6 * use.memory_mb)]
+
+
+def read_times(path: Path) -> dict[str, Use]:
+    """Read a table with the columns `stage`, `seconds` and, unless it is an older one, `memory_mb`."""
+    table = pd.read_csv(path).reindex(columns=["stage", *Use._fields])
+    return {row[0]: Use(*row[1:]) for row in table.itertuples(index=False)}
 
 
 def size_of(path: Path) -> int:

@@ -58,7 +58,7 @@ def seconds_per_image(inputs: Inputs, detector: str) -> float | None:
     for stage in stages_of(inputs, f"detections/{detector}"):
         if stage.name not in times:
             return None
-        total += times[stage.name] / _images(inputs, stage)
+        total += times[stage.name].seconds / _images(inputs, stage)
     return total
 
 

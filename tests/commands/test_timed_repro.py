@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from commands import second_page, timed_repro
-from commands.timed_repro import Progress, seconds, timed
+from commands.timed_repro import Progress, intervals, timed
 
 
 def test_seconds_are_those_of_the_stages_that_ran_to_their_end() -> None:
@@ -20,7 +20,7 @@ def test_seconds_are_those_of_the_stages_that_ran_to_their_end() -> None:
         (6.0, "Running stage 'propose':\n"),
         (9.0, "ERROR: failed to reproduce 'propose'\n"),
     ]
-    assert seconds(lines) == {"prepare@voc": 3.5}
+    assert intervals(lines) == {"prepare@voc": (2.0, 5.5)}
 
 
 def test_a_stage_that_leaves_the_lock_file_as_it_is_has_a_time_too() -> None:
@@ -30,7 +30,7 @@ def test_a_stage_that_leaves_the_lock_file_as_it_is_has_a_time_too() -> None:
         (8.0, "Running stage 'report':\n"),
         (9.0, "Use `dvc push` to send your updates to remote storage.\n"),
     ]
-    assert seconds(lines) == {"check": 2.0, "propose": 5.0, "report": 1.0}
+    assert intervals(lines) == {"check": (1.0, 3.0), "propose": (3.0, 8.0), "report": (8.0, 9.0)}
 
 
 def test_lines_are_timed_as_they_come_and_shown(capsys) -> None:
@@ -39,7 +39,7 @@ def test_lines_are_timed_as_they_come_and_shown(capsys) -> None:
     )
     begin = time.monotonic()
     found, code = timed([sys.executable, "-c", says])
-    assert 0.25 < found["a"] <= time.monotonic() - begin
+    assert 0.25 < found["a"][0] <= time.monotonic() - begin
     assert code == 3
     assert "Running stage 'a'" in capsys.readouterr().out
 
@@ -68,9 +68,9 @@ def test_times_are_noted_and_a_page_is_written_unless_it_is_not_wanted(
     monkeypatch.chdir(tmp_path)
     asked, written = [], []
 
-    def timed(command: list[str], progress: object) -> tuple[dict[str, float], int]:
+    def timed(command: list[str], progress: object) -> tuple[dict[str, tuple[float, float]], int]:
         asked.append(command)
-        return {"check": 2.0}, 0
+        return {"check": (2.0, 100)}, 0
 
     monkeypatch.setattr(timed_repro, "timed", timed)
     monkeypatch.setattr(timed_repro, "stage_names", lambda: ["check"])
@@ -78,7 +78,7 @@ def test_times_are_noted_and_a_page_is_written_unless_it_is_not_wanted(
     monkeypatch.setattr(sys, "argv", ["timed_repro", *words])
     timed_repro.main()
     assert asked == [["dvc", "repro", "check"]]
-    assert (tmp_path / "report/times.csv").read_text() == "stage,seconds\ncheck,2.0\n"
+    assert (tmp_path / "report/times.csv").read_text() == "stage,seconds,memory_mb\ncheck,2.0,100\n"
     assert len(written) == pages
 
 

@@ -26,11 +26,18 @@ def test_every_stage_with_outputs_has_their_size_and_the_page_itself_none(inputs
 
 
 def test_times_are_shown_where_they_are_given(inputs: Inputs, tmp_path: Path) -> None:
-    (tmp_path / "times.csv").write_text("stage,seconds\npropose,12.34\ntrain_svm,3.0\n")
+    (tmp_path / "times.csv").write_text("stage,seconds,memory_mb\npropose,12.34,450\ntrain_svm,3.0,1300\n")
     words, tables = parts(dataclasses.replace(inputs, times=tmp_path / "times.csv"))
-    seconds = {row[0]: row[-1] for table in tables for row in table.rows}
-    assert (seconds["propose"], seconds["finetune"], seconds["all"]) == ("12.3", None, "15.3")
+    uses = {row[0]: row[-2:] for table in tables for row in table.rows}
+    assert (uses["propose"], uses["finetune"]) == (["12.3", "450.0 MB"], [None, None])
+    assert uses["all"] == ["15.3", "1.3 GB"]
     assert words.text == WITH
+
+
+def test_times_without_memory_are_shown(inputs: Inputs, tmp_path: Path) -> None:
+    (tmp_path / "times.csv").write_text("stage,seconds\npropose,12.34\n")
+    _, tables = parts(dataclasses.replace(inputs, times=tmp_path / "times.csv"))
+    assert ["12.3", None] in [row[-2:] for table in tables for row in table.rows]
 
 
 def test_the_size_of_a_folder_is_that_of_all_files_in_it(tmp_path: Path) -> None:
