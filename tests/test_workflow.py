@@ -138,6 +138,13 @@ def test_the_slow_tests_that_a_step_names_exist(runner: Runner) -> None:
         assert "mark.slow" in (ROOT / path).read_text()
 
 
+@pytest.mark.parametrize(("megabytes", "said"), [("4200", ""), ("4300", "b held 4300 MB of memory\n")])
+def test_a_stage_above_4_gib_is_named(runner: Runner, megabytes: str, said: str) -> None:
+    (runner.path / "report").mkdir()
+    (runner.path / "report/times.csv").write_text(f"stage,seconds,memory_mb\na,9000.0,310.0\nb,1.0,{megabytes}\n")
+    assert runner("no stage holds more than 4 GiB of memory", fails=bool(said)) == said
+
+
 @pytest.mark.parametrize("status", [0, 1, 2])
 def test_a_comparison_goes_to_the_summary_and_into_one_comment(runner: Runner, status: int) -> None:
     """Status 2: there is nothing to compare. Status 1 would be a fault of ours, which stops the job."""

@@ -20,7 +20,7 @@ WITH = (
 
 
 class Use(NamedTuple):
-    """What a stage took in its last run; the memory is NaN in a table that has none."""
+    """The seconds and the memory of a stage's last run; the memory is NaN in a table that has none."""
 
     seconds: float
     memory_mb: float

@@ -41,7 +41,7 @@ def test_a_process_that_is_gone_holds_nothing() -> None:
 
 def test_shared_pages_count_once() -> None:
     """A fork shares the memory of its parent until one of them writes into it."""
-    code = "import os, time; a = b'1' * 200_000_000; os.fork(); print('ready', flush=True); time.sleep(60)"
+    code = "import os, time; a = b'1' * 200_000_000; os.fork(); os.write(1, b'ready\\n'); time.sleep(60)"
     above = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
     with subprocess.Popen([sys.executable, "-c", above], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

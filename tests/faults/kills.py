@@ -47,6 +47,15 @@ class Kills:
         """The number of kills."""
         return self.by_stage.total()
 
+    def __add__(self, other: "Kills") -> "Kills":
+        """Return the counts of two campaigns together."""
+        return Kills(
+            self.by_stage + other.by_stage,
+            self.mended + other.mended,
+            self.chains + other.chains,
+            self.lost + other.lost,
+        )
+
 
 @contextmanager
 def quick_dvc(folder: Path, repository: Repository) -> Iterator["Dvc"]:
