@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-EVERY = 0.2  # seconds between two measurements; a shorter peak may be missed
+EVERY = 1.0  # seconds between two measurements: one takes some 20 ms, and a shorter peak may be missed
 
 
 class Resident:
@@ -18,9 +18,9 @@ class Resident:
         samples: times on `time.monotonic`, and bytes.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, every: float = EVERY) -> None:
         """Prepare to measure the children of the process `pid`, and theirs; the process itself does not count."""
-        self.pid = pid
+        self.pid, self.every = pid, every
         self.samples: list[tuple[float, int]] = []
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._measure, daemon=True)
@@ -40,7 +40,7 @@ class Resident:
         return max((size for when, size in list(self.samples) if begin <= when <= end), default=0)
 
     def _measure(self) -> None:
-        while not self._end.wait(EVERY):
+        while not self._end.wait(self.every):
             self.samples.append((time.monotonic(), held(self.pid)))
 
 

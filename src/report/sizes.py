@@ -15,7 +15,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 WITHOUT = "This page has no times, because they differ from run to run; docs/report.md says how to see them."
 WITH = (
     "Times: wall-clock seconds of each stage's last run on the machine that made this page. Memory: the most that all "
-    "processes of the stage held at one moment, measured five times a second."
+    "processes of the stage held at one moment, measured once a second."
 )
 
 

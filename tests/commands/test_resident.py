@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from commands.resident import EVERY, Resident, held
+from commands.resident import Resident, held
 
 CHILD = "import time; a = b'1' * 200_000_000; print('ready', flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys; b = b'1' * 100_000_000; subprocess.run([sys.executable, '-c', {CHILD!r}])"
@@ -26,9 +26,9 @@ def parent() -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_the_children_of_a_process_count_and_it_does_not_itself(parent: "subprocess.Popen[str]") -> None:
-    with Resident(parent.pid) as memory:
+    with Resident(parent.pid, every=0.1) as memory:
         begin = time.monotonic()
-        time.sleep(4 * EVERY)
+        time.sleep(0.5)
     assert 200e6 < memory.peak(begin, time.monotonic()) < 250e6
     assert memory.peak(begin - 10, begin - 5) == 0
 
