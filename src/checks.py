@@ -16,7 +16,7 @@ import torchvision
 from torch import nn
 
 from src import plugins
-from src.detection import alternating
+from src.detection import steps
 from src.detection.running import class_agnostic
 from src.detection.training import VAL_MAP
 from src.errors import InputError
@@ -30,7 +30,7 @@ OPENCV = "opencv-contrib-python-headless"
 
 def check(params: Params) -> None:
     """Raise one `InputError` with a line per problem of the machine or the parameters; return if there is none."""
-    checks = (paths, names, torchvision_weights, best_by, alternating_steps, networks)
+    checks = (paths, names, torchvision_weights, best_by, lengths_of_steps, networks)
     if problems := [*packages(), *chain.from_iterable(one_check(params) for one_check in checks)]:
         raise InputError("\n".join(problems))
 
@@ -115,12 +115,12 @@ def best_by(params: Params) -> Iterator[str]:
         )
 
 
-def alternating_steps(params: Params) -> Iterator[str]:
-    """Refuse alternating steps that are not as long as the training."""
+def lengths_of_steps(params: Params) -> Iterator[str]:
+    """Refuse steps of a training that do not add up to its epochs."""
     for name, section in params.detectors:
         epochs = section.train.over(params.train).epochs
-        if wrong := alternating.problem(getattr(section.loss, "alternating", None), epochs):
-            yield f"params.yaml: detectors.{name}.loss.{wrong}"
+        if wrong := steps.problem(plugins.load("detectors", name), section.loss, epochs):
+            yield f"params.yaml: {wrong}"
 
 
 def networks(params: Params) -> Iterator[str]:

@@ -100,6 +100,7 @@ def region_loss(outputs: Outputs, rules: Choice) -> dict[str, Tensor]:
 
     `class_loss` is the cross entropy over classes and background. `box_loss` is the smooth L1 loss of the deltas of the
     true class, of objects alone, times `box_weight`. Without regions both are 0; without objects `box_loss` is 0.
+    Outputs without `logits` have no `class_loss`, and those without `deltas` no `box_loss` (`src/detection/steps.py`).
 
     Args:
         outputs: `logits` [K, C], `deltas` [K, C - 1, 4] and `deltas_std` [4]; `boxes`, `labels` and `objects` of the
@@ -107,12 +108,16 @@ def region_loss(outputs: Outputs, rules: Choice) -> dict[str, Tensor]:
         rules: the weight.
     """
     labels, count = outputs["labels"], averaged(len(outputs["labels"]), least=1)
-    class_loss = functional.cross_entropy(outputs["logits"], labels, reduction="sum") / count
-    (rows,) = (labels > 0).nonzero(as_tuple=True)
-    wanted = encode(outputs["boxes"][rows], outputs["objects"][rows]) / outputs["deltas_std"]
-    found = outputs["deltas"][rows, labels[rows] - 1]
-    box_loss = functional.smooth_l1_loss(found, wanted, reduction="sum")
-    return {"class_loss": class_loss, "box_loss": rules.box_weight * box_loss / count}
+    named: dict[str, Tensor] = {}
+    if "logits" in outputs:
+        named["class_loss"] = functional.cross_entropy(outputs["logits"], labels, reduction="sum") / count
+    if "deltas" in outputs:
+        (rows,) = (labels > 0).nonzero(as_tuple=True)
+        wanted = encode(outputs["boxes"][rows], outputs["objects"][rows]) / outputs["deltas_std"]
+        found = outputs["deltas"][rows, labels[rows] - 1]
+        box_loss = functional.smooth_l1_loss(found, wanted, reduction="sum")
+        named["box_loss"] = rules.box_weight * box_loss / count
+    return named
 
 
 def decode_regions(outputs: Outputs, sizes: Sequence[tuple[int, int]], rules: Rules) -> list[dict[str, Tensor]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from src.detection.batches import DetectionBatches
 from src.detection.running import forward, measure
 from src.detection.sizes import size_of
+from src.detection.steps import in_steps
 from src.errors import InputError
 from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.files.boxed_images import BoxedImages
@@ -96,10 +97,9 @@ def train(
         if detections is not None:
             yield VAL_MAP, average_precision(detections, data)
 
-    steps = module.in_steps(model, section.loss, run.settings.epochs) if hasattr(module, "in_steps") else None
+    steps = in_steps(module, model, section.loss, run.settings.epochs)
     if steps is not None:
-        of_first = [name.replace("backbone", "first", 1) for name in fresh if name.startswith("backbone.")]
-        model, fresh = steps, [*(f"net.{name}" for name in fresh), *of_first]
+        model, fresh = steps, steps.layers(fresh)
     return fit(
         run,
         model,

@@ -23,9 +23,8 @@ It may also have:
   `proposals` [B, P, 4] in pixels of the input in place of `sizes`; rows of zeros are padding.
 * `CLASS_AGNOSTIC = True`: its label 1 is any object, and `features.proposals` may name it, if a stage writes
   data/proposals/NAME.npz.
-* `in_steps(network, rules, epochs)`: a module in whose steps parts of the network learn in turns, or None. It holds the
-  network as its part `net` and is trained in its place; `enter(epoch)` is called before each epoch
-  (`src/detection/alternating.py`).
+* `STEPS`: a subclass of `Steps`, for a training in whose steps parts of the network learn and the others stand still
+  (`src/detection/steps.py`). The section's `loss` has the key that it names: the epochs of each step, or null.
 * `count(outputs, targets, rules)`, numbers that are summed over the validation images, and `figures(counts)`, which
   computes figures from the sums.
 """

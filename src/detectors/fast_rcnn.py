@@ -1,14 +1,15 @@
 """Fast R-CNN (Girshick 2015, arXiv:1504.08083): convolutions once per image, and one network for each proposal.
 
 Its proposals are an input: those of selective search, or of the RPN. It differs from Faster R-CNN only in this, and has
-the same head. B images, P proposals of an image, K regions of all images, C classes including background.
+the same head. Classes and boxes learn at once, from one multi-task loss; with `loss.stage_wise` the boxes learn after
+the classes. B images, P proposals of an image, K regions of all images, C classes including background.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Annotated, Self
 
 import torch
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from src.detection.augmentation import Augment
@@ -17,6 +18,7 @@ from src.detection.region_head import Head, RegionHead
 from src.detection.regions import Choice, Rules, choose, decode_regions, region_loss, together
 from src.detection.rpn import backbone_of
 from src.detection.sizes import Size, size_of
+from src.detection.steps import Steps
 from src.params import Count, Positive, Section
 from src.training.settings import TrainOverrides
 
@@ -39,7 +41,17 @@ class Model(Section):
 class Loss(Choice):
     """The regions to learn from, and the loss."""
 
+    stage_wise: Annotated[list[Count], Field(min_length=2, max_length=2)] | None
     max_proposals: Count
+
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        if self.stage_wise is not None and self.box_weight == 0:
+            raise ValueError(
+                f"stage_wise = {self.stage_wise} with box_weight = 0: nothing would learn in the second step; raise "
+                "box_weight, or set stage_wise to null"
+            )
+        return self
 
 
 class Decode(Rules):
@@ -109,13 +121,42 @@ class FastRcnn(HeldBackbone):
         return {**shape, **regions, "logits": logits, "deltas": deltas, "deltas_std": self.deltas_std}
 
 
+class StageWise(Steps):
+    """A Fast R-CNN whose boxes learn after its classes: the paper's stage-wise training (Sec. 5.1, Table 6).
+
+    In step 1 everything but the layer of the corrections learns, from the loss of the classes alone. In step 2 this
+    layer alone learns, from the loss of the boxes alone.
+    """
+
+    key = "stage_wise"
+    learning = (("net.backbone", "net.head.layers", "net.head.classify"), ("net.head.regress",))
+
+    def forward(
+        self, images: Tensor, proposals: Tensor, rules: Loss | Decode, targets: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Compute the outputs of the network; in training mode without `deltas` in step 1, without `logits` in step 2.
+
+        Arguments are those of the network.
+        """
+        outputs: dict[str, Tensor] = self.net(images, proposals, rules, targets)
+        if self.training:
+            del outputs["deltas" if self.step == 0 else "logits"]
+        return outputs
+
+
+STEPS = StageWise  # its training in steps, with `loss.stage_wise`
+
+
 def build(num_classes: int, model: Model) -> nn.Module:
     """Build the network with random weights; `num_classes` includes background."""
     return FastRcnn(num_classes, model)
 
 
 def loss(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[str, Tensor]:
-    """Compute the multi-task loss, `class_loss` and `box_loss` (`src.detection.regions.region_loss`)."""
+    """Compute the multi-task loss, `class_loss` and `box_loss` (`src.detection.regions.region_loss`).
+
+    In a stage-wise training the outputs of a step lack the logits or the deltas, and the loss of these.
+    """
     return region_loss(outputs, rules)
 
 

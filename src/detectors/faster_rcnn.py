@@ -12,7 +12,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from src.detection.alternating import Alternating, Epochs, problem
+from src.detection.alternating import Alternating, Epochs
 from src.detection.anchor_loss import Loss as AnchorLoss
 from src.detection.anchor_loss import loss as loss_of_anchors
 from src.detection.augmentation import Augment
@@ -22,12 +22,12 @@ from src.detection.regions import Choice, Rules, choose, decode_regions, region_
 from src.detection.rpn import Decode as Proposals
 from src.detection.rpn import Model as RpnModel
 from src.detection.rpn import RpnHead, backbone_of, check_trainable, propose
-from src.errors import InputError
 from src.params import Positive, Section
 from src.training.settings import TrainOverrides
 
 Outputs = Mapping[str, Tensor]
 TWO_STAGE = True  # the network chooses regions, so its forward also takes their rules
+STEPS = Alternating  # its training in steps, with `loss.alternating`
 
 
 class Model(RpnModel):
@@ -142,17 +142,6 @@ class FasterRcnn(HeldBackbone):
 def build(num_classes: int, model: Model) -> nn.Module:
     """Build the network with random weights; `num_classes` includes background."""
     return FasterRcnn(num_classes, model)
-
-
-def in_steps(net: nn.Module, rules: Loss, epochs: int) -> Alternating | None:
-    """Return the network in its four alternating steps (Ren et al. 2015, Sec. 3.2), or None for a joint training.
-
-    Raises:
-        InputError: the steps do not add up to `epochs`.
-    """
-    if wrong := problem(rules.alternating, epochs):
-        raise InputError(f"detectors.faster_rcnn.loss.{wrong}")
-    return None if rules.alternating is None else Alternating(net, rules.alternating)
 
 
 def loss(outputs: Outputs, targets: Mapping[str, Tensor], rules: Loss) -> dict[str, Tensor]:

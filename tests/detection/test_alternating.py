@@ -4,24 +4,25 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from src.detection.alternating import Alternating, problem
-from src.detectors.faster_rcnn import Params, in_steps, loss
-from src.errors import InputError
+from src.detection.alternating import Alternating
+from src.detection.steps import in_steps
+from src.detectors import faster_rcnn
+from src.detectors.faster_rcnn import Params, loss
 from src.params import read_params
 from src.training.loop import Run, fit
 from stages.train_detector import Params as Stage
 from tests.detectors.test_faster_rcnn import ROOT, SIZES, TARGETS, images, made, section
 
-PARTS = ("first", "net.backbone", "net.rpn", "net.head")
-LEARNING = (("first", "net.rpn"), ("net.backbone", "net.head"), ("net.rpn",), ("net.head",))
+PARTS = ("first_backbone", "net.backbone", "net.rpn", "net.head")
+LEARNING = (("first_backbone", "net.rpn"), ("net.backbone", "net.head"), ("net.rpn",), ("net.head",))
 OF_RPN, OF_HEAD = {"rpn_objectness_loss", "rpn_box_loss"}, {"class_loss", "box_loss"}
 
 
 def steps(epochs: int = 1, **changes: Any) -> tuple[Alternating, Params]:
     """A network with four steps of so many epochs, with dropout, which a network that learns would show."""
     found = section(loss__alternating=[epochs] * 4, model__head__dropout=0.5, **changes)
-    net = in_steps(made(found), found.loss, 4 * epochs)
-    assert net is not None
+    net = in_steps(faster_rcnn, made(found), found.loss, 4 * epochs)
+    assert isinstance(net, Alternating)
     return net, found
 
 
@@ -53,7 +54,7 @@ def test_each_step_changes_its_layers_and_no_value_of_another() -> None:
 
 def test_both_backbones_start_alike_and_the_regions_of_step_2_are_those_of_the_first() -> None:
     net, found = steps(loss__regions__include_gt=False)
-    for name, value in net.first.state_dict().items():
+    for name, value in net.first_backbone.state_dict().items():
         assert torch.equal(value, net.net.backbone.state_dict()[name])
         assert value.data_ptr() != net.net.backbone.state_dict()[name].data_ptr()
     net.train()
@@ -61,7 +62,7 @@ def test_both_backbones_start_alike_and_the_regions_of_step_2_are_those_of_the_f
     regions = [net(images(), SIZES, found.loss, TARGETS)["boxes"] for _ in range(2) if torch.manual_seed(0)]
     torch.testing.assert_close(*regions, rtol=0, atol=0)
     with torch.no_grad():
-        for value in net.first.parameters():
+        for value in net.first_backbone.parameters():
             value.add_(torch.randn(value.shape))
     torch.manual_seed(0)
     assert not torch.equal(net(images(), SIZES, found.loss, TARGETS)["boxes"], regions[0])
@@ -87,9 +88,18 @@ def test_convolutions_that_stand_still_do_so_in_both_backbones() -> None:
         one_step(net, found, epoch, optimizer)
     same = {name for name, value in net.state_dict().items() if torch.equal(value, before[name])}
     layers = {name.rpartition(".")[0] for name in same if name.endswith("weight")}
-    held = [name.removeprefix("first.") for name in layers if name.startswith("first.")]
+    held = [name.removeprefix("first_backbone.") for name in layers if name.startswith("first_backbone.")]
     assert len(held) == 4  # two convolutions, each with its normalisation
-    assert layers == {f"{backbone}.{name}" for backbone in ("first", "net.backbone") for name in held}
+    assert layers == {f"{backbone}.{name}" for backbone in PARTS[:2] for name in held}
+
+
+def test_layers_have_the_names_that_they_have_in_both_backbones() -> None:
+    net = steps()[0]
+    assert net.layers(["backbone.layers.0", "head.classify"]) == [
+        "net.backbone.layers.0",
+        "net.head.classify",
+        "first_backbone.layers.0",
+    ]
 
 
 def test_the_loss_of_each_step_falls() -> None:
@@ -112,14 +122,6 @@ def test_the_loss_of_each_step_falls() -> None:
         assert rows[first + 11]["loss"] < share * rows[first]["loss"], first
 
 
-def test_steps_that_are_not_as_long_as_the_training_are_refused_and_none_is_a_joint_training() -> None:
-    found = section(loss__alternating=[1, 2, 1, 1])
-    with pytest.raises(
-        InputError,
-        match=r"^detectors\.faster_rcnn\.loss\.alternating = \[1, 2, 1, 1\]: 5 epochs, and train.epochs is 4",
-    ):
-        in_steps(made(found), found.loss, 4)
-    assert in_steps(made(found), section().loss, 4) is None
-    assert problem([1, 2, 1, 1], 5) is problem(None, 7) is None
+def test_a_list_of_other_than_four_steps_is_refused() -> None:
     with pytest.raises(ValueError, match="alternating"):
         section(loss__alternating=[1, 2, 1])

@@ -68,6 +68,7 @@ def test_one_network_that_starts_from_weights_is_enough_with_own_photos(tmp_path
         ("pretrain_alexnet.train.best_by", "val_map", "'val_map': only a detector that distinguishes classes has a"),
         ("finetune.weights", "/no/such.pth", "'/no/such.pth': there is no such file"),
         ("detectors.faster_rcnn.loss.alternating", [1, 1, 1, 1], "[1, 1, 1, 1]: 4 epochs, and train.epochs is 5"),
+        ("detectors.fast_rcnn.loss.stage_wise", [3, 3], "[3, 3]: 6 epochs, and train.epochs is 5"),
     ],
 )
 def test_a_name_of_nothing_is_refused_with_its_key(tmp_path: Path, key: str, value: object, words: str) -> None:

@@ -216,13 +216,19 @@ def test_the_outputs_do_not_depend_on_the_number_of_workers(
     assert seen[0] == seen[1]
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_a_training_in_steps_that_is_killed_between_two_of_them_computes_the_same(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch, epoch: int
+@pytest.mark.parametrize(
+    ("detector", "key", "lengths", "epoch"),
+    [
+        *(("faster_rcnn", "alternating", [1, 1, 1, 1], epoch) for epoch in (1, 2, 3)),
+        *(("fast_rcnn", "stage_wise", [2, 2], epoch) for epoch in (1, 2, 3)),
+    ],
+)
+def test_a_training_in_steps_that_is_killed_within_or_between_them_computes_the_same(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, detector: str, key: str, lengths: list[int], epoch: int
 ) -> None:
-    chosen = params("faster_rcnn", 4, validation="train", batch_size=1)
-    chosen.detectors["faster_rcnn"]["loss"]["alternating"] = [1, 1, 1, 1]
-    whole = [path.read_bytes() for path in trained("faster_rcnn", chosen).values()]
+    chosen = params(detector, 4, validation="train", batch_size=1)
+    chosen.detectors[detector]["loss"][key] = lengths
+    whole = [path.read_bytes() for path in trained(detector, chosen).values()]
     load = Loader.load
 
     def killed(loader: Loader, items: range) -> Batches:
@@ -232,13 +238,17 @@ def test_a_training_in_steps_that_is_killed_between_two_of_them_computes_the_sam
 
     monkeypatch.setattr(Loader, "load", killed)
     with pytest.raises(KeyboardInterrupt):
-        trained("faster_rcnn", chosen)
+        trained(detector, chosen)
     monkeypatch.setattr(Loader, "load", load)
-    outs = trained("faster_rcnn", chosen)
+    outs = trained(detector, chosen)
     assert [path.read_bytes() for path in outs.values()] == whole
     after = read_tensors(outs["out"])[0]
-    assert after.keys() == untrained("faster_rcnn", chosen).keys()  # one backbone is kept
+    assert after.keys() == untrained(detector, chosen).keys()  # of the network alone
     curve = pd.read_csv(outs["curve"])
-    assert curve["rpn_box_loss"].notna().tolist() == [True, False, True, False]
-    assert curve["box_loss"].notna().tolist() == [False, True, False, True]
+    if detector == "fast_rcnn":
+        assert curve["class_loss"].notna().tolist() == [True, True, False, False]
+        assert curve["box_loss"].notna().tolist() == [False, False, True, True]
+    else:
+        assert curve["rpn_box_loss"].notna().tolist() == [True, False, True, False]
+        assert curve["box_loss"].notna().tolist() == [False, True, False, True]
     assert curve["val_box_loss"].notna().all()

@@ -213,7 +213,7 @@ def proposed(data: BoxedImages, image_ids: list[str]) -> dict[str, np.ndarray]:
     return found
 
 
-def detector(fabric: Fabric, folder: Path, name: str, changes: dict[str, Any]) -> dict[str, Any]:
+def detector(fabric: Fabric, folder: Path, name: str, changes: dict[str, Any], epochs: int = 1) -> dict[str, Any]:
     data = scenes(folder / f"{name}-{fabric.world_size}-{fabric.global_rank}.zip")
     sections = content()["detectors"]
     for part, values in changes.items():
@@ -222,7 +222,7 @@ def detector(fabric: Fabric, folder: Path, name: str, changes: dict[str, Any]) -
     ids = data.ids("train")
     boxes = proposed(data, ids) if running.takes_proposals(module) else None
     model, fresh = running.start(module, section, data.num_classes, {}, seed=0)
-    run = Run(fabric, STEPS.model_copy(update={"epochs": 1}), seed=3)
+    run = Run(fabric, STEPS.model_copy(update={"epochs": epochs}), seed=3)
     history = train_detector(run, model, fresh, data, ids, ids[:2], module, section, boxes)
     return {"history": history, "weights": model.state_dict()}
 
@@ -231,6 +231,7 @@ PADDED = {"size": 96, "longest": 128}
 ssd = partial(detector, name="ssd300", changes={"model": {"size": 128}})
 rpn = partial(detector, name="rpn", changes={"model": PADDED})
 fast = partial(detector, name="fast_rcnn", changes={"model": PADDED})
+stage_wise = partial(detector, name="fast_rcnn", changes={"model": PADDED, "loss": {"stage_wise": [1, 1]}}, epochs=2)
 faster = partial(detector, name="faster_rcnn", changes={"model": PADDED})
 
 

@@ -160,7 +160,9 @@ def test_synchronised_layers_keep_parameters_names_and_what_the_network_does_in_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ssd", "rpn", "fast", "faster", "mobilenet", "resnet", "rcnn", "described"])
+@pytest.mark.parametrize(
+    "name", ["ssd", "rpn", "fast", "stage_wise", "faster", "mobilenet", "resnet", "rcnn", "described"]
+)
 def test_every_trainer_gives_the_same_with_1_2_and_4_processes(tmp_path: Path, name: str) -> None:
     done = results(tmp_path, WORK, [(name, world) for world in (1, 2, 4)])
     (alone,) = done[name, 1]
