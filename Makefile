@@ -6,8 +6,9 @@ BIN := .venv/bin
 PACKAGES ?= requirements.lock
 HASHES = $(if $(filter %.lock,$(PACKAGES)),--require-hashes)
 TOOLS := .venv/tools
+DASK := .venv/dask
 
-.PHONY: help setup repro verify compare plots demo test faults slow times bench lock audit
+.PHONY: help setup repro verify compare plots demo test cluster faults slow times bench lock audit
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ test: setup  ## lint, types and tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+cluster: $(DASK)/.installed  ## tests of a Dask cluster on this machine
+	$(DASK)/bin/python -m pytest tests/stages/test_cluster.py
+
 faults: setup  ## kill runs, fill disks, damage and break files, and print what was tried and lost
 	@$(BIN)/python -m tests.faults
 
@@ -67,6 +71,11 @@ times: setup  ## as repro, with the seconds of each stage in report/with_times.h
 # The machine's full speed on both sides of each pair, not the pinned arithmetic.
 bench: setup  ## all pairs of ours and a peer, into docs/bench.json and docs/performance.md (15 minutes)
 	ARITHMETIC=native $(BIN)/python -m benchmarks.all
+
+# Dask alone, in an environment that also finds the locked packages, so that .venv stays as the lock file has it.
+SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+$(DASK)/.installed: setup requirements-cluster.txt
+	@[ $@ -nt requirements-cluster.txt ] || { $(BIN)/python -m venv $(DASK) && $(BIN)/python $(SITE) > $$($(DASK)/bin/python $(SITE))/locked.pth && $(DASK)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep -o '^distributed==[^ ]*' requirements-cluster.txt) && touch $@; }
 
 $(TOOLS)/.installed: setup
 	@[ -e $@ ] || { $(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 && touch $@; }

@@ -6,16 +6,18 @@ joblib has a back-end for Dask, which is not used: it waits for ever if a task k
 
 import atexit
 import logging
+import math
 import pickle
 import sys
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import cache
-from itertools import islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from tqdm import tqdm
@@ -27,12 +29,13 @@ from src.files.versions import PACKAGES
 from src.parallel import Item, Jobs, Result
 from stages import arithmetic, remote
 from stages.environment import CHECKPOINTS, SCHEDULER, jobs, scheduler
+from stages.tasks import AHEAD, Sizes
 
 INSTALL = "pip install -r requirements-cluster.txt"
 CONNECT = 10  # seconds for the scheduler to answer
 ANSWER = 60  # seconds for all workers to answer, some of which import PyTorch from a network disk
 LOST = 60  # seconds without any worker, after which nobody waits for the results
-WINDOW = 256  # items that the scheduler knows at a time, at least: more than workers, so that a cluster may grow
+COUNT = 5  # seconds between two counts of the workers, of which more may come
 LIBRARIES = {**PACKAGES, "numpy": ["numpy"]}
 
 
@@ -80,58 +83,64 @@ class Cluster:
         return len(self.client.nthreads())
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], label: str) -> list[Result]:
-        """Compute the results of all items, each with one thread; an item whose worker dies is computed again.
+        """Compute the results of all items, each with one thread; the items of a worker that dies are computed again.
 
         Raises:
-            InputError: the scheduler or all workers went away, or a worker cannot serve this run.
+            InputError: the scheduler or all workers went away, a worker cannot serve this run, or its disk is full.
         """
         name, work = uuid.uuid4().hex, _ByValue(remote.work)
         results: list[Any] = [None] * len(items)
-        running: dict[Any, int] = {}
-        todo = iter(range(len(items)))
+        running: dict[Any, slice] = {}
+        done: SimpleQueue[Any] = SimpleQueue()
+        sizes, first, cores, counted = Sizes(), 0, 0, -math.inf
         with self._told(), _on_disk(function) as path, tqdm(total=len(items), desc=label, mininterval=1.0) as bar:
-            window = max(WINDOW, 4 * self.cores)
             try:
-                while True:
-                    for number in islice(todo, window - len(running)):
-                        task = work, self.run, path, _pickled(items[number])
-                        running[self.client.submit(*task, key=(f"{label}-{name}", number), pure=False)] = number
-                    if not running:
-                        return results
-                    for future in self._finished(list(running)):
-                        results[running.pop(future)] = self._result(future)
-                        bar.update()
+                while running or first < len(items):
+                    if time.monotonic() - counted > COUNT:
+                        cores, counted = self.cores, time.monotonic()
+                    while first < len(items) and len(running) < AHEAD * max(1, cores):
+                        part = slice(first, first + sizes.next(len(items) - first, cores))
+                        task = work, self.run, path, _pickled(list(items[part]))
+                        future = self.client.submit(*task, key=(f"{label}-{name}", first), pure=False)
+                        running[future] = part
+                        future.add_done_callback(done.put)
+                        first = part.stop
+                    future = self._next(done)
+                    part = running.pop(future)
+                    results[part], seconds = self._result(future)
+                    sizes.learn(part.stop - part.start, seconds)
+                    bar.update(part.stop - part.start)
             finally:
                 self.client.cancel(list(running))
+        return results
 
-    def _finished(self, running: list[Any]) -> set[Any]:
-        from distributed import wait
-
+    def _next(self, done: "SimpleQueue[Any]") -> Any:
+        """Wait for a task that has ended; Dask puts it into the queue."""
         while True:
             try:
-                with self.client.as_current():
-                    return wait(running, timeout=LOST, return_when="FIRST_COMPLETED").done
-            except TimeoutError:
+                return done.get(timeout=LOST)
+            except Empty:
                 if not self.cores:
                     raise InputError(
                         f"all workers of the Dask cluster at {self.address} are gone: start some, and run the same "
                         "command again"
                     ) from None
 
-    def _result(self, future: Any) -> Any:
+    def _result(self, future: Any) -> tuple[list[Any], float]:
+        """Return the results of a task, and its seconds."""
         from distributed import KilledWorker
 
         if isinstance(error := future.exception(), KilledWorker):
             raise InputError(
-                f"several workers of the Dask cluster at {self.address} died one after the other with the same item: "
+                f"several workers of the Dask cluster at {self.address} died one after the other with the same items: "
                 "see their logs, and give each more memory (--memory-limit)"
             ) from None
         if error is not None:
             raise error
-        done, result = future.result()
-        if not done:
-            raise InputError(f"a worker of the Dask cluster at {self.address} {result}")
-        return result
+        reason, results, seconds = future.result()
+        if reason:
+            raise InputError(reason)
+        return results, seconds
 
     def _wait_for_a_worker(self) -> None:
         try:

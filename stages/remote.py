@@ -5,11 +5,13 @@ their own, and code is edited while a cluster runs. So each task names its run, 
 before changes its folder and imports the code anew. It has one thread, so no other task can see the change.
 """
 
+import ctypes
 import hashlib
 import importlib
 import os
 import pickle
 import sys
+import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any, TypedDict
 
 CODE = ("src", "stages")  # the packages that the functions of a stage come from
 IMPORTED = (*CODE, "commands", "benchmarks", "tests")  # all packages of a checkout
+MALLOC = {-3: 32 << 20, -1: 64 << 20}  # bytes, by glibc's numbers for M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
 
 
 class Run(TypedDict):
@@ -30,16 +33,16 @@ class Run(TypedDict):
     computed: str  # `computed`, or empty if any other value will do
 
 
-def work(run: Run, function: str, item: bytes) -> tuple[bool, Any]:
-    """Call a function in a worker, for a run.
+def work(run: Run, function: str, items: bytes) -> tuple[str, list[Any], float]:
+    """Call a function for some items in a worker, for a run.
 
     Args:
         run: the run.
-        function: the file of the function, pickled; the function is kept for the next item.
-        item: its argument, pickled.
+        function: the file of the function, pickled; the function is kept for the next items.
+        items: the list of its arguments, pickled.
 
     Returns:
-        (True, the result), or (False, the reason why this worker cannot serve the run, to follow its name).
+        a sentence why this worker cannot serve the run, or an empty one; the results; the seconds of the calls.
     """
     from distributed import get_worker
 
@@ -47,16 +50,42 @@ def work(run: Run, function: str, item: bytes) -> tuple[bool, Any]:
     served = getattr(worker, "served", {})
     if served.get("run") != run:
         if reason := unfit(run):
-            return False, reason
+            return f"the Dask worker {worker.address} {reason}", [], 0.0
         _enter(run, served.get("run"))
+        _keep_memory()
         served = worker.served = {"run": run}
-    on_one_thread = importlib.import_module("src.parallel").on_one_thread
     try:
         if served.get("name") != function:
             served.update(name=function, function=pickle.loads(Path(function).read_bytes()))
-        return True, on_one_thread(served["function"], pickle.loads(item))
-    except FileNotFoundError as error:
-        return False, f"has no file {error.filename}: put the data and DVC's cache on a disk that all machines share"
+        on_one_thread = importlib.import_module("src.parallel").on_one_thread
+        begin = time.perf_counter()
+        results = [on_one_thread(served["function"], item) for item in pickle.loads(items)]
+        return "", results, time.perf_counter() - begin
+    except Exception as error:
+        if reason := _of_the_disk(error):
+            return f"the Dask worker {worker.address} {reason}", [], 0.0
+        raise
+
+
+def _of_the_disk(error: Exception) -> str:
+    """Return why a worker's disk has ended its work, to follow its name; empty if another thing has."""
+    if isinstance(error, FileNotFoundError):
+        return f"has no file {error.filename}: put the data and DVC's cache on a disk that all machines share"
+    if isinstance(error.__cause__, OSError):  # one of `src.files.unfinished.told`: full, or it refuses the file
+        return f"cannot go on: {error}"
+    return ""
+
+
+def _keep_memory() -> None:
+    """Let this process keep memory that it has freed, as others do, for the next array.
+
+    Dask's nanny starts it with MALLOC_TRIM_THRESHOLD_, so that it gives each larger array back to the system. Selective
+    search took a quarter more processor time for that. The numbers are the highest that glibc chooses by itself.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # of Linux
+    if mallopt:
+        for parameter, value in MALLOC.items():
+            mallopt(parameter, value)
 
 
 def _enter(run: Run, before: Run | None) -> None:

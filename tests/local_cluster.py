@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from commands.write_deps import ROOT
 
 PINNED = ("--preload-nanny", "stages")
@@ -41,6 +43,15 @@ class LocalCluster:
         self.processes.append(process)
         return process
 
+    def processor_seconds(self) -> dict[str, float]:
+        """Return the processor seconds so far: those of the scheduler, and of all nannies and workers together."""
+        total = dict.fromkeys(("scheduler", "nannies", "workers"), 0.0)
+        for number, process in enumerate(self.processes):
+            started = psutil.Process(process.pid)
+            total["nannies" if number else "scheduler"] += _seconds(started)
+            total["workers"] += sum(map(_seconds, started.children(recursive=True)))
+        return total
+
     def stop(self) -> None:
         """End all processes."""
         for process in reversed(self.processes):
@@ -51,6 +62,11 @@ class LocalCluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 @contextmanager

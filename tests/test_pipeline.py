@@ -245,7 +245,8 @@ def test_a_stage_is_a_short_script() -> None:
 
 def test_every_file_of_stages_is_run_by_dvc_or_serves_those_that_are() -> None:
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    serving = {"__init__", "arithmetic", "cluster", "command", "environment", "fabric", "group", "inputs", "remote"}
+    serving = {"__init__", "arithmetic", "cluster", "command", "environment", "fabric", "group", "inputs"}
+    serving |= {"remote", "tasks"}
     assert files == {script(stage) for stage in STAGES.values()} | serving
 
 
@@ -271,6 +272,17 @@ def test_the_table_of_disk_and_memory_has_every_stage() -> None:
     section = (ROOT / "docs/running.md").read_text().split("## Disk and memory")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(PIPELINE)
+
+
+def test_the_table_of_the_cluster_has_every_stage_and_tells_which_give_it_work() -> None:
+    table = (ROOT / "docs/cluster.md").read_text().split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    said = {name: works.strip() for row, works in rows for name in re.findall(r"`(\w+)`", row)}
+    assert set(said) == set(PIPELINE)
+    for name, works in said.items():
+        text = (ROOT / f"stages/{script(STAGES[name])}.py").read_text()
+        asks = name != "check" and bool(re.search(r"\bpool\(\)|\bshare_of_cluster\(\)", text))  # `check` only looks
+        assert (works == "no") != asks, name
 
 
 PLOTS = {

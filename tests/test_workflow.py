@@ -122,10 +122,10 @@ def runner(tmp_path: Path) -> Runner:
 
 
 def test_the_steps_of_make_call_targets_of_the_makefile(runner: Runner) -> None:
-    for name in ("lint, types and tests", "packages", "the pipeline on the sample"):
+    for name in ("lint, types and tests", "a Dask cluster of this machine", "packages", "the pipeline on the sample"):
         runner(name)
     called = runner.said.read_text().splitlines()
-    assert called == ["make test", "make setup", "make repro"]
+    assert called == ["make test", "make cluster", "make setup", "make repro"]
     assert {line.split()[1] for line in called} <= set(TARGETS)
 
 

@@ -1,5 +1,6 @@
 """Tiny untrained networks in the files of trained ones, and images for them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,15 @@ def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
-def scenes(path: Path) -> BoxedImages:
-    """Write a prepared set of two test images."""
+def scenes(path: Path, sizes: Mapping[str, tuple[int, int]] = SIZES) -> BoxedImages:
+    """Write a prepared set of test images, whose names are numbers, by (height, width); the first is also to train."""
     entry: dict[str, Any] = {"boxes": [[1, 1, 30, 30]], "labels": [1], "difficult": [False]}
     images = {
         name: {"file": f"{name}.png", "height": height, "width": width, **entry}
-        for name, (height, width) in SIZES.items()
+        for name, (height, width) in sizes.items()
     }
-    contents = [(f"{name}.png", encoded(scene(*size, seed=int(name)))) for name, size in SIZES.items()]
-    write_prepared(path, CLASSES, {"train": ["000001"], "test": list(SIZES)}, images, contents)
+    contents = [(f"{name}.png", encoded(scene(*size, seed=int(name)))) for name, size in sizes.items()]
+    write_prepared(path, CLASSES, {"train": ["000001"], "test": list(sizes)}, images, contents)
     return BoxedImages(path)
 
 

@@ -22,7 +22,7 @@ from src.files.boxed_images import BoxedImages
 from src.files.records import Record
 from src.files.shards import Shards
 from src.files.storage import atomic
-from src.files.unfinished import sync
+from src.files.unfinished import sync, told
 from src.parallel import Jobs, parallel_map
 from src.rcnn import maps, network
 from src.rcnn.crops import Crops
@@ -104,7 +104,7 @@ def extract(
         if parts is None or not parts.found():
             check_space(temporary.parent, total, width, np.dtype(dtype).itemsize, remedy)
             _begin(temporary, total, width, dtype)
-        place = Place(temporary.absolute(), _start_of_rows(temporary), width, dtype)
+        place = Place(path, temporary.absolute(), _start_of_rows(temporary), width, dtype)
         chunks = [
             (slices[part[0]].start, {image_id: regions[image_id] for image_id in part})
             for part in (ids[first : first + size] for first in range(0, len(ids), size))
@@ -131,15 +131,16 @@ class Place(NamedTuple):
     Machines that write neighbouring rows of a network disk through a map overwrite each other's part of a page.
     """
 
-    path: Path
+    name: Path  # of the array, to be told
+    path: Path  # of the file that grows
     start: int  # bytes before the first row
     width: int
     dtype: type
 
     def write(self, row: int, rows: np.ndarray) -> None:
-        """Write rows [N, width], of which the first is number `row`."""
+        """Write rows [N, width], of which the first is number `row`; a full disk is an `InputError`."""
         content = np.ascontiguousarray(rows, self.dtype).tobytes()
-        with self.path.open("r+b") as file:
+        with told(self.name, self.path), self.path.open("r+b") as file:
             file.seek(self.start + row * self.width * np.dtype(self.dtype).itemsize)
             file.write(content)
 

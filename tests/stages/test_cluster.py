@@ -2,9 +2,12 @@
 
 import errno
 import importlib
+import json
 import os
+import re
 import resource
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -31,10 +34,12 @@ from src.rcnn.features import unlabelled
 from stages import arithmetic, remote
 from stages import cluster as module
 from stages.cluster import Cluster
+from tests import full_disk
 from tests.local_cluster import PINNED, LocalCluster, kill, local_cluster, until
 from tests.rcnn.conftest import TinyNet
 from tests.rcnn.test_features import SETTINGS
 from tests.stages.test_extract_features import PROPOSALS
+from tests.trained import scenes
 
 pytest.importorskip("distributed", reason="needs Dask: pip install -r requirements-cluster.txt")
 
@@ -77,6 +82,9 @@ def connect() -> Iterator[Callable[[str], Cluster]]:
         one.client.close()
 
 
+TOLD = r"^the Dask worker tcp://127\.0\.0\.1:\d+ cannot go on:"
+
+
 def product(number: int) -> tuple[int, bytes]:
     """Return the process, and a product of matrices."""
     time.sleep(0.05)
@@ -114,7 +122,7 @@ def begun_by(folder: Path, number: int) -> int:
     return number * number
 
 
-def test_a_worker_that_is_killed_costs_its_item_alone(
+def test_a_worker_that_is_killed_costs_its_task_alone(
     two_workers: LocalCluster, here: Path, connect: Callable[[str], Cluster]
 ) -> None:
     made = connect(two_workers.address)
@@ -242,7 +250,7 @@ def test_files_that_are_not_on_a_shared_disk_are_named(
     two_workers: LocalCluster, here: Path, connect: Callable[[str], Cluster]
 ) -> None:
     with pytest.raises(
-        InputError, match=r"a worker of .* has no file .*/nowhere\.zip: put the data and DVC's cache on"
+        InputError, match=r"^the Dask worker tcp://\S+ has no file .*/nowhere\.zip: put the data and DVC's cache on"
     ):
         connect(two_workers.address).map(Path.read_bytes, [here / "nowhere.zip"], "read")
 
@@ -410,9 +418,41 @@ def test_a_disk_that_refuses_the_bytes_of_a_worker_is_told_and_nothing_is_left(
     with local_cluster(tmp_path / "dask", 0) as made:
         limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (10**6, resource.RLIM_INFINITY))  # bytes
         made.worker("--nthreads", "1", "--no-nanny", preexec_fn=limited)
-        with pytest.raises(InputError, match=r"features\.npy cannot be written \(file too large\): see"):
+        with pytest.raises(InputError, match=rf"{TOLD} .*features\.npy cannot be written \(file too large\): see"):
             described(images, out, connect(made.address), width=100_000)
     assert list(out.parent.iterdir()) == []
+
+
+def test_a_worker_whose_disk_is_really_full_ends_the_run_in_one_sentence_and_the_next_run_goes_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A part per image, and a disk with room for some parts. When it has room, they are not searched again."""
+    ids = [f"{number:06}" for number in range(1, 13)]
+    scenes(folder / VOC, dict.fromkeys(ids, (90, 120)))
+    (tmp_path / "dask").mkdir()
+    words = [*full_disk.NAMESPACE, f"{full_disk.MOUNT} tests.full_disk {tmp_path / 'dask'}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    if re.match("unshare|mount", done.stderr):
+        pytest.skip(f"this machine lets no test mount a small disk: {done.stderr.strip()}")
+    found = json.loads(done.stdout)
+    status, said = found["full"]
+    assert status == 1
+    assert "Traceback" not in said
+    assert len(re.findall("^propose: ", said, re.MULTILINE)) == 1
+    assert re.fullmatch(
+        rf"propose: {TOLD[1:]} {re.escape(str(folder))}/\.checkpoints/propose-[0-9a-f]{{16}}/\d+\.npz was not written, "
+        r"because its disk is full \(\d\S* \w+ of it were written, and \d\S* \w+ are free beside them; it needs more "
+        r"than both\): make room, for example with `dvc gc --workspace`, and run the same command again",
+        said.splitlines()[-1],
+    )
+    parts = [path for path in found["left"] if path.endswith(".npz")]
+    assert 1 <= len(parts) < len(ids)
+    assert sorted({Path(path).name for path in found["left"]} - {Path(path).name for path in parts}) == ["filler"]
+    status, said = found["room"]
+    assert status == 0
+    assert f"goes on after a run that was stopped: {len(parts)} parts are there" in said
+    assert outputs("propose", folder) == {"proposals.npz": (folder / "out/proposals.npz").read_bytes()}
 
 
 def die(_: int) -> None:
