@@ -14,6 +14,7 @@ out, and one that was interrupted goes on from its last state, so the same comma
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -195,10 +196,16 @@ def pair(
 
 
 class Race:
-    """A training of several networks in turns, step by step; it can be interrupted if `state` names a file."""
+    """A training of several networks in turns, step by step; it can be interrupted if `state` names a file.
 
-    def __init__(self, nets: Sequence[nn.Module], lr: float, state: Path | None = None) -> None:
-        self.nets, self.lr, self.state = nets, lr, state
+    The learning rate rises to `lr` over 20 steps and stays, or with `cosine` falls to 0 along half a cosine, over as
+    many steps as `cosine` says.
+    """
+
+    def __init__(
+        self, nets: Sequence[nn.Module], lr: float, state: Path | None = None, cosine: int | None = None
+    ) -> None:
+        self.nets, self.lr, self.state, self.cosine = nets, lr, state, cosine
         self.optimizers = [torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4) for net in nets]
         self.losses: list[list[float]] = [[] for _ in nets]  # of every step
         self.seconds: list[list[float]] = [[] for _ in nets]
@@ -221,11 +228,16 @@ class Race:
                 with atomic(self.state) as path:
                     torch.save({"losses": self.losses, "seconds": self.seconds, "states": states}, path)
 
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step; steps count from 0."""
+        share = 1.0 if self.cosine is None else (1 + math.cos(math.pi * step / self.cosine)) / 2
+        return self.lr * min(1, (step + 1) / 20) * share
+
     def _step(self, index: int, step: int, batch: Batch) -> None:
         start = time.perf_counter()
         net, optimizer = self.nets[index], self.optimizers[index]
         for group in optimizer.param_groups:
-            group["lr"] = self.lr * min(1, (step + 1) / 20)
+            group["lr"] = self.rate(step)
         total = torch.stack(list(net.losses(batch).values())).sum()  # type: ignore[operator]
         optimizer.zero_grad()
         total.backward()

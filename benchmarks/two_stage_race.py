@@ -9,16 +9,18 @@ backbone, and its box loss has a weight of 1, as in torchvision. All layers have
 ones, and the backbone the weights of `--weights`. torchvision has no Fast R-CNN, so its RoIHeads get the proposals. In
 each step both train on the same augmented batch, and then both detect in the same test images; they take turns at going
 first. The printed ratios are medians over steps and over test batches. Errors are standard errors of a bootstrap over
-the test images, and that of the difference is of the same resamples for both.
+the test images, and that of the difference is of the same resamples for both. They do not tell how far two trainings
+differ by chance: for that take several `--seeds`. The last line then has the means over the seeds, and two errors of
+the mean difference, one from the spread over the seeds and one from the bootstrap.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -34,6 +36,7 @@ from src import plugins
 from src.boxes.matching import without_difficult
 from src.detection import rpn
 from src.detection.batches import DetectionBatches
+from src.detection.freezing import hold
 from src.detection.region_head import SAMPLES
 from src.detection.running import forward, read_proposals, takes_proposals
 from src.detection.sizes import size_of
@@ -142,7 +145,7 @@ class Theirs(nn.Module):
     def __init__(self, ours: Ours, num_classes: int) -> None:
         super().__init__()
         section, self.given = ours.section, takes_proposals(ours.module)
-        self.side = section.model.size
+        self.side, self.freeze = section.model.size, section.model.freeze
         body = Body(section.model)
         plain = {"image_mean": [0.0] * 3, "image_std": [1.0] * 3, "min_size": self.side, "max_size": self.side}
         first = {} if self.given else of_rpn(section)
@@ -164,6 +167,12 @@ class Theirs(nn.Module):
             values = zip(self.net.rpn.head.parameters(), ours.get_submodule("rpn").parameters(), strict=True)
             for their_value, our_value in values:
                 their_value.copy_(our_value)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of training; the layers that stand still in ours do so here."""
+        super().train(mode)
+        hold(self.net.backbone.body, self.freeze)
+        return self
 
     def _run(self, batch: Mapping[str, Any], targets: Any) -> tuple[list[dict[str, Tensor]], Mapping[str, Tensor]]:
         if not self.given:
@@ -206,9 +215,14 @@ def detected(nets: list[nn.Module], batches: DetectionBatches) -> tuple[list[dic
     return records, np.array(seconds)
 
 
-def raced(options: argparse.Namespace, data: BoxedImages) -> dict[str, Any]:
-    """Train both networks and detect with both; return their figures, and the ratios of their times."""
-    torch.manual_seed(options.seed)
+def raced(options: argparse.Namespace, data: BoxedImages, seed: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Train both networks and detect with both.
+
+    Returns:
+        their figures and the ratios of their times; and the difference of their mAP, ours minus torchvision's, in each
+        resample of the test images.
+    """
+    torch.manual_seed(seed)
     module, section = chosen(options.params, options.detector)
     train, test, size = data.ids(options.train), data.ids(options.test), size_of(section.model)
     train = [name for name in train if without_difficult(data.target(name))["labels"].size]
@@ -217,9 +231,9 @@ def raced(options: argparse.Namespace, data: BoxedImages) -> dict[str, Any]:
     if options.weights:
         starting_weights.load(ours.net.get_submodule("backbone"), torch.load(options.weights, weights_only=True))
     nets = [ours, Theirs(ours, data.num_classes)]
-    nets = [net.to(memory_format=torch.channels_last) for net in nets]
-    race = Race(nets, options.lr)
-    given: dict[str, Any] = {"seed": options.seed, "proposals": proposals}
+    nets = [net.train().to(memory_format=torch.channels_last) for net in nets]
+    race = Race(nets, options.lr, cosine=options.steps if options.cosine else None)
+    given: dict[str, Any] = {"seed": seed, "proposals": proposals}
     race.run(
         DetectionBatches(data, train, size, section.augment, batch_size=options.batch_size, **given),
         options.steps,
@@ -227,7 +241,7 @@ def raced(options: argparse.Namespace, data: BoxedImages) -> dict[str, Any]:
     )
     records, seconds = detected(nets, DetectionBatches(data, test, size, batch_size=BATCH_SIZE, **given))
     targets, counts = {name: data.target(name) for name in test}, draws(len(test))
-    result: dict[str, Any] = {"detector": options.detector, "seed": options.seed, "steps": options.steps}
+    result: dict[str, Any] = {"detector": options.detector, "seed": seed, "steps": options.steps}
     resampled = []
     for which, name in enumerate(("ours", "torchvision")):
         resampled.append(voc07_map(voc_outcomes(records[which], targets, data.classes), counts))
@@ -240,14 +254,27 @@ def raced(options: argparse.Namespace, data: BoxedImages) -> dict[str, Any]:
             "test_images_per_second": 1 / float(np.median(seconds[:, which])),
         }
         result[name] = {key: round(value, 4) for key, value in values.items()}
-    result["error_of_difference"] = round(standard_error(resampled[0] - resampled[1]), 4)
+    difference = resampled[0] - resampled[1]
+    result["error_of_difference"] = round(standard_error(difference), 4)
     result["step_ratio"] = round(float(np.median(np.divide(*race.seconds))), 3)
     result["test_ratio"] = round(float(np.median(seconds[:, 0] / seconds[:, 1])), 3)
-    return result
+    return result, difference
+
+
+def over_seeds(results: Sequence[Mapping[str, Any]], differences: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Return the means of what `raced` gave for two or more seeds, and both errors of the mean difference."""
+    names = ("ours", "torchvision")
+    maps = np.array([[result[name]["map_voc07"] for name in names] for result in results])
+    values = dict(zip(names, maps.mean(axis=0), strict=True))
+    gaps = maps[:, 0] - maps[:, 1]
+    values["difference"] = gaps.mean()
+    values["error_by_seeds"] = gaps.std(ddof=1) / len(gaps) ** 0.5
+    values["error_by_test_images"] = standard_error(np.mean(differences, axis=0))
+    return {"seeds": [result["seed"] for result in results], **{name: round(float(values[name]), 4) for name in values}}
 
 
 def main() -> None:
-    """Print the figures as a line of JSON."""
+    """Print the figures as a line of JSON per seed, and the means over several seeds as one more."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", choices=("fast_rcnn", "faster_rcnn"))
     parser.add_argument("--images", required=True)
@@ -259,9 +286,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--lr", type=float, default=0.02, help="of SGD with momentum, after 20 steps of warm-up")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cosine", action="store_true", help="the rate falls to 0 along a cosine; otherwise it stays")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     options = parser.parse_args()
-    print(json.dumps(raced(options, BoxedImages(options.images))))
+    results, differences = [], []
+    for seed in options.seeds:
+        result, difference = raced(options, BoxedImages(options.images), seed)
+        print(json.dumps(result), flush=True)
+        results.append(result)
+        differences.append(difference)
+    if len(results) > 1:
+        print(json.dumps(over_seeds(results, differences)))
 
 
 if __name__ == "__main__":
