@@ -101,7 +101,7 @@ def region_loss(outputs: Outputs, rules: Choice) -> dict[str, Tensor]:
 
     `class_loss` is the cross entropy over classes and background. `box_loss` is the smooth L1 loss of the deltas of the
     true class, of objects alone, times `box_weight`. A difference d of deltas costs d^2 / (2 beta) below `box_beta`,
-    and |d| - beta / 2 from there on; Eq. 3 has a beta of 1. Without regions both are 0; without objects `box_loss` is 0.
+    and |d| - beta / 2 from there on; in Eq. 3 beta is 1. Without regions both are 0; without objects `box_loss` is 0.
 
     Args:
         outputs: `logits` [K, C], `deltas` [K, C - 1, 4] and `deltas_std` [4]; `boxes`, `labels` and `objects` of the
