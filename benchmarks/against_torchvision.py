@@ -14,7 +14,6 @@ out, and one that was interrupted goes on from its last state, so the same comma
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 
+from benchmarks.race import Race
 from src.backbones import vgg16
 from src.boxes.matching import without_difficult
 from src.detection.augmentation import Augment
@@ -37,9 +37,7 @@ from src.evaluation.average_precision import mean_ap, voc07, voc_curves
 from src.evaluation.proposal_recall import best_overlaps, recall
 from src.files.boxed_images import BoxedImages
 from src.files.records import Record
-from src.files.storage import atomic
 from src.networks import starting_weights
-from src.training.loading import Loader
 
 SIZE = 300
 AUGMENT = Augment(photometric=True, zoom_out=0.5, crop=True, flip=0.5)
@@ -78,7 +76,6 @@ RPN_LOSS = rpn.Loss(
 RPN_DECODE = rpn.Decode(candidates=6000, nms_thresh=0.7, min_side=1e-3, max_per_image=1000)
 
 CONVOLUTIONS = 26  # tensors of VGG16's convolutions, the first of both SSDs
-SAVE_EVERY = 100  # steps
 Batch = Mapping[str, Any]
 Sizes = Sequence[tuple[int, int]]
 
@@ -192,47 +189,6 @@ def pair(
     if detector == "ssd300":
         return ours, TheirSsd(ours.net, num_classes, own_start)
     return ours, TheirRpn(ours.net, own_start)
-
-
-class Race:
-    """A training of several networks in turns, step by step; it can be interrupted if `state` names a file."""
-
-    def __init__(self, nets: Sequence[nn.Module], lr: float, state: Path | None = None) -> None:
-        self.nets, self.lr, self.state = nets, lr, state
-        self.optimizers = [torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4) for net in nets]
-        self.losses: list[list[float]] = [[] for _ in nets]  # of every step
-        self.seconds: list[list[float]] = [[] for _ in nets]
-        if state is not None and state.exists():
-            saved = torch.load(state, map_location="cpu", weights_only=True)
-            self.losses, self.seconds = saved["losses"], saved["seconds"]
-            for stateful, content in zip([*nets, *self.optimizers], saved["states"], strict=True):
-                stateful.load_state_dict(content)
-
-    def run(self, data: DetectionBatches, steps: int, device: torch.device, workers: int = 0) -> None:
-        """Train up to `steps` steps."""
-        coming = range(len(self.losses[0]), steps)
-        for step, batch in zip(coming, Loader(data, workers, device).on_device(coming), strict=True):
-            for index in range(len(self.nets)) if step % 2 == 0 else reversed(range(len(self.nets))):
-                self._step(index, step, batch)
-            if step % 10 == 0:
-                print(f"step {step}: losses {self.losses[0][-1]:.3f} and {self.losses[1][-1]:.3f}", flush=True)
-            if self.state is not None and (step + 1) % SAVE_EVERY == 0:
-                states = [stateful.state_dict() for stateful in [*self.nets, *self.optimizers]]
-                with atomic(self.state) as path:
-                    torch.save({"losses": self.losses, "seconds": self.seconds, "states": states}, path)
-
-    def _step(self, index: int, step: int, batch: Batch) -> None:
-        start = time.perf_counter()
-        net, optimizer = self.nets[index], self.optimizers[index]
-        for group in optimizer.param_groups:
-            group["lr"] = self.lr * min(1, (step + 1) / 20)
-        total = torch.stack(list(net.losses(batch).values())).sum()  # type: ignore[operator]
-        optimizer.zero_grad()
-        total.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-        optimizer.step()
-        self.losses[index].append(total.item())  # waits for the device
-        self.seconds[index].append(time.perf_counter() - start)
 
 
 def found(net: nn.Module, data: BoxedImages, ids: Sequence[str], device: torch.device) -> dict[str, Record]:

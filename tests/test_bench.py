@@ -9,11 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import against_torchvision, arithmetic, million, regions, torchvision_speed, two_stage_race
+from benchmarks import (
+    against_torchvision,
+    arithmetic,
+    million,
+    regions,
+    torchvision_speed,
+    two_stage_pair,
+    two_stage_race,
+)
 from benchmarks import all as bench
 from benchmarks.average_precision import draw, voc07_aps
 from benchmarks.bench_tables import OUT, PAGE, tables, written
 from benchmarks.pairs import NO_GPU, OURS, Setting, alone, in_turns, missing, photos, raced, row
+from benchmarks.race import Race
 from benchmarks.usual_voc_ap import usual_voc_ap
 
 QUICK = Setting(quick=True, rounds=1, images=None)
@@ -165,9 +174,9 @@ def test_a_row_of_the_simulation_is_measured(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["fast_rcnn", "faster_rcnn"])
 def test_both_networks_of_the_two_stage_race_start_with_the_same_values(name: str) -> None:
-    module, section = two_stage_race.chosen(Path("params.yaml"), name)
-    ours = two_stage_race.Ours(module, section, num_classes=5)
-    theirs = two_stage_race.Theirs(ours, num_classes=5)
+    module, section = two_stage_pair.chosen(Path("params.yaml"), name)
+    ours = two_stage_pair.Ours(module, section, num_classes=5)
+    theirs = two_stage_pair.Theirs(ours, num_classes=5)
     values, compared = list(ours.parameters()), 0
     for key, value in theirs.net.named_parameters():
         if not key.startswith("rpn.") or name == "faster_rcnn":
@@ -175,3 +184,38 @@ def test_both_networks_of_the_two_stage_race_start_with_the_same_values(name: st
             assert any(same.shape == own.shape and torch.equal(same, own) for own in values), key
             compared += 1
     assert compared == len(values)
+
+
+def test_layers_that_stand_still_in_ours_do_so_in_torchvision_s_network() -> None:
+    module, section = two_stage_pair.chosen(Path("params.yaml"), "faster_rcnn")
+    section = section.model_copy(update={"model": section.model.model_copy(update={"freeze": 2})})
+    ours = two_stage_pair.Ours(module, section, num_classes=5)
+    theirs = two_stage_pair.Theirs(ours, num_classes=5)
+    counts = [sum(not value.requires_grad for value in net.train().parameters()) for net in (ours, theirs)]
+    assert counts == [6, 6]  # two convolutions without bias, and two BatchNorms
+
+
+def test_the_rate_of_a_race_falls_to_zero_along_a_cosine() -> None:
+    nets = [torch.nn.Linear(1, 1)]
+    for cosine, share in ((None, 1.0), (100, 0.5), (50, 0.0)):
+        race = Race(nets, lr=0.1, cosine=cosine)
+        assert race.rate(50) == pytest.approx(0.1 * share)
+        assert race.rate(0) == pytest.approx(0.1 / 20)
+
+
+def test_the_difference_over_seeds_has_two_errors() -> None:
+    results = [
+        {"seed": seed, "ours": {"map_voc07": ours}, "torchvision": {"map_voc07": 0.5}}
+        for seed, ours in ((0, 0.4), (1, 0.6))
+    ]
+    differences = [{"ours": np.array([-0.2, -0.1, 0.0])}, {"ours": np.array([0.2, 0.1, 0.0])}]
+    assert two_stage_race.over_seeds(results, differences) == {
+        "seeds": [0, 1],
+        "ours": {
+            "map_voc07": 0.5,
+            "difference": 0.0,
+            "error_by_seeds": 0.1,  # the deviation of two seeds, divided by the root of two
+            "error_by_test_images": 0.0,  # the seeds cancel out in each resample
+        },
+        "torchvision": {"map_voc07": 0.5},
+    }

@@ -21,7 +21,7 @@ from src.detection.rpn import seen_sizes
 from src.detection.sampling import sample
 from src.detection.sizes import rescaled
 from src.detection.targets import NEVER
-from src.params import Count, Fraction, NonNegative, Section
+from src.params import Count, Fraction, NonNegative, Positive, Section
 from src.training.processes import averaged, widened
 
 Outputs = Mapping[str, Tensor]
@@ -37,6 +37,7 @@ class Choice(Section):
     fg_iou_thresh: Fraction
     bg_iou_min: Fraction
     box_weight: NonNegative
+    box_beta: Positive
 
 
 class Rules(Section):
@@ -99,13 +100,14 @@ def region_loss(outputs: Outputs, rules: Choice) -> dict[str, Tensor]:
     """Compute the multi-task loss (Sec. 2.3, Eq. 1-3): `class_loss` and `box_loss`, each per chosen region.
 
     `class_loss` is the cross entropy over classes and background. `box_loss` is the smooth L1 loss of the deltas of the
-    true class, of objects alone, times `box_weight`. Without regions both are 0; without objects `box_loss` is 0.
+    true class, of objects alone, times `box_weight`. A difference d of deltas costs d^2 / (2 beta) below `box_beta`,
+    and |d| - beta / 2 from there on; in Eq. 3 beta is 1. Without regions both are 0; without objects `box_loss` is 0.
     Outputs without `logits` have no `class_loss`, and those without `deltas` no `box_loss` (`src/detection/steps.py`).
 
     Args:
         outputs: `logits` [K, C], `deltas` [K, C - 1, 4] and `deltas_std` [4]; `boxes`, `labels` and `objects` of the
             regions, as in `Chosen`.
-        rules: the weight.
+        rules: the weight, and beta.
     """
     labels, count = outputs["labels"], averaged(len(outputs["labels"]), least=1)
     named: dict[str, Tensor] = {}
@@ -115,7 +117,7 @@ def region_loss(outputs: Outputs, rules: Choice) -> dict[str, Tensor]:
         (rows,) = (labels > 0).nonzero(as_tuple=True)
         wanted = encode(outputs["boxes"][rows], outputs["objects"][rows]) / outputs["deltas_std"]
         found = outputs["deltas"][rows, labels[rows] - 1]
-        box_loss = functional.smooth_l1_loss(found, wanted, reduction="sum")
+        box_loss = functional.smooth_l1_loss(found, wanted, beta=rules.box_beta, reduction="sum")
         named["box_loss"] = rules.box_weight * box_loss / count
     return named
 

@@ -10,7 +10,13 @@ from src.detection.regions import Choice, Rules, choose, decode_regions, region_
 from src.detection.targets import padded
 
 CHOICE = Choice(
-    include_gt=True, regions_per_image=1000, fg_fraction=1.0, fg_iou_thresh=0.5, bg_iou_min=0.0, box_weight=1.0
+    include_gt=True,
+    regions_per_image=1000,
+    fg_fraction=1.0,
+    fg_iou_thresh=0.5,
+    bg_iou_min=0.0,
+    box_weight=1.0,
+    box_beta=1.0,
 )
 RULES = Rules(score_thresh=0.05, nms_thresh=0.5, max_per_image=20)
 STD = (0.1, 0.1, 0.2, 0.2)
@@ -135,6 +141,8 @@ def test_the_loss_is_torchvisions(seed: int) -> None:
     )
     torch.testing.assert_close(ours["class_loss"], class_loss)
     torch.testing.assert_close(ours["box_loss"] / 9, box_loss)
+    with_its_beta = region_loss(outputs, CHOICE.model_copy(update={"box_beta": 1 / 9}))
+    torch.testing.assert_close(with_its_beta["box_loss"], box_loss)
 
 
 def test_background_has_no_box_loss_and_the_weight_counts() -> None:
