@@ -10,19 +10,14 @@ is 1 if anything was lost.
 import argparse
 import sys
 import tempfile
-import time
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from functools import reduce
 from multiprocessing import get_context
 from pathlib import Path
 
-import stages  # noqa: F401  # sets the limits of OpenCV before it is loaded
-from tests import broken, broken_kinds, forked
-from tests.faults import kills, places
-from tests.repository import Repository, copied, made
+from tests import forked
+from tests.faults import campaigns
+from tests.repository import copied, made
 
-SEED = 19
 PROCESSES = 2  # as many as a small machine has cores
 
 
@@ -42,14 +37,20 @@ def main() -> int:
         share = -(-options.kills // PROCESSES)
         with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:  # a fork would share the pipelines' servers
             chains = [
-                pool.submit(_killed, copied(repository, folder / f"kills{n}").path, share, options.minutes, SEED + n)
+                pool.submit(
+                    campaigns.killed,
+                    copied(repository, folder / f"kills{n}").path,
+                    share,
+                    options.minutes,
+                    campaigns.SEED + n,
+                )
                 for n in range(PROCESSES)
             ]
             others = [
-                pool.submit(_places, copied(repository, folder / "places").path),
-                pool.submit(_inputs, options.inputs),
+                pool.submit(campaigns.in_places, copied(repository, folder / "places").path),
+                pool.submit(campaigns.inputs, options.inputs),
             ]
-            lost = _kills([chain.result() for chain in chains])
+            lost = campaigns.table_of_kills([chain.result() for chain in chains])
             lost += [line for campaign in others for line in campaign.result()]
     print("\n".join(lost) or "nothing was lost")
     return int(bool(lost))
@@ -58,55 +59,6 @@ def main() -> int:
 def _new(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-def _places(path: Path) -> list[str]:
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary, forked.server(Path(temporary)) as commands:
-        repository = Repository(path, commands)
-        outcomes = list(places.tried(repository, places.cases(path), SEED))
-    lines = [f"{'fault':18}{'tried':>7}{'a sentence':>12}{'lost':>6}{'refused by the machine':>24}"]
-    for fault in places.SENTENCES:
-        of_fault = [outcome.lost for outcome in outcomes if outcome.case.fault == fault]
-        refused, sentences = of_fault.count(None), of_fault.count("")
-        lost = len(of_fault) - refused - sentences
-        lines.append(f"{fault:18}{len(of_fault) - refused:7}{sentences:12}{lost:6}{refused:24}")
-    lines.append(f"{len({outcome.case.stage for outcome in outcomes})} stages, {time.monotonic() - begin:.0f} s\n")
-    print("\n".join(lines), flush=True)
-    return [outcome.lost for outcome in outcomes if outcome.lost]
-
-
-def _killed(path: Path, number: int, minutes: float, seed: int) -> kills.Kills:
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary, kills.quick_dvc(Path(temporary), Repository(path)) as dvc:
-        result = kills.campaign(dvc, number, end=begin + 60 * minutes, seed=seed)
-    print(f"{result.number} kills of one chain after the other took {time.monotonic() - begin:.0f} s", flush=True)
-    return result
-
-
-def _kills(results: list[kills.Kills]) -> list[str]:
-    result = reduce(kills.Kills.__add__, results)
-    lines = [f"{'killed in':40}{'kills':>6}"]
-    lines += [f"{stage:40}{count:6}" for stage, count in result.by_stage.most_common()]
-    lines.append(
-        f"{result.number} kills over {len(result.by_stage)} stages in {result.chains} runs to the end, "
-        f"{result.mended} mended locks, {len(result.lost)} lost\n"
-    )
-    print("\n".join(lines), flush=True)
-    return result.lost
-
-
-def _inputs(number: int) -> list[str]:
-    begin = time.monotonic()
-    table, lost = broken.campaign(broken_kinds.all_kinds(), number)
-    total: Counter[str] = sum((counts for _, counts in table), Counter())
-    lines = [f"{'input':14}" + "".join(f"{column:>11}" for column in ("tried", *broken.COLUMNS))]
-    for name, counts in [*table, ("all", total)]:
-        numbers = counts.total(), *(counts[column] for column in broken.COLUMNS)
-        lines.append(f"{name:14}" + "".join(f"{count:11}" for count in numbers))
-    lines.append(f"{time.monotonic() - begin:.0f} s\n")
-    print("\n".join(lines), flush=True)  # at once, because another process prints too
-    return lost
 
 
 if __name__ == "__main__":
