@@ -1,4 +1,4 @@
-"""The seconds that a detector takes per test image, for a page with times (docs/report.md)."""
+"""A detector's seconds per test image and minutes of training, for a page with times (docs/report.md)."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -12,14 +12,20 @@ from src.report.stages import Stage
 
 PROPOSALS = "proposals"
 PER_IMAGE = (PROPOSALS, "scores", "detections")  # folders of outputs with something for each image
-ABOUT = (
+PREPARED = "prepared"  # folder of the images
+PER_TEST_IMAGE = (
     "Seconds per image are those of the stages that lead from the images to the detections, with the start of each "
     "program, on the machine that made this page. Trainings are not among them."
+)
+TRAINING = (
+    "Minutes of training are those of all other stages that read images and lead to the detections, on the machine "
+    "that made this page. R-CNN has several: pretraining, fine-tuning, features, SVMs, box regression. Proposals are "
+    "not among them."
 )
 
 
 def against_time(inputs: Inputs, scores: dict[str, tuple[float, float | None]]) -> list[Block]:
-    """Show mAP with its error against seconds per image; no block on a page without times.
+    """Show mAP with its error against seconds per image and against minutes of training; no block without times.
 
     Args:
         inputs: of the page.
@@ -27,24 +33,39 @@ def against_time(inputs: Inputs, scores: dict[str, tuple[float, float | None]]) 
     """
     if inputs.times is None:
         return []
-    seconds = {name: seconds_per_image(inputs, name) for name in scores}
-    known = {name: value for name, value in seconds.items() if value is not None}
-    unknown = [title(name) for name in scores if name not in known]
-    missing = f" Not every stage of {', '.join(unknown)} has a time." if unknown else ""
+    charts = [
+        _chart(inputs, scores, "speed", {name: seconds_per_image(inputs, name) for name in scores}, PER_TEST_IMAGE),
+        _chart(inputs, scores, "training", {name: training_minutes(inputs, name) for name in scores}, TRAINING),
+    ]
+    drawn = [chart for chart in charts if isinstance(chart, Chart)]
+    words = [chart for chart in charts if isinstance(chart, Paragraph)]
+    return [*([Grid(drawn, "Speed")] if drawn else []), *words]
+
+
+def _chart(
+    inputs: Inputs,
+    scores: dict[str, tuple[float, float | None]],
+    name: str,
+    times: dict[str, float | None],
+    about: str,
+) -> Chart | Paragraph:
+    """Draw mAP against a time; without a time of any detector, the sentences alone."""
+    known = {detector: value for detector, value in times.items() if value is not None}
+    unknown = [title(detector) for detector in scores if detector not in known]
+    words = about + (f" Not every stage of {', '.join(unknown)} has a time." if unknown else "")
     if not known:
-        return [Paragraph(ABOUT + missing)]
+        return Paragraph(words)
+    unit, axis = ("s", "seconds per image") if name == "speed" else ("min", "minutes of training")
     lines = []
     order = list(inputs.named("plots/pr_*.csv"))  # so that a detector has one colour on the whole page
-    for name, value in known.items():
-        score, error = scores[name][0], scores[name][1] or 0.0
-        label = f"{title(name)}: {value:.3g} s"
-        lines.append(Line(label, [value] * 3, [score - error, score, score + error], order.index(name)))
-    end = 1.1 * max(known.values())
-    svg = line_chart(
-        "speed", lines, "seconds per image", "VOC07 mAP", x_limits=(0, end), y_limits=SHARE, size=(4.8, 2.6)
-    )
-    alt = "mAP against seconds per image. " + "; ".join(f"{line.label}, mAP {line.y[1]:.3f}" for line in lines) + "."
-    return [Grid([Chart(svg, alt, ABOUT + missing)], "Speed")]
+    for detector, value in known.items():
+        score, error = scores[detector][0], scores[detector][1] or 0.0
+        label = f"{title(detector)}: {value:.3g} {unit}"
+        lines.append(Line(label, [value] * 3, [score - error, score, score + error], order.index(detector)))
+    limits = (0, 1.1 * max(known.values()))
+    svg = line_chart(name, lines, axis, "VOC07 mAP", x_limits=limits, y_limits=SHARE, size=(4.8, 2.6))
+    alt = f"mAP against {axis}. " + "; ".join(f"{line.label}, mAP {line.y[1]:.3f}" for line in lines) + "."
+    return Chart(svg, alt, words)
 
 
 def seconds_per_image(inputs: Inputs, detector: str) -> float | None:
@@ -60,6 +81,36 @@ def seconds_per_image(inputs: Inputs, detector: str) -> float | None:
             return None
         total += times[stage.name].seconds / _images(inputs, stage)
     return total
+
+
+def training_minutes(inputs: Inputs, detector: str) -> float | None:
+    """Add up the minutes of all stages that read images and lead to a detector's detections, but not image by image.
+
+    None if such a stage has no time.
+    """
+    assert inputs.times is not None
+    times = read_times(inputs.times)
+    stages = trainings_of(inputs, f"detections/{detector}")
+    if any(stage.name not in times for stage in stages):
+        return None
+    return sum(times[stage.name].seconds for stage in stages) / 60
+
+
+def trainings_of(inputs: Inputs, out: str) -> list[Stage]:
+    """List the stages that read images and that an output needs, without those of `stages_of`.
+
+    `out` is the end of the output's path.
+    """
+    image_by_image = stages_of(inputs, out)
+    found = {stage.name: stage for stage in image_by_image}
+    waiting = list(image_by_image)
+    while waiting:
+        deps = set(waiting.pop().deps)
+        needed = [stage for stage in inputs.stages if stage.name not in found and deps & set(stage.outs)]
+        found.update({stage.name: stage for stage in needed})
+        waiting += needed
+    reads = [stage for stage in found.values() if any(PurePosixPath(dep).parent.name == PREPARED for dep in stage.deps)]
+    return [stage for stage in reads if stage not in image_by_image]
 
 
 def stages_of(inputs: Inputs, out: str) -> list[Stage]:

@@ -1,5 +1,6 @@
 """The campaigns of `make faults`. Each prints its table when it has ended, and returns a line for each loss."""
 
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -33,6 +34,8 @@ def in_places(path: Path) -> list[str]:
 
 def killed(path: Path, number: int, minutes: float, seed: int) -> kills.Kills:
     """Kill runs of the repository at `path` until there were enough kills, or for some minutes."""
+    # A background job of a shell ignores Ctrl-C, and so would all processes that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary, kills.quick_dvc(Path(temporary), Repository(path)) as dvc:
         result = kills.campaign(dvc, number, end=begin + 60 * minutes, seed=seed)
