@@ -33,15 +33,17 @@ class Output(NamedTuple):
 def outputs(lock: Path = LOCK) -> dict[str, Output]:
     """Return the outputs that a `dvc.lock` names, by path; none if there is no such file.
 
-    A file that is not valid YAML is a `YAMLError`.
+    If a kill cut the file while DVC wrote it, what is cut is no output. A file that is not valid YAML is a `YAMLError`.
     """
     if not lock.exists():
         return {}
-    stages = (YAML(typ="safe").load(BESIDE.sub("", lock.read_text())) or {}).get("stages") or {}
+    text = lock.read_text()
+    lines = text[: text.rfind("\n") + 1]  # whole ones: half a digest would be that of a damaged file
+    stages = (YAML(typ="safe").load(BESIDE.sub("", lines)) or {}).get("stages") or {}
     return {
         out["path"]: Output(name, out["path"], out["md5"])
         for name, stage in stages.items()
-        for out in (stage or {}).get("outs", [])
+        for out in (stage or {}).get("outs") or []
         if "md5" in out
     }
 

@@ -2,8 +2,8 @@
 
     python -m tests.faults [--kills 200] [--minutes 12] [--inputs 1000] [--in FOLDER]
 
-Two processes work side by side, each with pipelines of its own: each does half of the kills, and then one of the other
-campaigns. Kills stop after `--minutes`, because a slow machine ends fewer stages between two of them. The exit status
+Four processes work side by side, each with a pipeline of its own: each does a quarter of the kills, and those that end
+first do the other campaigns. Kills stop after `--minutes`, because a slow machine ends fewer stages between two of them. The exit status
 is 1 if anything was lost.
 """
 
@@ -18,7 +18,7 @@ from tests import forked
 from tests.faults import campaigns
 from tests.repository import copied, made
 
-PROCESSES = 2  # as many as a small machine has cores
+PROCESSES = 4  # two for each core of a small machine, because each of them waits half of the time
 
 
 def main() -> int:

@@ -43,6 +43,13 @@ def test_outputs_have_their_stage_and_their_digest(tmp_path: Path) -> None:
     assert outputs(tmp_path / "none.lock") == {}
 
 
+@pytest.mark.parametrize("length", range(len(LOCK)))
+def test_of_a_file_that_was_cut_only_whole_outputs_are_named(tmp_path: Path, length: int) -> None:
+    (tmp_path / "whole.lock").write_text(LOCK)
+    (tmp_path / "dvc.lock").write_text(LOCK[:length])
+    assert outputs(tmp_path / "dvc.lock").items() <= outputs(tmp_path / "whole.lock").items()
+
+
 def test_the_outputs_of_this_repository_are_those_that_a_parser_of_the_whole_file_finds() -> None:
     from ruamel.yaml import YAML
 
