@@ -3,8 +3,8 @@
     python -m tests.faults [--kills 200] [--minutes 12] [--inputs 1000] [--in FOLDER]
 
 Four processes work side by side, each with a pipeline of its own: each does a quarter of the kills, and those that end
-first do the other campaigns. Kills stop after `--minutes`, because a slow machine ends fewer stages between two of them. The exit status
-is 1 if anything was lost.
+first do the other campaigns. Kills stop after `--minutes`, as a slow machine ends fewer stages between two of them.
+The exit status is 1 if anything was lost.
 """
 
 import argparse
