@@ -103,7 +103,7 @@ def test_a_lock_file_that_is_being_written_is_read_again(monkeypatch: pytest.Mon
 
 
 def test_a_lock_file_that_is_no_yaml_is_refused() -> None:
-    Path("dvc.lock").write_text("stages: [")
+    Path("dvc.lock").write_text("stages: [\n")
     with pytest.raises(InputError, match=r"dvc.lock is not valid YAML .*git checkout dvc.lock"):
         inputs.check([MODEL])
 
