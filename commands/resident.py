@@ -37,7 +37,7 @@ class Resident:
 
     def peak(self, begin: float, end: float) -> int:
         """Return the most bytes between two times; 0 if nothing was measured between them."""
-        return max((size for when, size in list(self.samples) if begin <= when <= end), default=0)
+        return max((size for when, size in self.samples if begin <= when <= end), default=0)
 
     def _measure(self) -> None:
         while not self._end.wait(self.every):
