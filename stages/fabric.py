@@ -1,6 +1,6 @@
 """Lightning Fabric of a training, on one device or as one process of a group."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages import group
 from stages.environment import device, devices
@@ -14,10 +14,12 @@ def fabric(precision: str) -> "Fabric":
 
     On a GPU, products and convolutions of single-precision numbers are computed with TensorFloat-32 (10 bits of the
     mantissa; sums keep their 23), and cuDNN tries its algorithms on the first batch of each size and takes the fastest.
-    A process of a group meets the others here.
+    A process of a group meets the others here. One that is alone stays so, also in the script of a Slurm job with
+    several tasks: Fabric by itself would refuse those, or warn that `srun` is not used.
     """
     import torch  # here, not above: --help does not wait for it
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     from src.training.group import join
 
@@ -29,4 +31,5 @@ def fabric(precision: str) -> "Fabric":
         torch.backends.cudnn.benchmark = True
     if (place := group.place()) is not None:
         return join(place, kind, precision)
-    return Fabric(accelerator=kind, devices=[int(index)] if index else 1, precision=precision)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"devices": [int(index)] if index else 1, "precision": precision}
+    return Fabric(accelerator=kind, **options, plugins=[LightningEnvironment()])

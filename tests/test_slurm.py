@@ -1,5 +1,6 @@
 """A real Slurm of two machines: it trains a network on both, and Dask's workers are its jobs."""
 
+import json
 import os
 import re
 import subprocess
@@ -16,9 +17,9 @@ from ruamel.yaml import YAML
 
 from commands.write_deps import ROOT
 from src.files.weights import read_tensors
+from stages import remote
 from tests.local_cluster import kill
 from tests.slurm import NAMES, Slurm, missing, slurm
-from tests.stages.test_cluster import code
 from tests.stages.test_several_processes import folder, trained, variables, words
 from tests.trained import content, scenes
 
@@ -72,19 +73,25 @@ def test_a_training_on_two_machines_loses_one_and_goes_on_to_the_bytes_of_an_uni
     assert all(torch.equal(weights[name], value) for name, value in expected.items())
 
 
-def test_the_script_of_a_job_starts_the_processes_of_its_machine(made: Slurm, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("asked", "devices"), [(["--nodes=1"], "2"), (["--nodes=2", "--ntasks=2"], "1")])
+def test_the_script_of_a_job_is_alone_and_may_start_the_processes_of_its_machine(
+    made: Slurm, tmp_path: Path, asked: list[str], devices: str
+) -> None:
     path = folder(tmp_path / "job")
-    script = " ".join(["#!/bin/sh\nDEVICES=2", sys.executable, *words()])
-    done = made.run(["sbatch", "--wait", "--nodes=1", "--output=log"], input=script, cwd=path, env=variables())
+    script = " ".join([f"#!/bin/sh\nDEVICES={devices}", sys.executable, *words()])
+    command = ["sbatch", "--wait", "--output=log", *asked]
+    done = made.run(command, input=script, cwd=path, env=variables(), timeout=240)
     assert done.returncode == 0, (path / "log").read_text()
-    assert '"processes": 2' in (path / "metrics").read_text()
+    assert json.loads((path / "metrics").read_text()).get("processes", 1) == int(devices)
+    assert "srun" not in (path / "log").read_text()  # a word of Fabric, which is not of use here
 
 
 def test_the_workers_of_a_cluster_are_its_jobs_as_the_page_starts_them(made: Slurm, tmp_path: Path) -> None:
     pytest.importorskip("dask_jobqueue", reason="needs dask-jobqueue: pip install -r requirements-cluster.txt")
     stage = tmp_path / "checkout"
     stage.mkdir()
-    code(stage)
+    for name in remote.CODE:
+        (stage / name).symlink_to(ROOT / name)
     YAML(typ="safe").dump(content(), stage / "params.yaml")
     scenes(stage / "voc.zip", {f"{number:06}": (90, 120) for number in range(1, 41)})
     command = [sys.executable, "-m", "stages.propose", "--images", "voc.zip", "--out"]
