@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.two_networks import Network, two_networks
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "srun", "sbatch", "nsenter", "unshare", "ip")
 NAMES = ("machine1", "machine2")
 NETWORK = "10.214.0"
@@ -42,14 +44,14 @@ PartitionName=all Nodes=ALL Default=YES State=UP
 class Slurm:
     """Its two machines; they have the disk of this one."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, networks: Sequence[Network]) -> None:
+        self.folder, self.networks = folder, dict(zip(NAMES, networks, strict=True))
         self.variables = {"SLURM_CONF": str(folder / "slurm.conf")}
 
     def words(self, name: str, command: Sequence[str]) -> list[str]:
         """Return a command that runs another one on a machine."""
         script = f'mount --bind {self.folder}/hosts /etc/hosts && hostname {name} && exec "$@"'
-        network = f"--net=/run/netns/{network_of(name)}"
+        network = f"--net=/run/netns/{self.networks[name].name}"
         return ["nsenter", network, "unshare", "--mount", "--uts", "sh", "-c", script, "sh", *command]
 
     def popen(self, command: Sequence[str], name: str = NAMES[0], **options: Any) -> "subprocess.Popen[str]":
@@ -72,17 +74,9 @@ def missing() -> str:
     return "" if os.geteuid() == 0 else "Slurm's daemons and network namespaces need the rights of root"
 
 
-def network_of(name: str) -> str:
-    """Return the name of the network namespace of a machine, which no other process of tests has."""
-    return f"{name}-{os.getpid()}"
-
-
 @contextlib.contextmanager
 def slurm(folder: Path) -> Iterator[Slurm]:
     """Run a Slurm of two machines until the block ends; both take jobs when it begins."""
-    made = Slurm(folder)
-    hosts = [f"{NETWORK}.{number} {name}" for number, name in enumerate(NAMES, start=1)]
-    (folder / "hosts").write_text("\n".join(["127.0.0.1 localhost", *hosts, ""]))
     (folder / "slurm.conf").write_text(CONF.format(folder=folder))
     (folder / "cgroup.conf").write_text("CgroupPlugin=autodetect\n")
     (folder / "state").mkdir()
@@ -90,7 +84,9 @@ def slurm(folder: Path) -> Iterator[Slurm]:
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
     with contextlib.ExitStack() as stack:
-        _networks(stack)
+        made = Slurm(folder, stack.enter_context(two_networks(NETWORK)))
+        hosts = [f"{network.address} {name}" for name, network in made.networks.items()]
+        (folder / "hosts").write_text("\n".join(["127.0.0.1 localhost", *hosts, ""]))
         files = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
         munge = [word for name, end in files.items() for word in (f"--{name}", str(folder / f"munge.{end}"))]
         for number, command in enumerate(
@@ -103,26 +99,6 @@ def slurm(folder: Path) -> Iterator[Slurm]:
         _until_both_are_idle(made)
         yield made
         made.run(["scancel", "--user=root"])
-
-
-def _networks(stack: contextlib.ExitStack) -> None:
-    """Make a network for each machine, and a cable from one to the other."""
-    links = [f"s{number}-{os.getpid()}" for number in (1, 2)]
-    networks = list(map(network_of, NAMES))
-
-    def ip(*words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
-
-    for network in networks:
-        ip("netns", "add", network)
-        stack.callback(subprocess.run, ["ip", "netns", "del", network], capture_output=True)
-    ip("link", "add", links[0], "netns", networks[0], "type", "veth", "peer", links[1], "netns", networks[1])
-    for number, (network, link) in enumerate(zip(networks, links, strict=True), start=1):
-        ip("-n", network, "addr", "add", f"{NETWORK}.{number}/24", "dev", link)
-        ip("-n", network, "link", "set", link, "up")
-        ip("-n", network, "link", "set", "lo", "up")
-        # Dask asks by which address the Internet would be reached.
-        ip("-n", network, "route", "add", "default", "via", f"{NETWORK}.{3 - number}")
 
 
 def _until_both_are_idle(made: Slurm) -> None:

@@ -21,6 +21,7 @@ from src.files.weights import read_tensors, write_tensors
 from tests.labelled import digits
 from tests.trained import content
 from tests.training.together import free_port
+from tests.two_networks import two_networks
 
 OUTPUTS = ("out", "metrics", "curve")
 OPTIONS: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -126,31 +127,14 @@ def machines(capsys: pytest.CaptureFixture[str]) -> Iterator[tuple[str, list[Mac
     """Two machines and the address of the first: network namespaces if they may be made, else this one twice."""
     with contextlib.ExitStack() as stack:
         try:
-            found = _namespaces(stack)
+            both = stack.enter_context(two_networks("10.213.0"))
+            there = [(["ip", "netns", "exec", one.name], {"GLOO_SOCKET_IFNAME": one.link}) for one in both]
+            found = both[0].address, [Machine(*one) for one in there]
         except (OSError, subprocess.CalledProcessError):
             found = "127.0.0.1", [Machine([], {}), Machine([], {})]
         with capsys.disabled():
             print(f"\ntwo machines: {'network namespaces' if found[1][0].words else 'two groups on the loopback'}")
         yield found
-
-
-def _namespaces(stack: contextlib.ExitStack) -> tuple[str, list[Machine]]:
-    names = [f"training{os.getpid()}{letter}" for letter in "ab"]
-    links = [f"t{os.getpid()}{letter}" for letter in "ab"]
-
-    def ip(*words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
-
-    for name in names:
-        ip("netns", "add", name)
-        stack.callback(subprocess.run, ["ip", "netns", "del", name], capture_output=True)
-    ip("link", "add", links[0], "netns", names[0], "type", "veth", "peer", links[1], "netns", names[1])
-    for number, (name, link) in enumerate(zip(names, links, strict=True), start=1):
-        ip("-n", name, "addr", "add", f"10.213.0.{number}/24", "dev", link)
-        ip("-n", name, "link", "set", link, "up")
-        ip("-n", name, "link", "set", "lo", "up")
-    there = [["ip", "netns", "exec", name] for name in names]
-    return "10.213.0.1", [Machine(at, {"GLOO_SOCKET_IFNAME": link}) for at, link in zip(there, links, strict=True)]
 
 
 def start(path: Path, machine: Machine, rank: int, address: str, port: int, **more: str) -> "subprocess.Popen[str]":
