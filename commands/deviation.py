@@ -2,12 +2,14 @@
 
     python -m commands.deviation /big/folder      # the runs, then docs/results/deviation.json and the table
     python -m commands.deviation /big/folder --seeds 0 1 2 --others "ARITHMETIC=native OMP_NUM_THREADS=4"
+    python -m commands.deviation /big/folder --methods fast_rcnn faster_rcnn    # as for a method that was added
     python -m commands.deviation                  # the table alone, from the existing figures
 
-Each run is a clone of HEAD in the folder, with its own cache. DVC makes `summary` there from the images in this
-workspace's cache, so all runs use the same images. A run whose summary exists is not repeated, so an interrupted
-measurement resumes. The workspace itself is the run of the seed in its params.yaml, and all seeds run in pinned
-arithmetic. The deviation over arithmetics compares the workspace with runs of its seed in other arithmetic.
+Each run is a clone of HEAD in the folder, with its own cache. DVC makes `summary` there, or the metrics of some methods
+alone, from the images in this workspace's cache, so all runs use the same images. A run whose figures exist is not
+repeated, so an interrupted measurement resumes. The workspace itself is the run of the seed in its params.yaml, and all
+seeds run in pinned arithmetic. The deviation over arithmetics compares the workspace with runs of its seed in other
+arithmetic.
 """
 
 import json
@@ -26,6 +28,7 @@ from ruamel.yaml import YAML
 
 from src.errors import InputError
 from src.evaluation.headline import of
+from src.evaluation.headline import summary as headlines
 from src.files.storage import write_json
 from src.params import Count, Sections, Seed
 from stages import arithmetic, environment
@@ -41,6 +44,7 @@ ARITHMETIC = [  # settings of machines that are not pinned
     "ARITHMETIC=native OMP_NUM_THREADS=4 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2",
 ]
 LOG = "dvc.log"
+ALL: list[str] = []  # methods
 Summary = Mapping[str, float]
 
 
@@ -56,24 +60,34 @@ def run(
     *,
     seeds: Annotated[list[int], "seeds of the runs; the workspace is the run of its own seed"] = SEEDS,  # noqa: B006
     others: Annotated[list[str], "variables; per argument, one run with the workspace's seed"] = ARITHMETIC,  # noqa: B006
+    methods: Annotated[list[str], "run these alone, and leave the figures of the others as they are [all]"] = ALL,  # noqa: B006
     jobs: Annotated[Count | None, "runs in parallel [one per CPU]"] = None,
 ) -> None:
     """Make the runs that are missing, write their figures and the deviations, and print the table."""
     if folder:
-        write_json(RESULT, deviations(all_runs(folder, params.seed, seeds, others, jobs or environment.jobs())))
+        found = deviations(all_runs(folder, params.seed, seeds, others, methods, jobs or environment.jobs()))
+        write_json(RESULT, {**(read(RESULT) if methods else {}), **found})
     print(table(read(RESULT), Path("metrics")))
 
 
-def all_runs(folder: Path, own: int, seeds: list[int], others: list[str], jobs: int) -> dict[str, Summary]:
+def all_runs(
+    folder: Path, own: int, seeds: list[int], others: list[str], methods: list[str], jobs: int
+) -> dict[str, Summary]:
     """Return the headline metrics of the workspace and of each run, by name: `seed N`, or its variables.
 
     The workspace, whose seed is `own`, comes first; no run repeats it. Words of `others` that give the same variables
-    are one run, or two would be made in one clone at a time.
+    are one run, or two would be made in one clone at a time. `methods` are the only ones; none: all.
     """
+    here = read(SUMMARY)
+    names = [headline.name for headline in of(here) if not methods or headline.method in methods]
+    if unknown := set(methods) - {headline.method for headline in of(here)}:
+        known = ", ".join(sorted({headline.method for headline in of(here)}))
+        raise InputError(f"--methods has {', '.join(sorted(unknown))}, which {SUMMARY} does not have: take of {known}")
     wanted: dict[str, tuple[int, dict[str, str]]] = {f"seed {seed}": (seed, {}) for seed in seeds if seed != own}
     wanted |= {named(variables): (own, variables) for variables in map(variables_of, others)}
-    summaries = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *run) for run in wanted.values())
-    return {f"seed {own}": read(SUMMARY), **dict(zip(wanted, summaries, strict=True))}
+    summaries = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *run, methods) for run in wanted.values())
+    runs = {f"seed {own}": here, **dict(zip(wanted, summaries, strict=True))}
+    return {run: {name: figures[name] for name in names} for run, figures in runs.items()}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -100,25 +114,47 @@ def named(variables: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in variables.items())
 
 
-def make(folder: Path, seed: int, variables: Mapping[str, str]) -> Summary:
+def make(folder: Path, seed: int, variables: Mapping[str, str], methods: list[str]) -> Summary:
     """Return the headline metrics of a run in a clone below `folder`; make the run if it is missing."""
-    name = "_".join([f"seed={seed}", *(f"{key}={value}" for key, value in variables.items())])
-    clone, done = folder / name, folder / f"{name}.json"
+    parts = [f"seed={seed}", *(f"{key}={value}" for key, value in variables.items()), *methods]
+    clone, done = folder / "_".join(parts), folder / f"{'_'.join(parts)}.json"
     folder.mkdir(parents=True, exist_ok=True)
     if not done.exists():
-        _make(clone, seed, variables)
-        shutil.copy(clone / SUMMARY, done)
+        _make(clone, seed, variables, methods)
+        write_json(done, _figures(clone, methods))
     return read(done)
 
 
-def _make(clone: Path, seed: int, variables: Mapping[str, str]) -> None:
+def _figures(clone: Path, methods: list[str]) -> dict[str, float | None]:
+    """Return the headline metrics of a run: all, or those of some methods, as no other stage has run there."""
+    summary = read(clone / SUMMARY)
+    if not methods:
+        return summary
+    wanted = [headline for headline in of(summary) if headline.method in methods]
+    files = {headline.file: read(clone / f"metrics/{headline.file}.json") for headline in wanted}
+    return headlines(files, [headline.name for headline in wanted])
+
+
+def _stages(methods: list[str]) -> list[str]:
+    """Return the stages that write the metrics files of some methods; the stage `summary` for none."""
+    if not methods:
+        return ["summary"]
+    from src.report.stages import read_pipeline  # imports networkx, which --help does not need
+
+    files = {f"metrics/{headline.file}.json" for headline in of(read(SUMMARY)) if headline.method in methods}
+    pipeline = read_pipeline(Path("dvc.yaml"), Path("params.yaml"))
+    return [stage.name for stage in pipeline if files & set(stage.outs)]
+
+
+def _make(clone: Path, seed: int, variables: Mapping[str, str], methods: list[str]) -> None:
     shutil.rmtree(clone, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
     dvc(clone, ["remote", "add", "--local", "workspace", str(CACHE.absolute())])
     dvc(clone, ["pull", "--remote", "workspace", *IMAGES])
     set_seed(clone / "params.yaml", seed)
-    print(f"{clone.name}: dvc repro summary", flush=True)
-    dvc(clone, ["repro", "summary"], variables)
+    words = ["repro", *_stages(methods)]
+    print(f"{clone.name}: dvc {' '.join(words)}", flush=True)
+    dvc(clone, words, variables)
 
 
 def set_seed(params: Path, seed: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from ruamel.yaml import YAML
 
 from commands import deviation
 from src.errors import InputError
@@ -59,13 +60,13 @@ def test_the_same_variables_in_other_words_are_one_run(
     """Two runs at the same time in one clone would overwrite each other's files."""
     made = []
 
-    def make(folder: Path, seed: int, variables: Mapping[str, str]) -> dict[str, float]:
+    def make(folder: Path, seed: int, variables: Mapping[str, str], methods: list[str]) -> dict[str, float]:
         made.append((seed, list(variables.items())))
         return {"a.map": 0.5}
 
     monkeypatch.setattr(deviation, "make", make)
     monkeypatch.setattr(deviation, "read", lambda _: {"a.map": 0.6})
-    found = deviation.all_runs(tmp_path, 0, [0], ["A=1 B=2", again, "A=1"], 1)
+    found = deviation.all_runs(tmp_path, 0, [0], ["A=1 B=2", again, "A=1"], [], 1)
     assert made == [(0, [("A", "1"), ("B", "2")]), (0, [("A", "1")])]
     assert list(found) == ["seed 0", "A=1 B=2", "A=1"]
 
@@ -93,7 +94,7 @@ def test_a_run_is_a_clone_with_another_seed_and_the_same_images_and_is_made_once
 
     monkeypatch.setattr(deviation, "dvc", dvc)
     for _ in range(2):
-        assert deviation.make(tmp_path / "runs", 3, {"ARITHMETIC": "native"}) == {"a.map": 0.5}
+        assert deviation.make(tmp_path / "runs", 3, {"ARITHMETIC": "native"}, []) == {"a.map": 0.5}
     assert seen == [
         ("remote", "seed: 0  # of networks", {}),
         ("pull", "seed: 0  # of networks", {}),
@@ -102,9 +103,33 @@ def test_a_run_is_a_clone_with_another_seed_and_the_same_images_and_is_made_once
     assert (repository / "params.yaml").read_text().startswith("seed: 0")
 
 
+def test_some_methods_alone_run_the_stages_of_their_metrics_and_leave_the_other_figures(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = {"cmd": "", "metrics": ["metrics/a.json"]}
+    other = {"cmd": "", "metrics": ["metrics/b.json"]}
+    YAML().dump({"stages": {"evaluate_a": stage, "evaluate_b": other}}, Path("dvc.yaml"))
+    Path("metrics").mkdir()
+    Path(deviation.SUMMARY).write_text(json.dumps({"a.map_coco": 0.6, "b.map_coco": 0.9}))
+    for command in (["add", "."], ["-c", "user.name=t", "-c", "user.email=t@e.org", "commit", "-m", "c"]):
+        subprocess.run(["git", *command], check=True, capture_output=True)
+    seen = []
+
+    def dvc(clone: Path, words: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> None:
+        seen.append(words)
+        (clone / "metrics/a.json").write_text(json.dumps({"map_coco": 0.7}))
+
+    monkeypatch.setattr(deviation, "dvc", dvc)
+    found = deviation.all_runs(tmp_path / "runs", 0, [0, 1], [], ["a"], 1)
+    assert found == {"seed 0": {"a.map_coco": 0.6}, "seed 1": {"a.map_coco": 0.7}}
+    assert seen[-1] == ["repro", "evaluate_a"]
+    with pytest.raises(InputError, match=r"--methods has c, which metrics/summary\.json does not have: take of a, b"):
+        deviation.all_runs(tmp_path / "runs", 0, [0, 1], [], ["c"], 1)
+
+
 def test_a_run_that_fails_says_where_its_output_is_and_is_made_again(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`dvc remote add .*` failed in .*dvc\.log"):  # no DVC in this clone
-        deviation.make(tmp_path / "runs", 1, {})
+        deviation.make(tmp_path / "runs", 1, {}, [])
     assert not list((tmp_path / "runs").glob("*.json"))
 
 
@@ -112,8 +137,8 @@ def test_the_workspace_is_the_run_of_its_own_seed(repository: Path, monkeypatch:
     """Its seed comes from params.yaml, so that no order of --seeds can give its figures to another seed."""
     Path("metrics").mkdir()
     Path(deviation.SUMMARY).write_text(json.dumps({"a.map": 0.6}))
-    monkeypatch.setattr(deviation, "make", lambda folder, seed, variables: {"a.map": seed / 10 + len(variables)})
-    found = deviation.all_runs(Path("runs"), 2, [0, 1, 2], ["ARITHMETIC=native"], 1)
+    monkeypatch.setattr(deviation, "make", lambda folder, seed, variables, _: {"a.map": seed / 10 + len(variables)})
+    found = deviation.all_runs(Path("runs"), 2, [0, 1, 2], ["ARITHMETIC=native"], [], 1)
     assert {name: run["a.map"] for name, run in found.items()} == {
         "seed 2": 0.6,
         "seed 0": 0.0,
