@@ -41,7 +41,9 @@ def run(*, metrics: Path, out: Path, parameters: Path = Path(PARAMS)) -> None:
     processes = f"{shared} processes" if isinstance(shared, int) else shared
     together = f"{devices()} x " if devices() > 1 else ""
     where = f"{together}{device()}, arithmetic {computed_by()}"
-    print(f"profile {params.profile}: {processes}, {workers()} workers, {where}")
+    number = workers()
+    readers = f"{number} more prepare the batches of a training" if number else "a training prepares its batches itself"
+    print(f"profile {params.profile}: {processes}; {readers}; {where}")
     for sentence in [*differences(metrics, installed()), *slow(params), *untaught(params)]:
         print(sentence)
 

@@ -116,11 +116,17 @@ class Cluster:
 
     def _next(self, done: "SimpleQueue[Any]") -> Any:
         """Wait for a task that has ended; Dask puts it into the queue."""
+        alone: float | None = None  # since when there is no worker
         while True:
             try:
-                return done.get(timeout=LOST)
+                return done.get(timeout=COUNT)
             except Empty:
-                if not self.cores:
+                if self.cores:
+                    alone = None
+                elif alone is None:
+                    alone = time.monotonic()
+                    tqdm.write(f"no worker of the Dask cluster is left: waiting {LOST} s for one", file=sys.stderr)
+                elif time.monotonic() - alone > LOST:
                     raise InputError(
                         f"all workers of the Dask cluster at {self.address} are gone: start some, and run the same "
                         "command again"
@@ -147,8 +153,8 @@ class Cluster:
             self.client.wait_for_workers(1, timeout=ANSWER)
         except TimeoutError:
             raise InputError(
-                f"the Dask scheduler at {self.address} had no worker for {ANSWER} s: start one with `dask worker "
-                f"{self.address} --nthreads 1`, or unset {SCHEDULER}"
+                f"the Dask scheduler at {self.address} had no worker for {ANSWER} s: start one in the checkout with "
+                f"`PYTHONPATH=. dask worker {self.address} --nthreads 1 --preload-nanny stages`, or unset {SCHEDULER}"
             ) from None
 
     def _check_python(self) -> None:

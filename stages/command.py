@@ -21,6 +21,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from src.errors import InputError
 from src.params import read_params
 from stages import arithmetic, group, inputs
+from stages.edited import Before
 
 PARAMS = "params.yaml"
 STAGES = "stages"  # the folder of the scripts whose inputs are compared with what was written
@@ -53,7 +54,7 @@ def command(
     options = vars(_parser(run, arguments).parse_args(words))
     positional = [options.pop(argument.name) for argument in arguments if _is_positional(argument)]
     received: list[int] = []
-    before = signal.getsignal(signal.SIGTERM)
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         _like_ctrl_c(received)
         arithmetic.mode()  # refuses a word that it does not know, before hours of work
@@ -66,8 +67,12 @@ def command(
         if here:
             group.start(f"{folder}.{name}", sys.argv[1:] if words is None else words, here)
             return
+        ours = folder == STAGES and (not trains or group.is_first())  # the process that writes the outputs
+        before = Before(PARAMS, *(sections or [None])) if ours else None
         with group.member() if trains else nullcontext():
             code = run(*sections, *positional, **options)
+        if before:
+            before.compare()
         if code:
             sys.exit(code)
     except InputError as error:
@@ -81,7 +86,7 @@ def command(
         sys.exit(code)
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _like_ctrl_c(received: list[int]) -> None:

@@ -118,7 +118,10 @@ def unfit(run: Run) -> str | None:
     if digest(run["folder"]) != run["code"]:
         return f"sees other code in {run['folder']} than this run began with: run the same command again"
     if run["computed"] and computed(run["torch"]) != run["computed"]:
-        return "computes other last digits: start it with `--preload-nanny stages`, on x86-64 with AVX2"
+        return (
+            "computes other last digits: start it in the checkout with `PYTHONPATH=. dask worker ... --preload-nanny "
+            "stages`, on x86-64 with AVX2"
+        )
     return None
 
 

@@ -70,8 +70,8 @@ def test_a_wrong_address_stops_at_check_and_loses_nothing(copy: Repository) -> N
 
 
 def test_the_commands_of_the_page_start_a_cluster(tmp_path: Path) -> None:
-    page = (ROOT / "docs/cluster.md").read_text()
-    lines = [line.partition(" # ")[0].strip() for line in page.split("```sh\n")[1].split("```")[0].splitlines()]
+    blocks = (ROOT / "docs/cluster.md").read_text().split("```sh\n")[1:]
+    lines = [line.partition(" # ")[0].strip() for block in blocks for line in block.split("```")[0].splitlines()]
     scheduler, worker = (next(line for line in lines if f"dask {name}" in line) for name in ("scheduler", "worker"))
     file = tmp_path / "scheduler.json"
     scheduler += f" --host 127.0.0.1 --port 0 --no-dashboard --scheduler-file {file}"

@@ -179,6 +179,17 @@ def items(stage: str) -> list[str]:
     return list(PARAMETERS[each[2:-1]] if isinstance(each, str) else each)
 
 
+def test_the_stages_that_the_documents_call_have_the_options_of_the_pipeline() -> None:
+    """Another machine of a training calls its stage by hand, and a file of another name would be no output of DVC's."""
+    lock = YAML(typ="safe").load((ROOT / "dvc.lock").read_text())["stages"]
+    calls = {tuple(shlex.split(stage["cmd"])) for stage in lock.values()}
+    lines = [line for _, line in COMMANDS if "-m stages." in line]
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        assert tuple(words[words.index("python") :]) in calls, line
+
+
 def test_the_parameters_that_the_documents_name_exist() -> None:
     known = {key for key, _ in flatten(PARAMETERS)}
     known |= {".".join(key.split(".")[:number]) for key in known for number in range(1, 6)}

@@ -262,7 +262,7 @@ def test_files_that_are_not_on_a_shared_disk_are_named(
         ({"versions": {"fire": (["no-such-fire"], "2.0")}}, r"has no fire, and this run 2\.0: install the packages of"),
         ({"note": "/nowhere/note"}, "does not see the files of .*: put the checkout on a disk that all machines have"),
         ({"code": "other"}, "sees other code in .* than this run began with: run the same command again"),
-        ({"computed": "other"}, "computes other last digits: start it with `--preload-nanny stages`"),
+        ({"computed": "other"}, "computes other last digits: start it in the checkout with"),
     ],
 )
 def test_a_worker_that_cannot_serve_a_run_is_named_with_the_remedy(
@@ -300,7 +300,7 @@ def test_a_folder_in_which_a_worker_may_not_write_is_told(here: Path) -> None:
     ("options", "variables", "words"),
     [
         (("--nthreads", "2", *PINNED), {}, "has 2 threads in one process: start it with `--nthreads 1`"),
-        (("--nthreads", "1"), {"OPENBLAS_CORETYPE": "Nehalem"}, "computes other last digits: start it with `--preload"),
+        (("--nthreads", "1"), {"OPENBLAS_CORETYPE": "Nehalem"}, "computes other last digits: start it in the checkout"),
     ],
 )
 def test_a_worker_that_was_started_wrongly_is_refused(
@@ -322,7 +322,7 @@ def test_a_cluster_without_a_worker_is_told(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connect: Callable[[str], Cluster]
 ) -> None:
     monkeypatch.setattr(module, "ANSWER", 1)
-    with local_cluster(tmp_path, 0) as made, pytest.raises(InputError, match="had no worker for 1 s: start one with"):
+    with local_cluster(tmp_path, 0) as made, pytest.raises(InputError, match="had no worker for 1 s: start one in the"):
         connect(made.address)
 
 
@@ -472,9 +472,14 @@ def test_an_item_that_kills_its_workers_is_given_up(
 
 
 def test_if_all_workers_go_the_run_ends(
-    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connect: Callable[[str], Cluster]
+    here: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    connect: Callable[[str], Cluster],
 ) -> None:
     monkeypatch.setattr(module, "LOST", 1)
+    monkeypatch.setattr(module, "COUNT", 0.2)
     (tmp_path / "dask").mkdir()
     with local_cluster(tmp_path / "dask", 0) as made:
         worker = made.worker(
@@ -486,3 +491,4 @@ def test_if_all_workers_go_the_run_ends(
         threading.Timer(0.5, worker.kill).start()
         with pytest.raises(InputError, match="all workers of the Dask cluster at .* are gone: start some, and run"):
             used.map(time.sleep, [5], "sleep")
+    assert "no worker of the Dask cluster is left: waiting 1 s for one" in capsys.readouterr().err
