@@ -36,6 +36,7 @@ CONNECT = 10  # seconds for the scheduler to answer
 ANSWER = 60  # seconds for all workers to answer, some of which import PyTorch from a network disk
 LOST = 60  # seconds without any worker, after which nobody waits for the results
 COUNT = 5  # seconds between two counts of the workers, of which more may come
+TLS = "DASK_DISTRIBUTED__COMM__TLS__"  # the beginning of Dask's variables for certificates
 LIBRARIES = {**PACKAGES, "numpy": ["numpy"]}
 
 
@@ -261,6 +262,8 @@ def _connected(address: str) -> Any:
             f"the environment has {SCHEDULER}={address}, and Dask is not installed: run `{INSTALL}`, or unset it"
         ) from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the errors here tell the same in a sentence
+    if address.startswith("tls:"):
+        _check_certificate(address)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions, which `unfit` compares
@@ -270,6 +273,21 @@ def _connected(address: str) -> Any:
             f"the environment has {SCHEDULER}={address}, and no Dask scheduler answers there within {CONNECT} s: start "
             "one with `dask scheduler`, correct the address, or unset it"
         ) from None
+
+
+def _check_certificate(address: str) -> None:
+    from distributed.security import Security
+
+    reason = "Dask knows no certificate for this run"
+    try:
+        if Security().get_connection_args("client").get("ssl_context"):
+            return
+    except OSError as error:  # also of OpenSSL, for a file that is no certificate
+        reason = f"the certificate for this run cannot be read ({error})"
+    raise InputError(
+        f"the environment has {SCHEDULER}={address}, and {reason}: set {TLS}CA_FILE, {TLS}CLIENT__CERT and "
+        f"{TLS}CLIENT__KEY to its files (docs/cluster.md)"
+    )
 
 
 def _this_run() -> remote.Run:

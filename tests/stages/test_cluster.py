@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -469,6 +470,49 @@ def test_an_item_that_kills_its_workers_is_given_up(
         pytest.raises(InputError, match="died one after the other with the"),
     ):
         connect(made.address).map(die, range(1), "die")
+
+
+CLIENT_FILES = [f"distributed.comm.tls.{name}" for name in ("ca-file", "client.cert", "client.key")]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Dask's variables for TLS in this process and in those that it starts, as docs/cluster.md has them."""
+    import dask
+
+    block = (ROOT / "docs/cluster.md").read_text().split("```sh\nopenssl")[1].split("```")[0]
+    openssl, *exports = f"openssl{block}".replace("$PWD", str(tmp_path)).strip().splitlines()
+    if not shutil.which("openssl"):
+        pytest.skip("needs the command openssl")
+    subprocess.run(shlex.split(openssl.partition(" # ")[0]), cwd=tmp_path, check=True, capture_output=True)
+    for line in exports:
+        for word in shlex.split(line.partition(" # ")[0])[1:]:
+            monkeypatch.setenv(*word.split("=", 1))
+    dask.config.refresh()
+    yield
+    monkeypatch.undo()
+    dask.config.refresh()
+
+
+def test_the_certificate_of_the_page_opens_the_cluster_to_those_who_have_it(
+    here: Path,
+    tmp_path: Path,
+    certificate: None,
+    monkeypatch: pytest.MonkeyPatch,
+    connect: Callable[[str], Cluster],
+) -> None:
+    import dask
+
+    (tmp_path / "dask").mkdir()
+    with local_cluster(tmp_path / "dask", 1) as made:
+        assert made.address.startswith("tls://")
+        assert connect(made.address).map(abs, [-1, 2], "numbers") == [1, 2]
+        for setting, words in (
+            ({"distributed.comm.tls.client.cert": str(tmp_path / "no.pem")}, r"cannot be read \(.*\): set DASK_DIST"),
+            (dict.fromkeys(CLIENT_FILES), "Dask knows no certificate for this run: set DASK_DISTRIBUTED__COMM__TLS"),
+        ):
+            with dask.config.set(setting), pytest.raises(InputError, match=words):
+                connect(made.address)
 
 
 def test_if_all_workers_go_the_run_ends(
