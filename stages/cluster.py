@@ -5,13 +5,11 @@ joblib has a back-end for Dask, which is not used: it waits for ever if a task k
 """
 
 import atexit
-import logging
 import math
 import pickle
 import sys
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -28,15 +26,13 @@ from src.files.storage import make_folder
 from src.files.versions import PACKAGES
 from src.parallel import Item, Jobs, Result
 from stages import arithmetic, remote
+from stages.connection import connected
 from stages.environment import CHECKPOINTS, SCHEDULER, jobs, scheduler
 from stages.tasks import AHEAD, Sizes
 
-INSTALL = "pip install -r requirements-cluster.txt"
-CONNECT = 10  # seconds for the scheduler to answer
 ANSWER = 60  # seconds for all workers to answer, some of which import PyTorch from a network disk
 LOST = 60  # seconds without any worker, after which nobody waits for the results
 COUNT = 5  # seconds between two counts of the workers, of which more may come
-TLS = "DASK_DISTRIBUTED__COMM__TLS__"  # the beginning of Dask's variables for certificates
 LIBRARIES = {**PACKAGES, "numpy": ["numpy"]}
 
 
@@ -68,7 +64,7 @@ class Cluster:
     def __init__(self, address: str) -> None:
         """Connect to the scheduler, and compare the workers that are there with this process."""
         self.address = address
-        self.client = _connected(address)
+        self.client = connected(address)
         with self._told():
             self._wait_for_a_worker()
             self._check_python()
@@ -252,42 +248,6 @@ def _pickled(value: Any) -> bytes:
     import cloudpickle  # takes also functions of the script that runs
 
     return bytes(cloudpickle.dumps(value))
-
-
-def _connected(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise InputError(
-            f"the environment has {SCHEDULER}={address}, and Dask is not installed: run `{INSTALL}`, or unset it"
-        ) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the errors here tell the same in a sentence
-    if address.startswith("tls:"):
-        _check_certificate(address)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions, which `unfit` compares
-            return Client(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, ValueError, TimeoutError):
-        raise InputError(
-            f"the environment has {SCHEDULER}={address}, and no Dask scheduler answers there within {CONNECT} s: start "
-            "one with `dask scheduler`, correct the address, or unset it"
-        ) from None
-
-
-def _check_certificate(address: str) -> None:
-    from distributed.security import Security
-
-    reason = "Dask knows no certificate for this run"
-    try:
-        if Security().get_connection_args("client").get("ssl_context"):
-            return
-    except OSError as error:  # also of OpenSSL, for a file that is no certificate
-        reason = f"the certificate for this run cannot be read ({error})"
-    raise InputError(
-        f"the environment has {SCHEDULER}={address}, and {reason}: set {TLS}CA_FILE, {TLS}CLIENT__CERT and "
-        f"{TLS}CLIENT__KEY to its files (docs/cluster.md)"
-    )
 
 
 def _this_run() -> remote.Run:

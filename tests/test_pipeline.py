@@ -246,7 +246,7 @@ def test_a_stage_is_a_short_script() -> None:
 def test_every_file_of_stages_is_run_by_dvc_or_serves_those_that_are() -> None:
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
     serving = {"__init__", "arithmetic", "cluster", "command", "environment", "fabric", "group", "inputs"}
-    serving |= {"edited", "remote", "tasks"}
+    serving |= {"connection", "edited", "remote", "tasks"}
     assert files == {script(stage) for stage in STAGES.values()} | serving
 
 

@@ -32,7 +32,7 @@ from src.parallel import Jobs, parallel_map
 from src.params import read_params
 from src.rcnn.extract import Result, extract
 from src.rcnn.features import unlabelled
-from stages import arithmetic, remote
+from stages import arithmetic, connection, remote
 from stages import cluster as module
 from stages.cluster import Cluster
 from tests import full_disk
@@ -329,7 +329,7 @@ def test_a_cluster_without_a_worker_is_told(
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1:1", "nonsense://x"])
 def test_an_address_at_which_no_scheduler_answers_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECT", 1)
+    monkeypatch.setattr(connection, "CONNECT", 1)
     with pytest.raises(InputError, match=f"has DASK_SCHEDULER_ADDRESS={address}, and no Dask scheduler answers there"):
         Cluster(address)
 
@@ -513,6 +513,8 @@ def test_the_certificate_of_the_page_opens_the_cluster_to_those_who_have_it(
         ):
             with dask.config.set(setting), pytest.raises(InputError, match=words):
                 connect(made.address)
+        with pytest.raises(InputError, match="Dask is told to encrypt: take the address that begins with tls://"):
+            connect(made.address.replace("tls", "tcp"))
 
 
 def test_if_all_workers_go_the_run_ends(
