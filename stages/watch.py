@@ -2,6 +2,8 @@
 
 DVC cannot depend on a path that only some users have, so the output holds the state of each path: a hash of the names,
 sizes and times of change of its files. No file is read, so a large set takes no time.
+
+It also looks for the cluster that the environment names: a later stage would do so after DVC has removed its outputs.
 """
 
 from pathlib import Path
@@ -10,6 +12,7 @@ from src.files.storage import atomic, make_folder
 from src.ingest.source import resolved, state
 from src.params import Sections
 from stages.command import command
+from stages.environment import scheduler
 
 
 class Place(Sections):
@@ -27,6 +30,10 @@ class Params(Sections):
 
 def run(params: Params, *, out: Path) -> None:
     """Write a file for each data set into `out`; its content changes only if the user's own data there do."""
+    if scheduler() is not None:
+        from stages.cluster import cluster  # here, not above: this stage runs every time
+
+        cluster()  # an `InputError` if it does not answer or cannot serve this run
     make_folder(out)
     for name, place in params.data.items():
         own = place.path is not None and resolved(place.source, place.path) == "local"

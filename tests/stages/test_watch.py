@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from src.errors import InputError
 from stages import watch
 
 
@@ -25,3 +28,12 @@ def test_only_the_set_whose_files_have_changed_is_another(tmp_path: Path) -> Non
 
 def test_a_path_that_is_not_there_stops_nothing_here_because_check_refuses_it(tmp_path: Path) -> None:
     assert len(run(tmp_path / "out", voc={"source": "local", "path": "none.zip"})["voc"]) > 60
+
+
+def test_a_cluster_that_is_not_there_is_told_before_any_output_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC runs this stage each time, before it removes the outputs of those that would use the cluster."""
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:1")
+    with pytest.raises(InputError, match=r"the environment has DASK_SCHEDULER_ADDRESS=tcp://127\.0\.0\.1:1, and "):
+        run(tmp_path / "out", voc={"source": "sample", "path": None})
