@@ -79,10 +79,12 @@ def all_runs(
     are one run, or two would be made in one clone at a time. `methods` are the only ones; none: all.
     """
     here = read(SUMMARY)
+    known = sorted({headline.method for headline in of(here)})
+    if unknown := set(methods).difference(known):
+        raise InputError(
+            f"--methods has {', '.join(sorted(unknown))}, which {SUMMARY} does not have: take of {', '.join(known)}"
+        )
     names = [headline.name for headline in of(here) if not methods or headline.method in methods]
-    if unknown := set(methods) - {headline.method for headline in of(here)}:
-        known = ", ".join(sorted({headline.method for headline in of(here)}))
-        raise InputError(f"--methods has {', '.join(sorted(unknown))}, which {SUMMARY} does not have: take of {known}")
     wanted: dict[str, tuple[int, dict[str, str]]] = {f"seed {seed}": (seed, {}) for seed in seeds if seed != own}
     wanted |= {named(variables): (own, variables) for variables in map(variables_of, others)}
     summaries = Parallel(n_jobs=jobs, prefer="threads")(delayed(make)(folder, *run, methods) for run in wanted.values())

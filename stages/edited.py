@@ -3,7 +3,6 @@
 It would write to dvc.lock that the edited files made the outputs, and no later command would find out.
 """
 
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from src.errors import InputError
+from src.files.locked import md5_of_file
 from src.params import read_params
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 CODE = ("src", "stages")  # the folders of what a stage imports
 
 
@@ -21,8 +21,9 @@ class Before:
     """The code and the stage's own sections of the parameters, as they were at its start."""
 
     def __init__(self, parameters: str, sections: BaseModel | None, root: Path = ROOT) -> None:
-        self.parameters, self.sections, self.root = parameters, sections, root
-        self.code = {path: _digest(path) for name in CODE for path in (root / name).rglob("*.py")}
+        self.parameters, self.sections, self.root = parameters, sections, root.resolve()
+        files = (path for name in CODE for path in (self.root / name).rglob("*.py"))
+        self.code = {path: md5_of_file(path) for path in files}
 
     def compare(self) -> None:
         """Compare with now.
@@ -31,9 +32,8 @@ class Before:
             InputError: a module that this process has imported, or a value of the stage, is another one than at its
                 start. The outputs stay where they are.
         """
-        files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
-        edited = [path.relative_to(self.root) for path in self.code if path in files and self._differs(path)]
-        names = [str(path) for path in sorted(edited)]
+        edited = [path for path in sources(self.root) if path in self.code and self._differs(path)]
+        names = [str(path.relative_to(self.root)) for path in edited]
         if self.sections is not None and read_params(self.parameters, type(self.sections)) != self.sections:
             names.append(self.parameters)
         if names:
@@ -45,8 +45,11 @@ class Before:
             )
 
     def _differs(self, path: Path) -> bool:
-        return not path.exists() or _digest(path) != self.code[path]
+        return not path.exists() or md5_of_file(path) != self.code[path]
 
 
-def _digest(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()
+def sources(root: Path) -> list[Path]:
+    """Return the files of the code that this process has imported from a checkout, sorted."""
+    named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = {Path(file).resolve() for file in named if file}
+    return sorted(file for file in files if any(root / name in file.parents for name in CODE))

@@ -17,8 +17,8 @@ from src.errors import InputError
 from src.files.shards import Shards
 from src.files.storage import fingerprint
 from stages import arithmetic, group
+from stages.edited import ROOT, sources
 
-ROOT = Path(__file__).resolve().parents[1]
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"
 MAX_WORKERS = 8
 SHARED_MEMORY = Path("/dev/shm")  # through which workers hand over their batches
@@ -132,7 +132,7 @@ def checkpoint(name: str, params: Mapping[str, Any], files: Iterable[Path]) -> P
     with other inputs stay for a month, at most the `OTHERS` newest of them, so that a change that is taken back
     resumes; older ones are removed, and a line tells how many stay.
     """
-    inputs = [*files, *_sources()]
+    inputs = [*files, *sources(ROOT)]
     path = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': _instructions()}, inputs)}.pt"
     if group.is_first() and (others := _pruned(name, path)):
         print(f"{others} older checkpoints of this training, of other code, data or parameters, in {CHECKPOINTS}")
@@ -146,7 +146,7 @@ def shards(name: str, params: Mapping[str, Any], files: Iterable[Path | None]) -
     """
     # The results of a stage without PyTorch, which takes two seconds to import, depend on the mode alone.
     computed = computed_by() if "torch" in sys.modules else arithmetic.mode()
-    inputs = [*(file for file in files if file is not None), *_sources()]
+    inputs = [*(file for file in files if file is not None), *sources(ROOT)]
     folder = CHECKPOINTS / f"{name}-{fingerprint({**params, 'arithmetic': computed}, inputs)}"
     _pruned(name, folder, others=0)
     found = Shards(folder.absolute())
@@ -171,9 +171,3 @@ def _pruned(name: str, path: Path, others: int = OTHERS) -> int:
 
 def _file_of(name: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(name)}-([0-9a-f]{{16}})((\.[a-z_0-9]+)?\.(pt|npy))?")  # without ending: shards
-
-
-def _sources() -> list[Path]:
-    named = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    files = {Path(file).resolve() for file in named if file}
-    return sorted(file for file in files if ROOT / "src" in file.parents or ROOT / "stages" in file.parents)
