@@ -25,7 +25,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from benchmarks.pairs import draw, in_turns
-from stages import group
+from stages import arithmetic, group
 
 SIDES = (300, 400)  # height, width of the scenes
 IMAGES = 64
@@ -80,8 +80,8 @@ def _range(values: np.ndarray) -> str:
 def measured(count: int, words: list[str]) -> dict[str, float]:
     """Return the figures of a training with so many processes, on as many cores."""
     cores = sorted(os.sched_getaffinity(0))[:count]
-    environment = {**os.environ, "ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "DEVICE": "cpu", "WORKERS": "0"}
-    environment |= {"DEVICES": str(count)}
+    asked = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "DEVICE": "cpu", "WORKERS": "0", "DEVICES": str(count)}
+    environment = {**arithmetic.unpinned(), **asked}
     command = [sys.executable, "-m", "benchmarks.processes", *words, *([] if count > 1 else ["--one"])]
     done = subprocess.run(
         command,
@@ -126,6 +126,7 @@ def trained(options: argparse.Namespace) -> None:
     from stages.environment import workers
     from stages.fabric import fabric
 
+    assert torch.get_num_threads() == 1, "a process of the measurement has several threads"
     content = YAML(typ="safe").load(Path("params.yaml").read_text())
     data = BoxedImages(options.images)
     steps = options.steps + WARM

@@ -171,9 +171,7 @@ def set_seed(params: Path, seed: int) -> None:
 def dvc(clone: Path, words: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> None:
     """Run DVC in a clone, in this Python's environment; its output goes to `dvc.log` there."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # This process is pinned. Its children must not inherit that: they pin themselves, unless they are to be native.
-    inherited = {name: value for name, value in os.environ.items() if name not in arithmetic.SETTINGS}
-    environ = {**inherited, "PATH": path, "JOBS": "1", **variables}
+    environ = {**arithmetic.unpinned(), "PATH": path, "JOBS": "1", **variables}
     with (clone / LOG).open("a") as log:
         done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=clone, env=environ, stdout=log, stderr=log)
     if done.returncode:

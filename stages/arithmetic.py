@@ -7,7 +7,7 @@ docs/reproducibility.md says on which processors results were compared, and what
 """
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from src.errors import InputError
@@ -43,6 +43,11 @@ def pin(environment: MutableMapping[str, str] = os.environ) -> None:
         environment.update({**WAIT, **environment})
     if environment.get(VARIABLE, PINNED) != NATIVE and can_pin():
         environment.update(SETTINGS)
+
+
+def unpinned(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return an environment without the settings above: a native child of a pinned process would have them, too."""
+    return {name: value for name, value in environment.items() if name not in SETTINGS}
 
 
 def can_pin(cpuinfo: Path = CPUINFO) -> bool:

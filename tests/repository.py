@@ -15,6 +15,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from commands.write_deps import ROOT
+from stages import arithmetic
 
 SMALL = {
     "data.voc.sample": {"train": 10, "val": 4, "test": 6, "extra": 5},
@@ -56,7 +57,7 @@ class Repository:
         here, a second one costs more than it saves. The pinned arithmetic needs two threads, so it is off.
         """
         alone = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "JOBS": "1", "WORKERS": "0"}
-        environment = {**os.environ, "PYTHONPATH": "", **alone, **variables}
+        environment = {**arithmetic.unpinned(), "PYTHONPATH": "", **alone, **variables}
         folders = [*([self.commands] if self.commands else []), Path(sys.executable).parent, environment["PATH"]]
         environment["PATH"] = ":".join(map(str, folders))
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of 44 stages would compile the library again

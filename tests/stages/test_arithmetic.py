@@ -1,6 +1,5 @@
 """The pinned mode: what it sets, and that training steps then give the same bytes whatever the environment asks for."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +40,7 @@ print(digest.hexdigest(), torch.backends.cpu.get_cpu_capability(), torch.get_num
 
 def step(**environment: str) -> list[str]:
     """Hash, instructions and threads of two training steps in a new process with these variables."""
-    kept = {name: value for name, value in os.environ.items() if name not in {*arithmetic.SETTINGS, "ARITHMETIC"}}
+    kept = {name: value for name, value in arithmetic.unpinned().items() if name != "ARITHMETIC"}
     done = subprocess.run(
         [sys.executable, "-c", STEP], cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, check=True
     )
@@ -53,6 +52,14 @@ def test_a_training_step_gives_the_same_bytes_whatever_the_environment_asks_for(
     first = step(OMP_NUM_THREADS="1", ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41", MKL_CBWR="AVX2")
     assert first[1:] == ["AVX2", "2"]
     assert step(OMP_NUM_THREADS="4", MKL_NUM_THREADS="3", OPENBLAS_CORETYPE="Sandybridge") == first
+
+
+def test_a_native_child_of_a_pinned_process_has_the_threads_that_it_asks_for() -> None:
+    """MKL_NUM_THREADS of the parent would outvote the child's OMP_NUM_THREADS."""
+    environment = {"HOME": "here", "OMP_NUM_THREADS": "8"}
+    arithmetic.pin(environment)
+    child = arithmetic.unpinned(environment)
+    assert child == {"HOME": "here", **arithmetic.WAIT, **LIMIT}
 
 
 def test_native_leaves_the_choice_to_the_environment() -> None:

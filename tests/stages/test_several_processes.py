@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from commands.write_deps import ROOT
 from src.files.weights import read_tensors, write_tensors
+from stages import arithmetic
 from tests.labelled import digits
 from tests.trained import content
 from tests.training.together import free_port
@@ -53,7 +54,7 @@ def words() -> list[str]:
 
 
 def variables(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("ARITHMETIC", "DVC_STAGE")}
+    kept = {name: value for name, value in arithmetic.unpinned().items() if name not in ("ARITHMETIC", "DVC_STAGE")}
     path = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     return {**kept, **path, "DEVICE": "cpu", "ARITHMETIC": "native", "OMP_NUM_THREADS": "1", **more}
 
