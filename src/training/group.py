@@ -85,7 +85,7 @@ def join(place: Place, kind: str, precision: Any) -> Fabric:
         devices = [torch.device("cuda", 0 if visible == 1 else index) for index in range(place.local_world)]
         torch.cuda.set_device(devices[place.local_rank])
     _meet(place, devices[place.local_rank])
-    processes.make_patient()
+    processes.connect(cpu_of_one_machine=kind == "cpu" and place.world == place.local_world)
     strategy = Together(parallel_devices=devices, cluster_environment=_Told(place))
     fabric = Fabric(
         accelerator=kind,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from src.errors import LostProcess
+from src.training.beside import Beside, meet
 
 STEP = timedelta(minutes=10)  # longest wait for the others within a step; a machine that lost its power is noticed then
 PATIENCE = timedelta(days=2)  # longest wait for the first process, which validates and writes the files
@@ -24,10 +25,11 @@ T = TypeVar("T")
 
 
 class _Group:
-    """The state of this process: its device within a step of a common training, and the group of patient waits."""
+    """The state of this process: its device within a step of a common training, and its ways to the others."""
 
     device: torch.device | None = None
-    patient: Any = None
+    patient: Any = None  # the group of patient waits
+    beside: Beside | None = None  # if all processes compute on the CPU of one machine
 
 
 @contextmanager
@@ -100,6 +102,8 @@ def mean(values: Tensor) -> Tensor:
 
 def total(values: Tensor) -> Tensor:
     """Return the sum of a tensor over the processes; no gradient goes through it."""
+    if _Group.beside is not None:
+        return gathered(values).sum(0)
     found = values.detach().clone()
     with _told():
         dist.all_reduce(found)
@@ -108,6 +112,9 @@ def total(values: Tensor) -> Tensor:
 
 def gathered(values: Tensor) -> Tensor:
     """Return the tensors of all processes, [world, ...]; they have one shape, and no gradient goes through it."""
+    if _Group.beside is not None:
+        with _told():
+            return _Group.beside.gathered(values)
     found = [torch.empty_like(values) for _ in range(dist.get_world_size())]
     with _told():
         dist.all_gather(found, values.detach())
@@ -150,10 +157,12 @@ def wait() -> None:
         dist.barrier(group=_Group.patient)
 
 
-def make_patient() -> None:
-    """Make the group of patient waits; all processes call this once, after they have met."""
+def connect(*, cpu_of_one_machine: bool) -> None:
+    """Open the other ways between the processes; all of them call this once, after they have met."""
     with _told():
         _Group.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+        if cpu_of_one_machine:
+            _Group.beside = meet(dist.get_rank(), dist.get_world_size(), STEP)
 
 
 def _rows(rows: int) -> tuple[int, int]:
@@ -173,7 +182,7 @@ def _told() -> Iterator[None]:
     """Turn the error of an exchange whose partner is gone into a sentence."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise LostProcess(
             f"a process of the training is gone, so this one ends, too ({reason}): see what that process says, and run "

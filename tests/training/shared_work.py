@@ -40,10 +40,10 @@ STEPS = SETTINGS.model_copy(
 class Network(nn.Module):
     """A network with BatchNorm of maps and of vectors, and with dropout."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = 0.4) -> None:
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten())
-        self.head = nn.Sequential(nn.Linear(54, 8), nn.BatchNorm1d(8), nn.Dropout(0.4), nn.Linear(8, 2))
+        self.head = nn.Sequential(nn.Linear(54, 8), nn.BatchNorm1d(8), nn.Dropout(dropout), nn.Linear(8, 2))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.body(images))
@@ -72,12 +72,12 @@ def exact(fabric: Fabric, folder: Path) -> dict[str, Any]:
     return {"history": history, "weights": net.state_dict()}
 
 
-def network(fabric: Fabric, folder: Path, **more: Any) -> dict[str, Any]:
+def network(fabric: Fabric, folder: Path, dropout: float = 0.4, **more: Any) -> dict[str, Any]:
     """Train `Network` with an average, on weighted rows: the processes have different sums of weights."""
     settings = STEPS.model_copy(update={"ema_decay": 0.9, "best_by": "val", **more.pop("settings", {})})
     run = Run(fabric, settings, seed=1, **more)
     torch.manual_seed(0)
-    net = Network()
+    net = Network(dropout)
 
     def batches(epoch: int) -> list[dict[str, Tensor]]:
         generator = torch.Generator().manual_seed(epoch)
@@ -93,7 +93,7 @@ def network(fabric: Fabric, folder: Path, **more: Any) -> dict[str, Any]:
 
     def validate(model: nn.Module) -> list[tuple[str, float]]:
         validated.append(fabric.global_rank)
-        return [("val", float(model(torch.ones(2, 3, 8, 8)).sum()))]
+        return [("val", float(model(torch.ones(2, 3, 8, 8, device=fabric.device)).sum()))]
 
     history = fit(run, net, batches, losses, validate=validate)
     return {"history": history, "weights": net.state_dict(), "validated": validated}
@@ -149,6 +149,9 @@ def resumed(fabric: Fabric, folder: Path, name: str) -> dict[str, Any]:
 
 fewer, more = partial(resumed, name="fewer"), partial(resumed, name="more")
 uninterrupted = partial(network, settings={"schedule": "constant"})
+apart = network
+on_gpus = partial(network, dropout=0.0)  # a GPU draws in another order for another number of rows
+APART, GPUS = ("apart",), ("on_gpus",)
 
 
 def too_small(fabric: Fabric, folder: Path) -> str:

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from src.training import processes
 from src.training.places import WHOLE, Share
 from src.training.processes import averaged, weight
-from src.training.synchronised import synchronise
+from src.training.synchronised import BatchNorm, synchronise
 from tests.training.shared_work import DOUBLE
 from tests.training.together import results
 
 WORK = "tests.training.shared_work"
 GROUPS = [
     *((name, world) for name in ("exact", "network") for world in (1, 2, 4)),
+    ("apart", 3),
     ("frozen", 1),
     ("frozen", 2),
     ("gradients", 2),
@@ -55,11 +56,11 @@ def test_without_rounding_every_number_of_processes_gives_the_same_bits(done: Re
         assert not torch.equal(found["weights"]["weight"], torch.full((1, 3), 0.5))
 
 
-@pytest.mark.parametrize("world", [2, 4])
-def test_batchnorm_dropout_averages_and_unequal_shares_do_as_one_process(done: Results, world: int) -> None:
-    """5 rows are 2 and 3, or 1 and 1 and 1 and 2."""
+@pytest.mark.parametrize(("name", "world"), [("network", 2), ("network", 4), ("apart", 3)])
+def test_batchnorm_dropout_averages_and_unequal_shares_do_as_one_process(done: Results, name: str, world: int) -> None:
+    """5 rows are 2 and 3, or 1 and 1 and 1 and 2. Processes of several machines exchange all through gloo."""
     (alone,) = done["network", 1]
-    for found in done["network", world]:
+    for found in done[name, world]:
         assert_close(alone, found)
         assert [row["processes"] for row in found["history"]] == [world, world]
     assert "processes" not in alone["history"][0]
@@ -142,7 +143,10 @@ def test_the_shares_of_a_batch_are_its_rows_in_order_and_differ_by_one_at_most(w
     assert WHOLE.rows(count) == range(count)
 
 
-def test_synchronised_layers_keep_parameters_names_and_what_the_network_does_in_eval_mode() -> None:
+@pytest.mark.parametrize(("device", "kind"), [("cpu", BatchNorm), ("cuda", nn.SyncBatchNorm)])
+def test_synchronised_layers_keep_parameters_names_and_what_the_network_does_in_eval_mode(
+    device: str, kind: type[nn.Module]
+) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), nn.Flatten(), nn.Dropout(0.5))
     net(torch.randn(3, 3, 5, 5) + 2)
@@ -151,7 +155,8 @@ def test_synchronised_layers_keep_parameters_names_and_what_the_network_does_in_
     expected = net.eval()(images)
     net.train()
     net[0][1].eval()  # a layer that stands still
-    synchronise(net, torch.device("cpu"))
+    synchronise(net, torch.device(device))
+    assert isinstance(net[0][1], kind)
     assert not net[0][1].training
     assert net[2].training
     assert [id(value) for value in net.parameters()] == [id(value) for value in values]
@@ -171,3 +176,12 @@ def test_every_trainer_gives_the_same_with_1_2_and_4_processes(tmp_path: Path, n
     for world in (2, 4):
         for found in done[name, world]:
             assert_close(alone, found, *((1e-5, 2e-6) if name in DOUBLE else (1e-3, 1e-4)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="two GPUs with NCCL are needed")
+def test_two_gpus_train_as_one_and_end_with_the_same_bits(tmp_path: Path) -> None:
+    done = results(tmp_path, WORK, [("on_gpus", 1), ("on_gpus", 2)])
+    first, second = done["on_gpus", 2]
+    assert_close(done["on_gpus", 1][0], first, 1e-4, 1e-5)
+    assert all(torch.equal(second["weights"][name], value) for name, value in first["weights"].items())

@@ -1,7 +1,9 @@
 """Run functions in groups of processes: `python -m tests.training.together FOLDER MODULE NAME:WORLD ...`.
 
 One process imports the libraries and forks the processes of each group, which takes a fraction of the time of starting
-them anew. Each calls `MODULE.NAME(fabric, folder)`, and its result goes to `FOLDER/NAME-WORLD-RANK.pt`.
+them anew. Each calls `MODULE.NAME(fabric, folder)`, and its result goes to `FOLDER/NAME-WORLD-RANK.pt`. The module
+may list functions that compute with double precision (`DOUBLE`), whose processes think that each is on a machine of its
+own (`APART`), or whose processes have a GPU each (`GPUS`).
 """
 
 import importlib
@@ -10,6 +12,7 @@ import socket
 import subprocess
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +32,20 @@ def results(folder: Path, module: str, groups: list[tuple[str, int]]) -> dict[tu
     command = [sys.executable, "-m", "tests.training.together", str(folder), module, *words]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    load = partial(torch.load, weights_only=False, map_location="cpu")
     return {
-        (name, world): [torch.load(folder / f"{name}-{world}-{rank}.pt", weights_only=False) for rank in range(world)]
-        for name, world in groups
+        (name, world): [load(folder / f"{name}-{world}-{rank}.pt") for rank in range(world)] for name, world in groups
     }
 
 
-def fabric_of(rank: int, world: int, port: int, precision: Any) -> Fabric:
+def fabric_of(functions: Any, name: str, rank: int, world: int, port: int) -> Fabric:
     """Return Fabric for one process of a group, or for one that is alone."""
+    double, apart, gpus = (name in getattr(functions, names, ()) for names in ("DOUBLE", "APART", "GPUS"))
+    kind, precision = "cuda" if gpus else "cpu", "64-true" if double else "32-true"
     if world == 1:
-        return Fabric(accelerator="cpu", devices=1, precision=precision)
-    return join(Place(rank, world, rank, world, "127.0.0.1", port), "cpu", precision)
+        return Fabric(accelerator=kind, devices=1, precision=precision)
+    local = (0, 1) if apart else (rank, world)
+    return join(Place(rank, world, *local, "127.0.0.1", port), kind, precision)
 
 
 def free_port() -> int:
@@ -66,8 +72,7 @@ def main(folder: Path, module: str, groups: list[str]) -> int:
 def _run(folder: Path, functions: Any, name: str, rank: int, world: int, port: int) -> int:
     torch.set_num_threads(1)
     try:
-        double = name in getattr(functions, "DOUBLE", ())
-        fabric = fabric_of(rank, world, port, "64-true" if double else "32-true")
+        fabric = fabric_of(functions, name, rank, world, port)
         torch.save(getattr(functions, name)(fabric, folder), folder / f"{name}-{world}-{rank}.pt")
         if world > 1:
             distributed.destroy_process_group()
