@@ -6,18 +6,22 @@ threads, and each of them has to wake up; over a socket of the system only the o
 no two processes wait for each other, whatever the size, and all have the same bytes.
 """
 
+import os
 import socket
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
-from multiprocessing.connection import Connection
-from pathlib import Path
+from multiprocessing.connection import Client, Connection
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from src.errors import InputError
+
+LONGEST_FOLDER = 60  # bytes; the name of a socket has at most 107, on macOS 103
 
 
 class Beside:
@@ -64,21 +68,28 @@ def meet(rank: int, world: int, longest: timedelta) -> Beside:
         longest: the longest wait for another process, here and in each exchange.
 
     Raises:
-        OSError: another process is gone, or the folder of temporary files is not the same for all.
+        OSError: another process is gone.
+        InputError: the processes do not see the same folder of temporary files.
     """
     with ExitStack() as stack:
         place = [""]
         if rank == 0:
             server = stack.enter_context(socket.socket(socket.AF_UNIX))
             server.settimeout(longest.total_seconds())
-            place = [str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "socket")]
+            folder = tempfile.gettempdir()
+            folder = folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else "/tmp"
+            place = [f"{stack.enter_context(tempfile.TemporaryDirectory(dir=folder))}/socket"]
             server.bind(place[0])
             server.listen(world)
         dist.broadcast_object_list(place, 0)
         if rank > 0:
-            own = socket.socket(socket.AF_UNIX)
-            own.connect(place[0])
-            connection = Connection(own.detach())
+            try:
+                connection = Client(place[0], "AF_UNIX")
+            except OSError as error:
+                raise InputError(
+                    f"the first process of this machine waits at {place[0]}, which process {rank} cannot open "
+                    f"({error}): set TMPDIR to a folder that both see"
+                ) from None
             connection.send(rank)
             return Beside(rank, world, [connection], longest)
         found = {}

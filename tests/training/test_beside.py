@@ -8,13 +8,14 @@ from contextlib import ExitStack
 from datetime import timedelta
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from src.errors import LostProcess
+from src.errors import InputError, LostProcess
 from src.training import beside, processes
 from src.training.beside import Beside
 
@@ -95,24 +96,42 @@ def test_the_end_of_a_process_is_told_as_that_of_any_exchange(
         processes.total(torch.ones(2))
 
 
-def test_processes_meet_in_any_order_and_leave_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    told: Any = [None]
-    ready = threading.Event()
-    monkeypatch.setattr(beside.tempfile, "tempdir", str(tmp_path))
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The broadcast between threads; its last value."""
+    ready, place = threading.Event(), [""]
 
-    def broadcast(place: list[str], _: int) -> None:
-        if place[0]:
-            told[0] = place[0]
+    def broadcast(given: list[str], _: int) -> None:
+        if given[0]:
+            place[0] = given[0]
             ready.set()
         assert ready.wait(20)
-        place[0] = told[0]
+        given[0] = place[0]
 
     monkeypatch.setattr(beside.dist, "broadcast_object_list", broadcast)
+    return place
+
+
+@pytest.mark.parametrize("name", ["short", "a folder whose name is much too long for that of a socket" * 2])
+def test_processes_meet_and_leave_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: list[str], name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.setattr(beside.tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(beside, "LONGEST_FOLDER", len(str(tmp_path / "short")))
     with ThreadPoolExecutor(3) as threads:
         met = list(threads.map(lambda rank: beside.meet(rank, 3, LONGEST), [0, 1, 2]))
         found = list(threads.map(lambda one: met[one].gathered(torch.tensor(one)), range(3)))
     assert all(torch.equal(one, torch.arange(3)) for one in found)
-    assert not list(tmp_path.iterdir())
+    assert told[0].startswith(str(folder) if name == "short" else "/tmp/")
+    assert not Path(told[0]).parent.exists()
+
+
+def test_processes_that_do_not_see_the_same_folder_are_told_so(told: list[str]) -> None:
+    beside.dist.broadcast_object_list(["/nowhere/socket"], 0)
+    with pytest.raises(InputError, match=r"waits at /nowhere/socket, which process 1 cannot open \(.*set TMPDIR"):
+        beside.meet(1, 2, LONGEST)
 
 
 def test_the_first_process_waits_no_longer_than_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
