@@ -1,7 +1,7 @@
 """The tables of the GPU benchmark in Markdown, from its JSON file: `python -m benchmarks.gpu_tables FILE`."""
 
+import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,4 +99,6 @@ def _facts(parts: Mapping[str, Row], rows: Sequence[Row]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(tables(json.loads(Path(sys.argv[1]).read_text())))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="the JSON file of benchmarks.gpu")
+    print(tables(json.loads(parser.parse_args().results.read_text())))

@@ -3,7 +3,8 @@
     python -m benchmarks.processes [--network ssd300] [--profile local_cpu] [--steps 12] [--batch 16] [--rounds 5]
 
 The first number is one process on core 0 alone, the second two processes on two cores; the global batch is the same.
-Both run the trainer's own loop with its own batches on drawn scenes, without validation, and take turns at going first.
+Both run the trainer's own loop with its own batches, without validation, and take turns at going first. The images are
+drawn scenes for a detector, and scikit-learn's digits, scaled to its input, for a classifier.
 The seconds are wall-clock time of the steps after the first two, so other programs on the machine change them: beside
 others, two processes also get a larger share of the cores than one. The load average is printed. The processor time of
 an image, of both processes together, says what dividing costs: on idle cores two processes are at most 2 / (2 over 1)
@@ -26,6 +27,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.pairs import draw, in_turns
 from stages import arithmetic, group
+from tests.labelled import digits
 
 SIDES = (300, 400)  # height, width of the scenes
 IMAGES = 64
@@ -35,12 +37,12 @@ WARM = 2  # first steps that are not timed
 def main() -> None:
     """Print the table, or be one process of a measured training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", default="ssd300")
+    parser.add_argument("--network", default="ssd300", help="a detector or a classifier of params.yaml [%(default)s]")
     parser.add_argument("--profile", help="an overlay of params.yaml, such as local_cpu")
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=Path, help="a prepared set of images with boxes, in place of drawn scenes")
+    parser.add_argument("--steps", type=int, default=12, help="timed steps of a training [%(default)s]")
+    parser.add_argument("--batch", type=int, default=16, help="images of a batch, of both together [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=5, help="[%(default)s]")
+    parser.add_argument("--images", type=Path, help="a prepared set of images, in place of those")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # a process of a measured training
     options = parser.parse_args()
     if options.one:
@@ -52,7 +54,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         images = options.images or Path(folder) / "scenes.zip"
-        if options.images is None:
+        if options.images is None and options.network in _content()["classifiers"]:
+            digits(images, train=IMAGES)
+        elif options.images is None:
             draw(images, IMAGES, SIDES)
         words = [f"--network={options.network}", f"--steps={options.steps}", f"--batch={options.batch}"]
         words += [f"--images={images}", *([f"--profile={options.profile}"] if options.profile else [])]
@@ -115,11 +119,6 @@ def trained(options: argparse.Namespace) -> None:
     """Train for some steps; the first process prints the figures."""
     import torch
 
-    from src import plugins
-    from src.detection import running
-    from src.detection.batches import DetectionBatches
-    from src.detection.sizes import size_of
-    from src.files.boxed_images import BoxedImages
     from src.training.loop import Run, fit
     from src.training.processes import total
     from src.training.settings import Train
@@ -127,28 +126,17 @@ def trained(options: argparse.Namespace) -> None:
     from stages.fabric import fabric
 
     assert torch.get_num_threads() == 1, "a process of the measurement has several threads"
-    content = YAML(typ="safe").load(Path("params.yaml").read_text())
-    data = BoxedImages(options.images)
+    content = _content()
     steps = options.steps + WARM
     update = {"epochs": 1, "batches_per_epoch": steps, "best_by": "last", "batch_size": options.batch}
     settings = Train.model_validate({**content["train"], **update})
     run = Run(fabric(settings.precision), settings, 0, workers())
     if options.profile:
         _lay(content, YAML(typ="safe").load(Path(f"profiles/{options.profile}.yaml").read_text()))
-    module, section = plugins.section("detectors", content["detectors"], options.network)
-    ids = [image_id for split in data.splits.values() for image_id in split]
-    batches = DetectionBatches(
-        data, ids, size_of(section.model), section.augment, batch_size=options.batch, batches_per_epoch=steps
-    )
-    model, _ = running.start(module, section, data.num_classes, {}, 0)
+    make = _classifier if options.network in content["classifiers"] else _detector
+    model, batches, losses = make(options, content, batch_size=options.batch, batches_per_epoch=steps)
     loader = run.loader(batches)
     timed = Timed(loader.load(batches.epoch(0)))
-
-    def losses(net: Any, batch: dict[str, Any]) -> dict[str, Any]:
-        outputs = running.forward(module, net, batch, section, learning=True)
-        named: dict[str, Any] = module.loss(outputs, batch["targets"], section.loss)
-        return named
-
     fit(run, model, lambda _: timed, losses)
     wall, processor = (end - start for start, end in zip(timed.times[WARM], timed.times[-1], strict=True))
     if run.share.world > 1:
@@ -156,6 +144,50 @@ def trained(options: argparse.Namespace) -> None:
     images = options.batch * options.steps
     print(json.dumps({"images a second": images / wall, "processor seconds per image": processor / images}))
     run.forget()
+
+
+def _detector(options: argparse.Namespace, content: dict[str, Any], **sizes: int) -> tuple[Any, Any, Any]:
+    """Return the network, its batches, and its losses."""
+    from src import plugins
+    from src.detection import running
+    from src.detection.batches import DetectionBatches
+    from src.detection.sizes import size_of
+    from src.files.boxed_images import BoxedImages
+
+    data = BoxedImages(options.images)
+    module, section = plugins.section("detectors", content["detectors"], options.network)
+    ids = [image_id for split in data.splits.values() for image_id in split]
+    batches = DetectionBatches(data, ids, size_of(section.model), section.augment, **sizes)  # type: ignore[arg-type]
+    model, _ = running.start(module, section, data.num_classes, {}, 0)
+
+    def losses(net: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        outputs = running.forward(module, net, batch, section, learning=True)
+        named: dict[str, Any] = module.loss(outputs, batch["targets"], section.loss)
+        return named
+
+    return model, batches, losses
+
+
+def _classifier(options: argparse.Namespace, content: dict[str, Any], **sizes: int) -> tuple[Any, Any, Any]:
+    """Return the network, its batches, and its losses."""
+    from src import plugins
+    from src.classification.batches import LabelledBatches
+    from src.classification.loss import loss
+    from src.files.labelled_images import LabelledImages
+
+    data = LabelledImages(options.images)
+    module, section = plugins.section("classifiers", content["classifiers"], options.network)
+    batches = LabelledBatches(data, data.ids("train"), section.input, section.augment, **sizes)  # type: ignore[arg-type]
+    model = module.build(len(data.classes), section.model)
+
+    def losses(net: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        return {"loss": loss(net(batch["images"]), batch["labels"], section.loss, None)}
+
+    return model, batches, losses
+
+
+def _content() -> dict[str, Any]:
+    return dict(YAML(typ="safe").load(Path("params.yaml").read_text()))
 
 
 def _lay(content: dict[str, Any], overlay: dict[str, Any]) -> None:

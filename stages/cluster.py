@@ -256,6 +256,7 @@ def _this_run() -> remote.Run:
     note = _temporary()
     note.touch()
     atexit.register(note.unlink, missing_ok=True)
+    pinned = arithmetic.mode() == arithmetic.PINNED
     versions = {name: (dists, here) for name, dists in LIBRARIES.items() if (here := remote.installed(dists))}
     return {
         "folder": folder,
@@ -263,5 +264,6 @@ def _this_run() -> remote.Run:
         "code": remote.digest(folder),
         "versions": versions,
         "torch": with_torch,
-        "computed": remote.computed(with_torch) if arithmetic.mode() == arithmetic.PINNED else "",
+        "computed": remote.computed(with_torch) if pinned else "",
+        "pinned": {} if pinned else arithmetic.SETTINGS,
     }

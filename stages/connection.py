@@ -32,8 +32,8 @@ def connected(address: str) -> Any:
             return Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError):
         raise InputError(
-            f"the environment has {SCHEDULER}={address}, and no Dask scheduler answers there within {CONNECT} s: start "
-            "one with `dask scheduler`, correct the address, or unset it"
+            f"the environment has {SCHEDULER}={address}, and no Dask scheduler answers there within {CONNECT} s, "
+            "or it refuses this run's certificate: start one with `dask scheduler`, correct the address, or unset it"
         ) from None
 
 

@@ -31,6 +31,9 @@ class Run(TypedDict):
     versions: dict[str, tuple[list[str], str]]  # by library: the distributions that install it, and the version
     torch: bool  # whether the run computes with PyTorch
     computed: str  # `computed`, or empty if any other value will do
+    pinned: dict[
+        str, str
+    ]  # the variables that pin the arithmetic, if this run is native and a worker must not have them
 
 
 def work(run: Run, function: str, items: bytes) -> tuple[str, list[Any], float]:
@@ -117,6 +120,11 @@ def unfit(run: Run) -> str | None:
         return f"may not write in {run['folder']} ({error.strerror}): start it as the user of this run"
     if digest(run["folder"]) != run["code"]:
         return f"sees other code in {run['folder']} than this run began with: run the same command again"
+    if run["pinned"] and run["pinned"].items() <= os.environ.items():
+        return (
+            "computes with pinned arithmetic, and this run with ARITHMETIC=native: start it without `--preload-nanny "
+            "stages`"
+        )
     if run["computed"] and computed(run["torch"]) != run["computed"]:
         return (
             "computes other last digits: start it in the checkout with `PYTHONPATH=. dask worker ... --preload-nanny "

@@ -89,13 +89,17 @@ class Runner:
         folder.mkdir(exist_ok=True)
         self.said.touch()
         for name, rest in (("make", ""), ("gh", f'cp "${{@: -1}}" {folder}/comment.md')):
-            self._program(folder / "bin" / name, f'echo "{name} $*" >> {self.said}\n{rest}')
+            self.program(name, f'echo "{name} $*" >> {self.said}\n{rest}')
 
     def python(self, body: str) -> None:
         """Put a program in the place of the virtual environment's Python."""
-        self._program(self.path / ".venv/bin/python", body)
+        self._write(self.path / ".venv/bin/python", body)
 
-    def _program(self, path: Path, body: str) -> None:
+    def program(self, name: str, body: str) -> None:
+        """Put a program in the place of another one."""
+        self._write(self.folder / "bin" / name, body)
+
+    def _write(self, path: Path, body: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/bash\n{body}\n")
         path.chmod(0o755)
@@ -180,6 +184,14 @@ def test_the_program_of_github_has_the_options_of_the_comment() -> None:
     said = subprocess.run([program, "pr", "comment", "--help"], capture_output=True, text=True, check=True).stdout
     for option in re.findall(r"--[a-z-]+", SCRIPTS[COMMENT]):
         assert option in said
+
+
+def test_a_dry_run_that_ends_with_an_error_does_not_pass_for_one_that_finds_all_up_to_date(runner: Runner) -> None:
+    """In a clone without data, DVC ends so if `check` is not up to date."""
+    runner.program("dvc", """echo "Running stage 'check':"; echo "ERROR: no file data/watched/voc" >&2; exit 255""")
+    said = runner(LOCK, fails=True).splitlines()
+    assert said[:2] == ["Running stage 'check':", "ERROR: no file data/watched/voc"]
+    assert said[2].startswith("dvc.lock is of other code or parameters")
 
 
 def test_the_lock_the_gate_and_the_comparison_in_a_repository_that_has_run(copy: Repository, tmp_path: Path) -> None:

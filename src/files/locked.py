@@ -84,5 +84,5 @@ def sentence(output: Output) -> str | None:
         return None
     return (
         f"{path} is not what the stage {output.stage} wrote (its content has another MD5 than in dvc.lock): {REMEDY}; "
-        f"if you changed it on purpose, `dvc commit {output.stage}`"
+        f"if you changed it on purpose, `dvc commit -f {output.stage}`"
     )

@@ -280,6 +280,17 @@ def test_a_worker_that_cannot_serve_a_run_is_named_with_the_remedy(
         connect(two_workers.address)
 
 
+def test_a_pinned_worker_is_refused_by_a_native_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARITHMETIC", "native")
+    this_run = module._this_run()
+    assert this_run["pinned"] == arithmetic.SETTINGS
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert remote.unfit(this_run) is None
+    for name, value in arithmetic.SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    assert "computes with pinned arithmetic, and this run with ARITHMETIC=native: start" in str(remote.unfit(this_run))
+
+
 def test_a_folder_in_which_a_worker_may_not_write_is_told(here: Path) -> None:
     this_run = module._this_run()
     assert remote.unfit(this_run) is None

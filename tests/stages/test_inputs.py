@@ -58,7 +58,7 @@ def test_a_flipped_bit_stops_a_stage_of_dvc_with_the_file_and_the_remedy(monkeyp
     flip(MODEL)
     with pytest.raises(InputError, match=r"models/net.safetensors is not what the stage train .*verify --restore"):
         inputs.check([MODEL, "word", 3])
-    with pytest.raises(InputError, match="dvc commit train"):
+    with pytest.raises(InputError, match="dvc commit -f train"):
         inputs.check([[Path("metrics/net.json"), MODEL]])
 
 
