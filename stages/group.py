@@ -23,6 +23,7 @@ from stages import arithmetic
 
 STARTED = "TRAINING_STARTED"  # a variable that this module sets for the processes that it starts
 LOST = 75  # exit status of a process that ends because another one did
+TERMINATED = 128 + signal.SIGTERM  # exit status of a process that was told to end
 PAUSE = 0.1  # seconds between two looks at the processes
 GRACE = 5.0  # seconds from the first failure of a process to the decision which one was the cause
 END = 15.0  # seconds from SIGTERM to SIGKILL
@@ -184,7 +185,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
             since = since or time.monotonic()
             causes = [number for number in failed if children[number].returncode != LOST]
             if all(ended) or (causes and ended[0]) or time.monotonic() - since > GRACE:
-                return (causes or failed)[0]
+                return causes[0] if causes else failed[-1]  # the last one, because the first has no file for its text
         time.sleep(PAUSE)
 
 
@@ -206,15 +207,21 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def _tell(one: Place, status: int, text: IO[bytes] | None) -> NoReturn:
     again = "the others have ended, too, and the same command goes on from the last whole epoch"
+    name = f"process {one.rank} of {one.world}"
+    if status == TERMINATED:
+        raise InputError(f"{name} was told to end by SIGTERM; {again}")
     if status < 0:
-        name = signal.Signals(-status).name
         memory = ", as the system does when the memory is full" if -status == signal.SIGKILL else ""
-        raise InputError(f"process {one.rank} of {one.world} was killed by {name}{memory}; {again}")
-    if status == LOST:
-        raise InputError(f"a process of the training on another machine is gone; {again}")
+        raise InputError(f"{name} was killed by {signal.Signals(-status).name}{memory}; {again}")
+    said = ""
     if text is not None:  # the first process writes to the same stderr as this one
         text.seek(0)
-        sys.stderr.write(text.read().decode(errors="replace"))
+        said = text.read().decode(errors="replace")
+    if status == LOST and one.world > one.local_world:
+        raise InputError(f"a process of the training on another machine is gone; {again}")
+    if status == LOST:
+        raise InputError(f"the processes of the training have lost each other. {name} says: {said.strip()}")
+    sys.stderr.write(said)
     sys.exit(status)
 
 
@@ -229,6 +236,13 @@ def _is_of_network(error: RuntimeError) -> bool:
     from torch import distributed  # imported by now: a process that trains alone does not get here
 
     return isinstance(error, distributed.DistError)
+
+
+def _leave(sentence: str) -> NoReturn:
+    """End because another process is gone. `start` shows the sentence if no process has another reason."""
+    if not is_first():  # the first one has the terminal
+        print(sentence, file=sys.stderr)
+    sys.exit(LOST)
 
 
 @contextlib.contextmanager
@@ -251,19 +265,20 @@ def member() -> Iterator[None]:
             stack.enter_context(contextlib.redirect_stdout(nowhere))
         try:
             yield
-        except LostProcess:
+        except LostProcess as error:
             if started():
-                sys.exit(LOST)
+                _leave(str(error))
             raise
         except RuntimeError as error:
             if not _is_of_network(error):
                 raise
+            sentence = f"a process of the training is gone ({str(error).splitlines()[0]})"
             if started():
-                sys.exit(LOST)
-            raise LostProcess(f"a process of the training is gone ({str(error).splitlines()[0]})") from error
+                _leave(sentence)
+            raise LostProcess(sentence) from error
         except KeyboardInterrupt:
             if started():
-                sys.exit(143)
+                sys.exit(TERMINATED)
             raise
     if "torch" in sys.modules:
         from torch import distributed

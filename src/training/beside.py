@@ -22,6 +22,7 @@ from torch import Tensor
 from src.errors import InputError
 
 LONGEST_FOLDER = 60  # bytes; the name of a socket has at most 107, on macOS 103
+REMEDY = "set TMPDIR to a folder on a disk of this machine that all its processes see and may write"
 
 
 class Beside:
@@ -65,37 +66,40 @@ def meet(rank: int, world: int, longest: timedelta) -> Beside:
     Args:
         rank: the number of this process, from 0.
         world: the number of processes, all on this machine.
-        longest: the longest wait for another process, here and in each exchange.
+        longest: the longest wait for another process in an exchange.
 
     Raises:
-        OSError: another process is gone.
-        InputError: the processes do not see the same folder of temporary files.
+        InputError: the first process cannot open its socket, or the others do not see it. All have the same sentence.
+        RuntimeError: another process is gone.
     """
+    found: dict[int, Connection] = {}
     with ExitStack() as stack:
-        place = [""]
+        place, failed, told = "", "", [""] * world
         if rank == 0:
-            server = stack.enter_context(socket.socket(socket.AF_UNIX))
-            server.settimeout(longest.total_seconds())
-            folder = tempfile.gettempdir()
-            folder = folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else "/tmp"
-            place = [f"{stack.enter_context(tempfile.TemporaryDirectory(dir=folder))}/socket"]
-            server.bind(place[0])
-            server.listen(world)
-        dist.broadcast_object_list(place, 0)
-        if rank > 0:
             try:
-                connection = Client(place[0], "AF_UNIX")
+                server = stack.enter_context(socket.socket(socket.AF_UNIX))
+                place = f"{stack.enter_context(tempfile.TemporaryDirectory(dir=_folder()))}/socket"
+                server.bind(place)
+                server.listen(world)
             except OSError as error:
-                raise InputError(
-                    f"the first process of this machine waits at {place[0]}, which process {rank} cannot open "
-                    f"({error}): set TMPDIR to a folder that both see"
-                ) from None
-            connection.send(rank)
-            return Beside(rank, world, [connection], longest)
-        found = {}
-        for _ in range(world - 1):
-            other = server.accept()[0]
-            other.setblocking(True)
-            connection = Connection(other.detach())
+                failed = f"the first process of this machine cannot open its socket ({error}): {REMEDY}"
+        dist.all_gather_object(told, place)
+        if rank > 0 and told[0]:
+            try:
+                found[0] = Client(told[0], "AF_UNIX")
+                found[0].send(rank)
+            except OSError as error:
+                failed = f"process {rank} cannot open the socket {told[0]} of the first one ({error}): {REMEDY}"
+        dist.all_gather_object(told, failed)  # the first one accepts only when all have connected: it never waits
+        if sentence := next(filter(None, told), ""):
+            raise InputError(sentence)
+        while rank == 0 and len(found) < world - 1:
+            connection = Connection(server.accept()[0].detach())
             found[connection.recv()] = connection
-        return Beside(rank, world, [found[number] for number in sorted(found)], longest)
+    return Beside(rank, world, [found[number] for number in sorted(found)], longest)
+
+
+def _folder() -> str:
+    """Return a folder whose name leaves room for that of a socket: that of temporary files, or `/tmp`."""
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) <= LONGEST_FOLDER else "/tmp"

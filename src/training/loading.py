@@ -4,6 +4,7 @@ A process that starts anew for each epoch would decode every image again in each
 """
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -72,6 +73,7 @@ class Loader:
             batch_size=None,
             sampler=self._items,
             num_workers=workers,
+            worker_init_fn=_end_quietly if workers else None,
             persistent_workers=workers > 0,
             prefetch_factor=PREFETCH if workers else None,
             pin_memory=self.device.type == "cuda",
@@ -102,3 +104,8 @@ class _Items(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.chosen)
+
+
+def _end_quietly(_: int) -> None:
+    """Let SIGTERM end a worker as Ctrl-C does: PyTorch's handler would leave its temporary folder behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

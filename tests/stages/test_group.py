@@ -161,9 +161,25 @@ def test_a_process_that_is_killed_is_named_and_one_that_lost_it_is_not_the_cause
         start(module, [code], 2)
 
 
-def test_without_a_cause_on_this_machine_it_is_on_another(module: str) -> None:
+def test_without_a_cause_on_this_machine_it_is_on_another(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {"NODES": "2", "NODE_RANK": "0", "MASTER_ADDR": "node0"})
     with pytest.raises(InputError, match="^a process of the training on another machine is gone"):
         start(module, [f"sys.exit({group.LOST})"], 2)
+
+
+def test_processes_of_one_machine_that_lost_each_other_say_why(module: str) -> None:
+    """None is the cause, for example if all have too few file handles."""
+    code = f"sys.exit(print('too many files', file=sys.stderr) or {group.LOST})"
+    with pytest.raises(InputError, match=r"have lost each other. process 1 of 2 says: too many files$"):
+        start(module, [code], 2)
+
+
+def test_a_process_that_is_told_to_end_is_named(module: str) -> None:
+    code = f"sys.exit({group.TERMINATED}) if rank == 0 else time.sleep(60)"
+    with pytest.raises(
+        InputError, match=r"^process 0 of 2 was told to end by SIGTERM; the others have ended, too, and"
+    ):
+        start(module, [code], 2)
 
 
 def test_a_process_that_hears_no_request_is_killed(module: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,7 @@
 """Processes of one machine exchange small tensors directly; threads stand for them here."""
 
-import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
@@ -97,44 +96,62 @@ def test_the_end_of_a_process_is_told_as_that_of_any_exchange(
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The broadcast between threads; its last value."""
-    ready, place = threading.Event(), [""]
+def meet(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Let three threads meet, and return what each one got, or its error; `torch.distributed` is a barrier here."""
+    here, barrier, held = threading.local(), threading.Barrier(3), [""] * 3
 
-    def broadcast(given: list[str], _: int) -> None:
-        if given[0]:
-            place[0] = given[0]
-            ready.set()
-        assert ready.wait(20)
-        given[0] = place[0]
+    def all_gather_object(found: list[str], own: str) -> None:
+        held[here.rank] = own
+        barrier.wait(20)
+        found[:] = held
+        barrier.wait(20)
 
-    monkeypatch.setattr(beside.dist, "broadcast_object_list", broadcast)
-    return place
+    def one(rank: int, broken: int | None) -> Any:
+        here.rank = rank
+        try:
+            if rank == broken:  # it is gone after it has told where it waits, or before it connects
+                all_gather_object([""] * 3, "/nowhere/socket" if rank == 0 else "")
+                all_gather_object([""] * 3, "")
+                return None
+            return beside.meet(rank, 3, LONGEST)
+        except InputError as error:
+            return error
+
+    def run(broken: int | None = None) -> list[Any]:
+        with ThreadPoolExecutor(3) as threads:
+            return list(threads.map(one, range(3), [broken] * 3))
+
+    monkeypatch.setattr(beside.dist, "all_gather_object", all_gather_object)
+    return run
 
 
 @pytest.mark.parametrize("name", ["short", "a folder whose name is much too long for that of a socket" * 2])
 def test_processes_meet_and_leave_no_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: list[str], name: str
+    meet: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     folder = tmp_path / name
     folder.mkdir()
     monkeypatch.setattr(beside.tempfile, "tempdir", str(folder))
     monkeypatch.setattr(beside, "LONGEST_FOLDER", len(str(tmp_path / "short")))
+    assert beside._folder() == (str(folder) if name == "short" else "/tmp")
+    met = meet()
     with ThreadPoolExecutor(3) as threads:
-        met = list(threads.map(lambda rank: beside.meet(rank, 3, LONGEST), [0, 1, 2]))
         found = list(threads.map(lambda one: met[one].gathered(torch.tensor(one)), range(3)))
     assert all(torch.equal(one, torch.arange(3)) for one in found)
-    assert told[0].startswith(str(folder) if name == "short" else "/tmp/")
-    assert not Path(told[0]).parent.exists()
+    assert not list(folder.iterdir())
 
 
-def test_processes_that_do_not_see_the_same_folder_are_told_so(told: list[str]) -> None:
-    beside.dist.broadcast_object_list(["/nowhere/socket"], 0)
-    with pytest.raises(InputError, match=r"waits at /nowhere/socket, which process 1 cannot open \(.*set TMPDIR"):
-        beside.meet(1, 2, LONGEST)
+def test_all_processes_have_one_sentence_if_some_do_not_see_the_socket(meet: Callable[..., list[Any]]) -> None:
+    _, *found = meet(broken=0)
+    assert len({str(error) for error in found}) == 1
+    assert str(found[0]).startswith("process 1 cannot open the socket /nowhere/socket of the first one ([Errno 2]")
+    assert "set TMPDIR to a folder on a disk of this machine" in str(found[0])
 
 
-def test_the_first_process_waits_no_longer_than_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside.dist, "broadcast_object_list", lambda place, _: None)
-    with pytest.raises(socket.timeout):
-        beside.meet(0, 2, timedelta(seconds=0.1))
+def test_all_processes_have_one_sentence_if_the_first_one_cannot_open_its_socket(
+    meet: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "_folder", lambda: "/nowhere")
+    found = meet()
+    assert len({str(error) for error in found}) == 1
+    assert str(found[0]).startswith("the first process of this machine cannot open its socket ([Errno 2]")

@@ -62,6 +62,19 @@ def test_each_image_is_decoded_once_in_a_training(workers: int) -> None:
     assert decoded.value == IMAGES
 
 
+def test_a_worker_that_is_told_to_end_leaves_as_after_ctrl_c() -> None:
+    """Killed by the signal, it would leave its temporary folder, and this process would print PyTorch's traceback."""
+    data = Pictures()
+    loader = Loader(data, 2)
+    list(loader.load(data.epoch(0)))
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    for worker in workers:
+        worker.terminate()
+        worker.join(20)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+
+
 def test_only_images_that_fit_are_kept_and_the_others_are_decoded_by_those_who_need_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
