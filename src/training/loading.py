@@ -107,5 +107,5 @@ class _Items(Sampler[int]):
 
 
 def _end_quietly(_: int) -> None:
-    """Let SIGTERM end a worker as Ctrl-C does: PyTorch's handler would leave its temporary folder behind."""
+    """Let SIGTERM end a worker as Ctrl-C does: with PyTorch's handler its temporary folder would stay."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
