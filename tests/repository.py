@@ -57,7 +57,9 @@ class Repository:
         here, a second one costs more than it saves. The pinned arithmetic needs two threads, so it is off.
         """
         alone = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "JOBS": "1", "WORKERS": "0"}
-        environment = {**arithmetic.unpinned(), "PYTHONPATH": "", **alone, **variables}
+        # Those of tests/forked.py have loaded their libraries with the variables of this pinned process.
+        inherited = dict(os.environ) if self.commands else arithmetic.unpinned()
+        environment = {**inherited, "PYTHONPATH": "", **alone, **variables}
         folders = [*([self.commands] if self.commands else []), Path(sys.executable).parent, environment["PATH"]]
         environment["PATH"] = ":".join(map(str, folders))
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of 44 stages would compile the library again

@@ -18,7 +18,6 @@ from typing import NamedTuple
 from ruamel.yaml import YAML
 
 from src.files.locked import outputs
-from stages import arithmetic
 from tests.repository import Repository
 
 FULL, READ_ONLY, DAMAGED = "disk full", "read-only disk", "damaged input"
@@ -133,7 +132,7 @@ def _lost(case: Case, status: int, said: str) -> str:
 def _run(repository: Repository, case: Case) -> tuple[int, str]:
     alone = {"ARITHMETIC": "native", "OMP_NUM_THREADS": "1", "JOBS": "1", "WORKERS": "0"}
     path = f"{repository.commands}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**arithmetic.unpinned(), "PYTHONPATH": "", **alone, "PATH": path}
+    environment = {**os.environ, "PYTHONPATH": "", **alone, "PATH": path}
     if case.fault == DAMAGED:
         environment["DVC_STAGE"] = case.stage
     words = [f"{repository.commands}/python", "-m", *case.words]
